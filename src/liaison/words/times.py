@@ -1,0 +1,49 @@
+"""Times: integers, microseconds since 1970 UTC; screens show the DTG. protocols/statements.md, TIME.
+
+No clock is read here: time is an argument.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from liaison.words.errors import Malformed
+
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+_MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DTG: Final = re.compile(r"([0-9]{2})([0-9]{2})([0-9]{2})Z ([A-Z]{3}) ([0-9]{2})\Z", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_dtg(at: int) -> str:
+    """Return ``at`` (microseconds) as a date-time group ``DDHHMMZ MON YY``, cut to the minute."""
+    t = _EPOCH + timedelta(microseconds=at)
+    return f"{t.day:02}{t.hour:02}{t.minute:02}Z {_MONTHS[t.month - 1]} {t.year % 100:02}"
+
+
+def from_dtg(text: str) -> int:
+    """Return the microseconds at the start of the minute that a DTG names (years 2000 to 2099).
+
+    Raises:
+        Malformed: not a DTG, or no such day or time.
+    """
+    found = _DTG.match(text)
+    if not found or found[4] not in _MONTHS:
+        raise Malformed(f"not a date-time group DDHHMMZ MON YY: {text[:24]!r}")
+    day, hour, minute, year = int(found[1]), int(found[2]), int(found[3]), 2000 + int(found[5])
+    try:
+        t = datetime(year, _MONTHS.index(found[4]) + 1, day, hour, minute, tzinfo=UTC)
+    except ValueError as exc:
+        raise Malformed(f"no such date or time: {text}") from exc
+    return (t - _EPOCH) // timedelta(microseconds=1)
+
+
+def to_rfc3339(at: int) -> str:
+    """Return ``at`` (microseconds) in UTC with all six decimals, for screens and journals."""
+    return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
