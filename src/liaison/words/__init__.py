@@ -1,1 +1,1 @@
-"""What every room says: errors with public codes, encodings with one spelling, ids, times, precedence."""
+"""What every room says: errors with codes, encodings with one spelling, ids, times, precedence."""

@@ -114,7 +114,9 @@ class Busy(LiaisonError):
 
     code = "busy"
 
-    def __init__(self, happened: str, *, retry_after_s: int = 1, safe: str = "", do: str = "") -> None:
+    def __init__(
+        self, happened: str, *, retry_after_s: int = 1, safe: str = "", do: str = ""
+    ) -> None:
         super().__init__(happened, safe=safe, do=do)
         self.retry_after_s = retry_after_s
 
