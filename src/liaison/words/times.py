@@ -1,4 +1,4 @@
-"""Times: microseconds since 1970 UTC as integers; the DTG on screens. protocols/statements.md, TIME.
+"""Times: microseconds since 1970 UTC, integers; screens show DTGs. protocols/statements.md, TIME.
 
 No clock is read here: time is an argument.
 """
