@@ -63,7 +63,12 @@ def parse_canonical(data: bytes) -> dict[str, object]:
 
 def _spell(value: object) -> bytes:
     return json.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
+        value,
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=(",", ":"),
+        sort_keys=True,
+        default=dict,  # _check lets no other type through that json doesn't know: a mapping
     ).encode("utf-8")
 
 

@@ -27,15 +27,7 @@ def from_base64(text: str, size: int | None = None) -> bytes:
     Raises:
         Malformed: any other spelling, or another number of bytes than ``size``.
     """
-    try:
-        data = binascii.a2b_base64(text, strict_mode=True)
-    except ValueError as exc:  # binascii.Error, and text outside ASCII
-        raise Malformed(f"not padded base64: {exc}") from exc
-    if to_base64(data) != text:
-        raise Malformed("not padded base64: its trailing bits aren't zero")
-    if size is not None and len(data) != size:
-        raise Malformed(f"{len(data)} bytes, not {size}")
-    return data
+    return _decode(text, size, "padded base64")
 
 
 def to_base64url(data: bytes) -> str:
@@ -51,13 +43,28 @@ def from_base64url(text: str, size: int | None = None) -> bytes:
     """
     if "+" in text or "/" in text or "=" in text:
         raise Malformed("not unpadded base64url: it has a character of another alphabet")
-    return from_base64(text.translate(_URL_TO_STANDARD) + "=" * (-len(text) % 4), size)
+    padded = text.translate(_URL_TO_STANDARD) + "=" * (-len(text) % 4)
+    return _decode(padded, size, "unpadded base64url")
+
+
+def _decode(text: str, size: int | None, spelling: str) -> bytes:
+    try:
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as exc:  # binascii.Error, and text outside ASCII
+        raise Malformed(f"not {spelling}: {exc}") from exc
+    if to_base64(data) != text:
+        raise Malformed(f"not {spelling}: its trailing bits aren't zero")
+    if size is not None and len(data) != size:
+        raise Malformed(f"{len(data)} bytes, not {size}")
+    return data
 
 
 def to_decimal(number: int) -> str:
-    """Return a natural number as ASCII digits without leading zeros."""
+    """Return a natural number below 10^19 as ASCII digits without leading zeros."""
     if number < 0:
         raise ValueError(f"negative: {number}")
+    if number >= 10**19:
+        raise ValueError("not below 10^19, and no parser would read it back")
     return str(number)
 
 

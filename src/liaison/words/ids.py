@@ -34,6 +34,7 @@ _CHECKS: Final = {
     "digest": re.compile(DIGEST_PATTERN, re.ASCII),
     "local name": re.compile(LOCAL_PATTERN, re.ASCII),
 }
+_WITH_PARTY: Final = frozenset({"party id", "address"})
 
 
 def check_id(what: str, text: str) -> str:
@@ -42,7 +43,10 @@ def check_id(what: str, text: str) -> str:
     Raises:
         Malformed: it isn't; the text says what one looks like.
     """
-    if not _CHECKS[what].fullmatch(text) or text.endswith("\n"):
+    is_spelled = _CHECKS[what].fullmatch(text) and not text.endswith("\n")
+    if what in _WITH_PARTY and len(party_of(text)) > MAX_PARTY_CHARS:
+        is_spelled = False
+    if not is_spelled:
         shape = {
             "party id": "a lower-case DNS-style name such as mod.example",
             "address": "a name such as duty.desk@mod.example",

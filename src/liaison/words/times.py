@@ -35,7 +35,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_dtg(at: int) -> str:
-    """Return ``at`` (microseconds) as a date-time group ``DDHHMMZ MON YY``, cut to the minute."""
+    """Return ``at`` (microseconds) as a date-time group ``DDHHMMZ MON YY``, cut to the minute.
+
+    A screen must be able to show any time that a statement holds, so no century is refused here;
+    ``from_dtg`` reads the years 2000 to 2099 only.
+    """
     t = _EPOCH + timedelta(microseconds=at)
     return f"{t.day:02}{t.hour:02}{t.minute:02}Z {_MONTHS[t.month - 1]} {t.year % 100:02}"
 
