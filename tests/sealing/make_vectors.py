@@ -1,6 +1,8 @@
 """Makes liaison's half of protocols/vectors/sealing.json; run once, for version 1.
 
-Usage: python -m tests.sealing.make_vectors FILE. protocols/vectors/independent/sealing.mjs then checks it and adds its own.
+Usage: python -m tests.sealing.make_vectors FILE
+
+protocols/vectors/independent/sealing.mjs then checks it and adds its own.
 """
 
 from __future__ import annotations
