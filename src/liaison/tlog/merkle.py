@@ -288,7 +288,7 @@ class Frontier:
         new_size = self.size + len(leaf_hashes)
         tops: list[bytes] = []
         row, first, level = list(leaf_hashes), self.size, 0
-        while new_size >> level:
+        while row:
             # ``row`` holds the nodes of this level that came into being, from index ``first``.
             nodes.update(zip(zip(repeat(level), count(first)), row))  # noqa: B905 (count is endless)
             if first & 1:
@@ -296,7 +296,9 @@ class Frontier:
             if len(row) & 1:
                 tops.append(row[-1])
             row, first, level = row_above(row), first >> 1, level + 1
-        return Grown(self.size, Frontier(new_size, tuple(reversed(tops))), nodes)
+        # Nothing came into being from here up, so the old frontier still stands there.
+        kept = self.hashes[: first.bit_count()]
+        return Grown(self.size, Frontier(new_size, (*kept, *reversed(tops))), nodes)
 
 
 @dataclass(frozen=True)
