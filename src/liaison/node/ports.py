@@ -1,0 +1,169 @@
+"""Ports: what the node asks of a store, a guard and a clock. design.md 5 ("Commit order") and 7.
+
+Adapters implement these; ``tests/contracts`` has one suite that every adapter passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from liaison.rules.cells import Cell, CellKey
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where the log ends: its size, its root (32 bytes), the time of its last record."""
+
+    size: int
+    root: bytes
+    at: int
+
+
+@dataclass(frozen=True)
+class EntryRow:
+    """An entry with what it commits to.
+
+    ``fields`` are the bytes of the record's eight fields (ledger.record.FIELDS); ``leaf_key`` is
+    the secret that salts them; ``digest`` is the statement's, or empty.
+    """
+
+    index: int
+    entry: bytes
+    leaf_key: bytes = field(repr=False)
+    fields: tuple[bytes, ...] = field(repr=False)
+    digest: str
+
+
+@dataclass(frozen=True)
+class InboxRow:
+    """``pos`` is the index of the entry that made the item visible; ``kind`` what it is."""
+
+    member: str
+    pos: int
+    note_index: int
+    kind: str
+    precedence: str
+
+
+@dataclass(frozen=True)
+class ContentRow:
+    """The ciphertext of the note whose statement digest is ``note``."""
+
+    note: str
+    ciphertext: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class WrapRow:
+    """One wrap of a note, by the key statement that it is for."""
+
+    note: str
+    key: str
+    wrap: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What must become true together: one transaction.
+
+    ``tiles`` maps (level, n) to the whole present content of each hash tile that changed.
+    """
+
+    previous: Head | None
+    head: Head
+    entries: Sequence[EntryRow]
+    tiles: Mapping[tuple[int, int], bytes]
+    cells: Sequence[Cell]
+    inbox: Sequence[InboxRow] = ()
+    contents: Sequence[ContentRow] = ()
+    wraps: Sequence[WrapRow] = ()
+
+
+class HeadMoved(Exception):
+    """The store's head isn't the one the batch continues: nothing of the batch was written."""
+
+
+class Writer(Protocol):
+    """The one place that writes. Called from one thread only."""
+
+    def head(self) -> Head | None:
+        """Return the head, None before the first record."""
+        ...
+
+    def commit(self, batch: Batch) -> None:
+        """Write the batch in one durable transaction, or raise and have written nothing known.
+
+        Raises:
+            HeadMoved: the head isn't ``batch.previous``.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class Reader(Protocol):
+    """Reads of committed rows."""
+
+    async def head(self) -> Head | None: ...
+
+    async def cells(self, keys: Collection[CellKey]) -> dict[CellKey, Cell | None]:
+        """Return each key's cell, None where there is none."""
+        ...
+
+    async def entries(self, start: int, end: int) -> list[EntryRow]:
+        """Return the entries ``start`` up to but without ``end``, in order."""
+        ...
+
+    async def leaves(self, start: int, end: int) -> list[bytes]:
+        """Return the leaves alone, in order."""
+        ...
+
+    async def entry_of(self, digest: str) -> EntryRow | None:
+        """Return the entry whose statement has this digest."""
+        ...
+
+    async def tiles(self, tiles: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        """Return the present content of these hash tiles, those that exist."""
+        ...
+
+    async def inbox(self, member: str, *, after: tuple[int, int], limit: int) -> list[InboxRow]:
+        """Return a member's items behind the position (pos, note index), in that order."""
+        ...
+
+    async def last_position(self, member: str) -> tuple[int, int] | None:
+        """Return the position of a member's newest item."""
+        ...
+
+    async def content(self, note: str) -> bytes | None:
+        """Return a note's ciphertext."""
+        ...
+
+    async def wraps(self, note: str, keys: Collection[str]) -> dict[str, bytes]:
+        """Return a note's wraps for these key statements, those that exist."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Guard(Protocol):
+    """The last head that may have been signed, kept apart from the store. Held by one process."""
+
+    def read(self) -> Head:
+        """Return the guarded head (its ``at`` is informative only)."""
+        ...
+
+    def advance(self, head: Head) -> None:
+        """Replace the guarded head and sync it. A failed sync is never retried: it raises."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Two clocks in microseconds: the wall clock (since 1970 UTC), and one that nobody sets."""
+
+    def now(self) -> int: ...
+
+    def since_boot(self) -> int: ...

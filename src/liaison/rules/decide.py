@@ -1,0 +1,131 @@
+"""Decide: a statement at a moment gives a record, a refusal, or names its duplicate.
+
+design.md, law 3 and section 3: the order is parse, signature, duplicate, lapse, decide; the first
+two are done before (``signer_of`` says whose key). One function per kind stands in the modules
+that ``RULINGS`` joins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from liaison.ledger.record import Place, Record
+from liaison.rules import authority, channels, notes, origin
+from liaison.rules.cells import CellKey, Counter, KeyClaim, Log, Taken, View
+from liaison.rules.refusal import Refused
+from liaison.rules.ruling import TRAVELLING_LAPSE_MAX, Peek, Ruling
+from liaison.statements.keys import key_id
+from liaison.statements.payloads import Logged, Node, Party, Payload
+from liaison.statements.statement import Statement
+from liaison.words.encoding import from_base64
+from liaison.words.times import MINUTE, to_rfc3339
+
+RULES_VERSIONS: Final = frozenset({1})
+AHEAD_MAX: Final = 2 * MINUTE
+
+RULINGS: Final[dict[str, Ruling]] = {
+    **origin.RULINGS,
+    **authority.RULINGS,
+    **channels.RULINGS,
+    **notes.RULINGS,
+}
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """The same payload is in the log already, at ``index``."""
+
+    index: int
+
+
+def scope_of(statement: Statement[Payload]) -> str:
+    """Return what counts the statement's record: a channel id, a party id or the origin."""
+    return RULINGS[statement.kind].scope(statement)
+
+
+def needs(statement: Statement[Payload], peek: Peek) -> set[CellKey]:
+    """Return the cells that deciding and evolving ``statement`` may read.
+
+    Asked again after these are loaded, until it names nothing new.
+    """
+    ruling = RULINGS[statement.kind]
+    scope = ruling.scope(statement)
+    return {
+        Log.key_of(),
+        KeyClaim.key_of(statement.payload.key),
+        Counter.key_of(scope),
+        Taken.key_of(scope, statement.payload_digest),
+        *ruling.needs(statement, peek),
+    }
+
+
+def signer_of(statement: Statement[Payload], claim: KeyClaim | None) -> bytes | Refused:
+    """Return the public key that must have signed, by the key id's claim or by itself.
+
+    A party statement and the node's first record carry the key that signs them; whether that key
+    may speak is decided later.
+    """
+    payload = statement.payload
+    if claim is not None and claim.public:
+        return from_base64(claim.public)
+    carried = None
+    if isinstance(payload, Party):
+        carried = payload.authority
+    elif isinstance(payload, Node):
+        carried = payload.node_key
+    if carried is not None and key_id(from_base64(carried)) == payload.key:
+        return from_base64(carried)
+    return Refused("unknown-key", "the key that signed is not known here")
+
+
+def decide(view: View, statement: Statement[Any], at: int) -> Record | Refused | Duplicate:
+    """Decide a statement whose signature was checked, at ``at`` (microseconds)."""
+    payload = statement.payload
+    ruling = RULINGS[statement.kind]
+    scope = ruling.scope(statement)
+    taken = view.get(Taken, scope, statement.payload_digest)
+    if taken is not None:
+        return Duplicate(taken.index)
+    refused = _lapse(payload, at) or _audience(view.get(Log), payload)
+    if refused is not None:
+        return refused
+    drafted = ruling.decide(view, statement, at)
+    if isinstance(drafted, Refused):
+        return drafted
+    counter = view.get(Counter, scope)
+    return Record(
+        kind=statement.kind,
+        at=at,
+        channel=Place(id=scope, n=counter.n + 1 if counter else 1),
+        note=drafted.note,
+        actor=payload.by,
+        urgency=drafted.urgency,
+        statement=statement.raw,
+        facts=drafted.facts,
+    )
+
+
+def _lapse(payload: Payload, at: int) -> Refused | None:
+    if at >= payload.lapse:
+        return Refused("lapsed", f"it could enter until {to_rfc3339(payload.lapse)} only")
+    if payload.issued > at + AHEAD_MAX:
+        ahead = (payload.issued - at) // 1_000_000
+        return Refused("issued-ahead", f"it was issued {ahead} s ahead of the log; check the clock")
+    if payload.lapse - payload.issued > TRAVELLING_LAPSE_MAX:
+        return Refused("lapse-too-long", "its lapse is over 400 days after issued")
+    return None
+
+
+def _audience(log: Log | None, payload: Payload) -> Refused | None:
+    if log is None:
+        if isinstance(payload, Node) and payload.event == "init":
+            return None
+        return Refused("not-begun", "this log has no first record yet")
+    if isinstance(payload, Logged) and payload.log != log.origin:
+        return Refused("other-log", f"it is for the log {payload.log}, this is {log.origin}")
+    if log.rules_version not in RULES_VERSIONS:
+        return Refused(
+            "rules-version", f"rules version {log.rules_version} is newer than this program"
+        )
+    return None

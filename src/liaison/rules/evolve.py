@@ -1,0 +1,20 @@
+"""Evolve: a record at its index gives the cells that change. design.md, law 3.
+
+It reads facts and cells, never the statement.
+"""
+
+from __future__ import annotations
+
+from liaison.ledger.record import Record
+from liaison.rules.cells import Cell, Counter, Taken, View
+from liaison.rules.decide import RULINGS
+
+
+def evolve(view: View, record: Record, index: int) -> list[Cell]:
+    """Return the cells as they are after ``record``, which is entry ``index`` of the log."""
+    scope = record.channel.id
+    return [
+        Counter(scope=scope, n=record.channel.n),
+        Taken(scope=scope, payload=record.facts.payload, index=index),
+        *RULINGS[record.kind].evolve(view, record, index),
+    ]

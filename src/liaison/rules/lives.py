@@ -1,0 +1,96 @@
+"""Lives of a note's addressees, as tables: what a table doesn't list can't happen. design.md, law 8."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from liaison.statements.payloads import AddresseeRole
+
+
+class Life(StrEnum):
+    """The one state that an addressee of an accepted note is in."""
+
+    DRAFTED = "drafted"
+    WITHHELD = "withheld"
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+    DECLINED = "declined"
+    UNANSWERED = "unanswered"
+    NON_DELIVERED = "non-delivered"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    LAPSED = "lapsed"
+
+
+class Step(StrEnum):
+    """What moves an addressee from one state to the next."""
+
+    RELEASED = "released"
+    OPENED = "opened"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+    DECLINED = "declined"
+    CLOSED = "closed"
+    REOPENED = "reopened"
+    NOT_DELIVERED = "not-delivered"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    NOT_NEEDED = "not-needed"
+
+
+Table = dict[tuple[Life, Step], Life]
+
+_UNSEEN: Final[Table] = {
+    (Life.QUEUED, Step.DELIVERED): Life.DELIVERED,
+    (Life.QUEUED, Step.NOT_DELIVERED): Life.NON_DELIVERED,
+    (Life.QUEUED, Step.CANCELLED): Life.CANCELLED,
+    (Life.QUEUED, Step.EXPIRED): Life.EXPIRED,
+}
+
+INFO: Final[Table] = _UNSEEN
+
+ACTION: Final[Table] = {
+    **_UNSEEN,
+    (Life.QUEUED, Step.ACKNOWLEDGED): Life.ACKNOWLEDGED,
+    (Life.QUEUED, Step.DECLINED): Life.DECLINED,
+    (Life.QUEUED, Step.CLOSED): Life.UNANSWERED,
+    (Life.DELIVERED, Step.ACKNOWLEDGED): Life.ACKNOWLEDGED,
+    (Life.DELIVERED, Step.DECLINED): Life.DECLINED,
+    (Life.DELIVERED, Step.CLOSED): Life.UNANSWERED,
+    (Life.DELIVERED, Step.CANCELLED): Life.CANCELLED,
+    (Life.DELIVERED, Step.EXPIRED): Life.EXPIRED,
+    (Life.ACKNOWLEDGED, Step.REOPENED): Life.DELIVERED,
+    (Life.DECLINED, Step.REOPENED): Life.DELIVERED,
+    (Life.UNANSWERED, Step.REOPENED): Life.DELIVERED,
+}
+
+STANDBY: Final[Table] = {
+    **ACTION,
+    (Life.WITHHELD, Step.OPENED): Life.QUEUED,
+    (Life.WITHHELD, Step.NOT_NEEDED): Life.LAPSED,
+}
+
+DRAFTED: Final[Table] = {
+    (Life.DRAFTED, Step.RELEASED): Life.QUEUED,
+    (Life.DRAFTED, Step.CANCELLED): Life.CANCELLED,
+}
+"""Before its release a foreign addressee has this life, whatever its role."""
+
+TABLES: Final[dict[AddresseeRole, Table]] = {
+    AddresseeRole.ACTION: {**ACTION, **DRAFTED},
+    AddresseeRole.INFO: {**INFO, **DRAFTED},
+    AddresseeRole.STANDBY: {**STANDBY, **DRAFTED},
+}
+
+FIRST: Final[dict[AddresseeRole, Life]] = {
+    AddresseeRole.ACTION: Life.QUEUED,
+    AddresseeRole.INFO: Life.QUEUED,
+    AddresseeRole.STANDBY: Life.WITHHELD,
+}
+
+
+def step(role: AddresseeRole, life: Life, taken: Step) -> Life | None:
+    """Return the state after ``taken``, or None where the role's table doesn't list it."""
+    return TABLES[role].get((life, taken))
