@@ -42,21 +42,20 @@ class Opening:
     salt: bytes
 
 
-def make_entry(fields: Sequence[bytes], leaf_key: bytes) -> bytes:
-    """Return the leaf that commits to the eight fields under ``leaf_key`` (32 random bytes)."""
-    commitments = [
-        _commit(prefix, hmac.digest(leaf_key, salted, "sha256"), value)
-        for (salted, prefix), value in zip(_PREFIXES, fields, strict=True)
-    ]
-    return format_entry(commitments)
+def commit_to(fields: Sequence[bytes], leaf_key: bytes) -> tuple[bytes, tuple[Opening, ...]]:
+    """Return the leaf that commits to the eight fields, and the openings of all of them.
 
-
-def open_fields(fields: Sequence[bytes], leaf_key: bytes) -> tuple[Opening, ...]:
-    """Return the openings of all eight fields."""
-    return tuple(
+    ``leaf_key`` is 32 random bytes of this entry alone.
+    """
+    openings = tuple(
         Opening(name, value, hmac.digest(leaf_key, salted, "sha256"))
         for name, (salted, _), value in zip(FIELDS, _PREFIXES, fields, strict=True)
     )
+    commitments = [
+        _commit(prefix, opening.salt, opening.value)
+        for (_, prefix), opening in zip(_PREFIXES, openings, strict=True)
+    ]
+    return format_entry(commitments), openings
 
 
 def format_entry(commitments: Sequence[bytes]) -> bytes:

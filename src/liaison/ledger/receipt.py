@@ -1,0 +1,112 @@
+"""Receipts: an entry, its openings, its proof and a checkpoint in one file. protocols/log.md, RCPT.
+
+The file is a C2SP tlog-proof; its ``extra`` line carries the entry and the openings, which prove
+themselves, since the entry is hashed to the leaf and each opening to a commitment in the entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from liaison.ledger.entry import SALT_BYTES, Opening, check_openings
+from liaison.ledger.record import FIELDS, Record, record_from
+from liaison.tlog.checkpoint import Checkpoint
+from liaison.tlog.merkle import leaf_hash
+from liaison.tlog.note import VerifierKey
+from liaison.tlog.proof import TlogProof
+from liaison.words.canonical import format_canonical, parse_canonical
+from liaison.words.encoding import from_base64, to_base64
+from liaison.words.errors import Malformed
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a receipt proved: the opened fields of entry ``index`` under ``checkpoint``."""
+
+    index: int
+    fields: dict[str, bytes]
+    checkpoint: Checkpoint
+
+    def record(self) -> Record:
+        """Return the record, where all eight fields are opened.
+
+        Raises:
+            Malformed: a field isn't opened, or isn't the one spelling of a value.
+        """
+        missing = [name for name in FIELDS if name not in self.fields]
+        if missing:
+            raise Malformed(f"the receipt doesn't open {', '.join(missing)}")
+        return record_from([self.fields[name] for name in FIELDS])
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """``entry`` is the leaf; ``hashes`` its inclusion proof; ``checkpoint`` the signed note."""
+
+    index: int
+    entry: bytes
+    openings: tuple[Opening, ...]
+    hashes: tuple[bytes, ...]
+    checkpoint: str
+
+    def to_text(self) -> str:
+        extra = format_canonical(
+            {
+                "entry": self.entry.decode("ascii"),
+                "openings": [
+                    {
+                        "name": opening.name,
+                        "salt": to_base64(opening.salt),
+                        "value": to_base64(opening.value),
+                    }
+                    for opening in self.openings
+                ],
+            }
+        )
+        return TlogProof(self.index, self.hashes, self.checkpoint, extra).to_text()
+
+    @classmethod
+    def from_text(cls, text: str) -> Receipt:
+        """Return the receipt that ``text`` spells; nothing is verified.
+
+        Raises:
+            Malformed: it spells none.
+        """
+        proof = TlogProof.from_text(text)
+        if proof.extra is None:
+            raise Malformed("receipt: no extra line, so no entry and no openings")
+        extra = parse_canonical(proof.extra)
+        entry, openings = extra.get("entry"), extra.get("openings")
+        if set(extra) != {"entry", "openings"} or not isinstance(entry, str):
+            raise Malformed("receipt: its extra line must have entry and openings")
+        if not entry.isascii() or not isinstance(openings, list):
+            raise Malformed("receipt: its extra line must have entry and openings")
+        opened = tuple(_opening(item) for item in openings)
+        order = [FIELDS.index(opening.name) for opening in opened]
+        if sorted(set(order)) != order:
+            raise Malformed("receipt: openings stand in the order of the fields, each once")
+        return cls(proof.index, entry.encode("ascii"), opened, proof.hashes, proof.checkpoint)
+
+    def verify(self, key: VerifierKey, origin: str) -> Verified:
+        """Return what the receipt proves under the log ``origin``, whose key is ``key``.
+
+        Raises:
+            Malformed: a part has no reading.
+            LogUntrusted: a part contradicts another, or the log's signature.
+        """
+        fields = check_openings(self.entry, self.openings)
+        proof = TlogProof(self.index, self.hashes, self.checkpoint)
+        checkpoint = proof.check(leaf_hash(self.entry), key, origin)
+        return Verified(self.index, fields, checkpoint)
+
+
+def _opening(item: object) -> Opening:
+    if not isinstance(item, dict) or set(item) != {"name", "salt", "value"}:
+        raise Malformed("opening: its members must be name, salt and value")
+    name, salt, value = item["name"], item["salt"], item["value"]
+    if name not in FIELDS or not isinstance(salt, str) or not isinstance(value, str):
+        raise Malformed(f"opening: no field {str(name)[:32]!r}")
+    try:
+        return Opening(name, from_base64(value), from_base64(salt, SALT_BYTES))
+    except Malformed as exc:
+        raise exc.within(f"opening {name}") from exc

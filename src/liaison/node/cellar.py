@@ -1,0 +1,71 @@
+"""The cellar: cells in memory, loaded when a rule needs them, merged after a commit. design.md 7."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from liaison.node.ports import Reader
+from liaison.rules.cells import C, Cell, CellKey
+from liaison.rules.decide import needs
+from liaison.statements.payloads import Payload
+from liaison.statements.statement import Statement
+
+CELLS_KEPT: Final = 200_000
+
+
+@dataclass
+class Cellar:
+    """A bounded cache over the store's cells; None is a cell known to be absent."""
+
+    reader: Reader
+    cells: dict[CellKey, Cell | None] = field(default_factory=dict)
+    trimmed: int = 0
+
+    def peek(self, cell: type[C], *ids: str) -> C | None:
+        """Return a loaded cell, None where it is absent or not loaded."""
+        found = self.cells.get(cell.key_of(*ids))
+        assert found is None or isinstance(found, cell)
+        return found
+
+    async def get(self, cell: type[C], *ids: str) -> C | None:
+        """Return a committed cell, loading it where it must."""
+        key = cell.key_of(*ids)
+        if key not in self.cells:
+            await self.load((key,))
+        return self.peek(cell, *ids)
+
+    async def load(self, keys: Collection[CellKey]) -> None:
+        """Load those of ``keys`` that aren't in memory."""
+        missing = [key for key in keys if key not in self.cells]
+        while missing:
+            trimmed = self.trimmed
+            found = await self.reader.cells(missing)
+            if trimmed != self.trimmed:
+                continue  # what was merged while we read may be forgotten again: read anew
+            missing = []
+            for key, value in found.items():
+                # A commit that merged meanwhile is newer than what was read.
+                self.cells.setdefault(key, value)
+
+    async def load_for(self, statements: Iterable[Statement[Payload]]) -> None:
+        """Load what deciding these statements needs, in as few rounds as their needs take."""
+        open_ended = list(statements)
+        while True:
+            wanted = {key for statement in open_ended for key in needs(statement, self.peek)}
+            missing = {key for key in wanted if key not in self.cells}
+            if not missing:
+                return
+            await self.load(missing)
+
+    def merge(self, changes: dict[CellKey, Cell]) -> None:
+        """Take over the changes of a committed batch."""
+        self.cells.update(changes)
+
+    def trim(self) -> None:
+        """Forget the half that was loaded first, when there is too much; between batches only."""
+        if len(self.cells) > CELLS_KEPT:
+            self.trimmed += 1
+            for key in list(self.cells)[: CELLS_KEPT // 2]:
+                del self.cells[key]

@@ -1,0 +1,154 @@
+"""Intake: what comes in is read, checked against its content, and its signature verified.
+
+protocols/api.md, API-4 to API-8. What passes goes to the sequencer by its precedence; what does
+not gets a typed problem, and where it could be read the node's signed refusal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from liaison.node.cellar import Cellar
+from liaison.node.reading import Reading
+from liaison.node.sequencer import Accepted, Sequencer, Submitted
+from liaison.rules.cells import KeyClaim
+from liaison.rules.decide import RULINGS, Duplicate, signer_of
+from liaison.rules.refusal import Refused
+from liaison.statements.keys import SigningKey
+from liaison.statements.payloads import (
+    Admission,
+    Answer,
+    Member,
+    Note,
+    Party,
+    Payload,
+    Refusal,
+    Verdict,
+)
+from liaison.statements.statement import Statement, make_statement, parse_statement
+from liaison.words.encoding import to_base64
+from liaison.words.errors import Malformed, RefusedByNode, SignatureInvalid, TooLarge
+from liaison.words.precedence import STOP_BAND, Precedence
+from liaison.words.times import DAY
+
+WRAP_BYTES: Final = 1120 + 48
+"""An MLKEM768-X25519 encapsulation, then the note secret under AES-256-GCM (SEAL)."""
+SUBMISSION_EXTRA_BYTES: Final = 2 * 1024 * 1024
+CONTENT_MAX_BYTES: Final = 64 * 1024 * 1024
+"""The most that a charter may allow (statements.md, CHARTER)."""
+
+
+@dataclass(frozen=True)
+class Receipted:
+    """``text`` is the receipt; a duplicate gets the first one's."""
+
+    text: str
+    is_duplicate: bool
+
+
+@dataclass(frozen=True)
+class Intake:
+    cellar: Cellar
+    sequencer: Sequencer
+    reading: Reading
+    node_key: SigningKey
+    origin: str
+
+    async def submit(
+        self, raw: bytes, ciphertext: bytes | None = None, wraps: bytes | None = None
+    ) -> Receipted:
+        """Return the receipt of the statement ``raw``; a note comes with its content.
+
+        Raises:
+            Malformed, TooLarge: it has no reading; nothing can be said of it.
+            RefusedByNode: it was refused as a whole, with the node's signed word on it.
+            Busy: not now; nothing happened.
+        """
+        statement = parse_statement(raw)
+        if statement.kind not in RULINGS:
+            raise Malformed(f"a {statement.kind} statement does not enter a log")
+        content = _content(statement, ciphertext, wraps)
+        claim = await self.cellar.get(KeyClaim, statement.payload.key)
+        public = signer_of(statement, claim)
+        if isinstance(public, Refused):
+            raise self._refusal(statement, public, 403)
+        try:
+            statement.check_signature(public)
+        except SignatureInvalid as exc:
+            refused = Refused(SignatureInvalid.code, exc.happened)
+            raise self._refusal(statement, refused, 403) from exc
+        outcome = await self.sequencer.submit(
+            Submitted(statement, _band(statement.payload), ciphertext, content)
+        )
+        if isinstance(outcome, Accepted):
+            return Receipted(outcome.receipt.to_text(), is_duplicate=False)
+        if isinstance(outcome, Duplicate):
+            return Receipted(await self.reading.receipt_at(outcome.index), is_duplicate=True)
+        raise self._refusal(statement, outcome, 409)
+
+    def _refusal(
+        self, statement: Statement[Payload], refused: Refused, status: int
+    ) -> RefusedByNode:
+        now = self.sequencer.clock.clock.now()
+        signed = make_statement(
+            Refusal(
+                by=self.origin,
+                key=self.node_key.id,
+                issued=now,
+                lapse=now + DAY,
+                log=self.origin,
+                payload_digest=statement.payload_digest,
+                code=refused.code,
+                text=refused.text[:200],
+            ),
+            self.node_key,
+        )
+        return RefusedByNode(
+            refused.text,
+            problem=refused.code,
+            status=status,
+            refusal=signed.raw,
+            safe="nothing of it is in the log",
+        )
+
+
+def _band(payload: Payload) -> int:
+    """What orders the queue; what stops something goes above OVERRIDE (design, law 7)."""
+    if isinstance(payload, Note):
+        return payload.precedence.action.rank
+    if isinstance(payload, Answer) and payload.verdict in (Verdict.ACKNOWLEDGED, Verdict.DECLINED):
+        return STOP_BAND
+    if isinstance(payload, (Admission, Party, Member)):
+        return STOP_BAND
+    return Precedence.ROUTINE.rank
+
+
+def _content(
+    statement: Statement[Any], ciphertext: bytes | None, wraps: bytes | None
+) -> tuple[tuple[str, bytes], ...]:
+    """Return the wraps by key statement, after comparing all content with the statement (API-8)."""
+    note = statement.payload
+    if not isinstance(note, Note):
+        if ciphertext is not None or wraps is not None:
+            raise Malformed(f"a {statement.kind} statement comes without ciphertext and wraps")
+        return ()
+    if ciphertext is None or wraps is None:
+        raise Malformed("a note comes with the parts ciphertext and wraps")
+    if len(ciphertext) > CONTENT_MAX_BYTES:
+        raise TooLarge(f"ciphertext of {len(ciphertext)} bytes; the limit is {CONTENT_MAX_BYTES}")
+    if len(ciphertext) != note.content.size or _digest(ciphertext) != note.content.digest:
+        raise Malformed("ciphertext: not the bytes that content names")
+    named = [wrap for addressee in note.addressees for wrap in addressee.wraps]
+    if len(wraps) != WRAP_BYTES * len(named):
+        raise Malformed(f"wraps: {len(wraps)} bytes, not {WRAP_BYTES} for each of {len(named)}")
+    cut = [wraps[i * WRAP_BYTES : (i + 1) * WRAP_BYTES] for i in range(len(named))]
+    for place, (wrap, data) in enumerate(zip(named, cut, strict=True)):
+        if _digest(data) != wrap.wrap:
+            raise Malformed(f"wraps: number {place} is not the one that the statement names")
+    return tuple((wrap.key, data) for wrap, data in zip(named, cut, strict=True))
+
+
+def _digest(data: bytes) -> str:
+    return to_base64(hashlib.sha256(data).digest())

@@ -1,0 +1,336 @@
+"""Reading: receipts, inboxes, channels, parties, for those entitled. protocols/api.md, API-13 to API-21.
+
+What isn't there and what isn't the asker's look the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from liaison.ledger.entry import commit_to
+from liaison.ledger.facts import NoteFacts
+from liaison.ledger.receipt import Receipt
+from liaison.ledger.record import Record, record_from
+from liaison.node.cellar import Cellar
+from liaison.node.delivery import Delivery
+from liaison.node.ports import EntryRow
+from liaison.node.ports import Reader as StoreReader
+from liaison.node.sequencer import Published, Sequencer
+from liaison.node.sessions import Reader
+from liaison.rules import cells
+from liaison.rules.chain import id_of
+from liaison.statements.payloads import AddresseeRole, Directory, Note
+from liaison.statements.statement import parse_statement_of
+from liaison.tlog.merkle import inclusion_proof
+from liaison.tlog.tiles import (
+    TILE_WIDTH,
+    Tile,
+    format_bundle,
+    node_from_tiles,
+    tiles_for_inclusion,
+)
+from liaison.words.encoding import to_base64
+from liaison.words.errors import NotHere
+from liaison.words.ids import party_of
+
+FULL_TILES_KEPT: Final = 512
+INLINE_MAX_BYTES: Final = 64 * 1024
+PAGE_MAX: Final = 256
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Reading:
+    cellar: Cellar
+    store: StoreReader
+    sequencer: Sequencer
+    delivery: Delivery
+    _full: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+    # Receipts and tiles
+
+    async def receipt_at(self, index: int) -> str:
+        """Return the receipt of an entry under the newest checkpoint."""
+        rows = await self.store.entries(index, index + 1)
+        return (await self._receipts(rows))[0]
+
+    async def _receipts(self, rows: Sequence[EntryRow]) -> list[str]:
+        if not rows:
+            return []
+        now = self.sequencer.published
+        wanted = {t for row in rows for t in tiles_for_inclusion(row.index, now.head.size)}
+        tiles = await self._tiles(wanted, now)
+        get = node_from_tiles(tiles.__getitem__, now.head.size)
+        texts = []
+        for row in rows:
+            entry, openings = commit_to(row.fields, row.leaf_key)
+            hashes = inclusion_proof(row.index, now.head.size, get)
+            texts.append(Receipt(row.index, entry, openings, hashes, now.checkpoint).to_text())
+        return texts
+
+    async def _tiles(self, wanted: Collection[Tile], now: Published) -> dict[Tile, bytes]:
+        """Return tiles of the tree of ``now``: partial ones from memory, full ones once read kept."""
+        found: dict[Tile, bytes] = {}
+        missing = []
+        for tile in wanted:
+            if tile.width < TILE_WIDTH:
+                found[tile] = now.edge.partials[tile.level]
+            elif (tile.level, tile.n) in self._full:
+                found[tile] = self._full[tile.level, tile.n]
+            else:
+                missing.append(tile)
+        if missing:
+            read = await self.store.tiles([(tile.level, tile.n) for tile in missing])
+            if len(self._full) + len(read) > FULL_TILES_KEPT:
+                self._full.clear()
+            self._full |= read
+            found |= {tile: read[tile.level, tile.n] for tile in missing}
+        return found
+
+    async def tile(self, tile: Tile) -> bytes:
+        """Return a hash tile that a signed checkpoint covers: any earlier width is a prefix."""
+        size = self.sequencer.published.head.size >> (8 * tile.level)
+        if tile.n * TILE_WIDTH + tile.width > size:
+            raise NotHere("no checkpoint covers this tile yet")
+        stored = await self.store.tiles([(tile.level, tile.n)])
+        if (tile.level, tile.n) not in stored:
+            raise NotHere("no checkpoint covers this tile yet")
+        return stored[tile.level, tile.n][: tile.width * 32]
+
+    async def bundle(self, n: int, width: int) -> bytes:
+        """Return an entry bundle that a signed checkpoint covers."""
+        start = n * TILE_WIDTH
+        if start + width > self.sequencer.published.head.size:
+            raise NotHere("no checkpoint covers this bundle yet")
+        return format_bundle(await self.store.leaves(start, start + width))
+
+    async def openings(self, reader: Reader, start: int, end: int) -> list[EntryRow]:
+        """Return whole entries for the administrator (scoped openings come later)."""
+        if not reader.is_administrator:
+            raise NotHere("nothing here for you")
+        end = min(end, start + PAGE_MAX, self.sequencer.published.head.size)
+        return await self.store.entries(start, end) if start < end else []
+
+    # What a member has
+
+    async def inbox(
+        self, reader: Reader, *, after: tuple[int, int], limit: int, with_content: bool
+    ) -> Json:
+        """Return a page of the member's items (API-14)."""
+        if not reader.is_member:
+            raise NotHere("only a member has an inbox")
+        limit = min(limit, PAGE_MAX)
+        rows = await self.delivery.page(reader.by, after=after, limit=limit + 1)
+        page = rows[:limit]
+        entries: dict[int, EntryRow] = {}
+        for start, end in _runs(row.pos for row in page):
+            entries |= {row.index: row for row in await self.store.entries(start, end)}
+        indexes = sorted(entries)
+        receipts = dict(
+            zip(indexes, await self._receipts([entries[i] for i in indexes]), strict=True)
+        )
+        items = []
+        for row in page:
+            item: Json = {
+                "position": f"{row.pos}.{row.note_index}",
+                "kind": row.kind,
+                "precedence": row.precedence,
+                "receipt": receipts[row.pos],
+            }
+            if with_content and row.kind != "answer":
+                content = await self._content(reader, entries[row.pos], INLINE_MAX_BYTES)
+                if content is not None:
+                    item["content"] = content
+            items.append(item)
+        return {"items": items, "more": len(rows) > limit}
+
+    async def note(self, reader: Reader, digest: str) -> Json:
+        """Return a note's receipt and where each addressee stands (API-16)."""
+        row, facts = await self._note(reader, digest)
+        note = await self.cellar.get(cells.Note, facts.channel, digest)
+        assert note is not None
+        return {
+            "receipt": (await self._receipts([row]))[0],
+            "state": {
+                "reference": note.reference,
+                "at": note.at,
+                "addressees": [
+                    {
+                        "post": a.post,
+                        "role": a.role.value,
+                        "life": a.life.value,
+                        "at": a.at,
+                        **({"by": a.by} if a.by else {}),
+                    }
+                    for a in note.addressees
+                ],
+            },
+        }
+
+    async def note_content(self, reader: Reader, digest: str) -> Json:
+        """Return a note's ciphertext and the asking device's wraps (API-15)."""
+        row, _ = await self._note(reader, digest)
+        content = await self._content(reader, row, None)
+        if content is None:
+            raise NotHere("the content of this note is no longer here")
+        return content
+
+    async def _note(self, reader: Reader, digest: str) -> tuple[EntryRow, NoteFacts]:
+        row = await self.store.entry_of(digest)
+        if row is not None and self._is_signed(row):
+            facts = record_from(row.fields).facts
+            if isinstance(facts, NoteFacts) and _may_read_note(reader, facts):
+                return row, facts
+        raise NotHere("there is no such note for you")
+
+    async def _content(self, reader: Reader, row: EntryRow, limit: int | None) -> Json | None:
+        note = parse_statement_of(Note, row.fields[6]).payload
+        if limit is not None and note.content.size > limit:
+            return None
+        named = [wrap.key for addressee in note.addressees for wrap in addressee.wraps]
+        await self.cellar.load([cells.EncryptionKey.key_of(key) for key in named])
+        mine = []
+        for key in named:
+            held = self.cellar.peek(cells.EncryptionKey, key)
+            if held is not None and held.device == reader.key:
+                mine.append(key)
+        ciphertext = await self.store.content(row.digest)
+        if ciphertext is None:
+            return None
+        wraps = await self.store.wraps(row.digest, mine)
+        return {
+            "ciphertext": to_base64(ciphertext),
+            "wraps": [{"key": key, "wrap": to_base64(wrap)} for key, wrap in wraps.items()],
+        }
+
+    # Channels, parties, single statements
+
+    async def channels(self, reader: Reader) -> list[Json]:
+        """Return the channels whose charter names the asker's party (API-17)."""
+        known = await self.cellar.get(cells.PartyChannels, reader.party)
+        return [await self._channel(channel) for channel in (known.channels if known else ())]
+
+    async def channel(self, reader: Reader, alias: str) -> Json:
+        """Return one channel by its alias (API-17)."""
+        claim = await self.cellar.get(cells.AliasClaim, alias)
+        channel = await self.cellar.get(cells.Channel, claim.channel) if claim else None
+        if channel is None or not (reader.is_administrator or reader.party in channel.parties):
+            raise NotHere(f"there is no channel {alias} for you")
+        return await self._channel(channel.channel)
+
+    async def _channel(self, digest: str) -> Json:
+        channel = await self.cellar.get(cells.Channel, digest)
+        assert channel is not None
+        rosters = []
+        for party in channel.parties:
+            known = await self.cellar.get(cells.Rosters, digest, party)
+            if known is not None:
+                rosters.append(known.editions[-1].statement)
+        return {
+            "channel": channel.channel,
+            "alias": channel.alias,
+            "type": channel.type,
+            "is_open": channel.is_open,
+            "charter": (await self._by_digest([channel.charter]))[0],
+            "accessions": await self._by_digest([a.statement for a in channel.acceded]),
+            "rosters": await self._by_digest(rosters),
+        }
+
+    async def party(self, reader: Reader, party: str) -> Json:
+        """Return what is current of a party, by its newest directory (API-18)."""
+        known = await self.cellar.get(cells.Party, party)
+        if known is None or not await self._may_know(reader, party):
+            raise NotHere(f"there is no party {party} for you")
+        told: Json = {
+            "party": (await self._by_digest([known.statement]))[0],
+            "members": [],
+            "postings": [],
+            "keys": [],
+        }
+        directories = await self.cellar.get(cells.Directories, party)
+        if directories is None or not directories.editions:
+            return told
+        newest = await self.store.entry_of(directories.editions[-1].statement)
+        assert newest is not None
+        directory = parse_statement_of(Directory, newest.fields[6]).payload
+        keys = []
+        for entry in directory.members:
+            member = await self.cellar.get(cells.Member, entry.member)
+            for public in member.devices if member else ():
+                device = await self.cellar.get(cells.DeviceKeys, id_of(public))
+                keys += [key for key, _ in device.keys] if device else []
+        told["directory"] = (await self._receipts([newest]))[0]
+        told["members"] = await self._by_digest([e.statement for e in directory.members])
+        told["postings"] = await self._by_digest([e.statement for e in directory.postings])
+        told["keys"] = await self._by_digest(keys)
+        return told
+
+    async def statement(self, reader: Reader, digest: str) -> str:
+        """Return the receipt of one statement (API-19)."""
+        row = await self.store.entry_of(digest)
+        if row is None or not self._is_signed(row):
+            raise NotHere("there is no such statement for you")
+        if not await self._may_read(reader, record_from(row.fields)):
+            raise NotHere("there is no such statement for you")
+        return (await self._receipts([row]))[0]
+
+    def _is_signed(self, row: EntryRow) -> bool:
+        """Committed is not enough: a signed checkpoint must cover it (design, law 2)."""
+        return row.index < self.sequencer.published.head.size
+
+    async def _by_digest(self, digests: Sequence[str]) -> list[str]:
+        rows = []
+        for digest in digests:
+            row = await self.store.entry_of(digest)
+            assert row is not None
+            rows.append(row)
+        return await self._receipts(rows)
+
+    async def _may_know(self, reader: Reader, party: str) -> bool:
+        if reader.is_administrator or reader.party == party:
+            return True
+        mine = await self.cellar.get(cells.PartyChannels, reader.party)
+        theirs = await self.cellar.get(cells.PartyChannels, party)
+        return bool(mine and theirs and set(mine.channels) & set(theirs.channels))
+
+    async def _may_read(self, reader: Reader, record: Record) -> bool:
+        if reader.is_administrator:
+            return True
+        facts = record.facts
+        if isinstance(facts, NoteFacts):
+            return _may_read_note(reader, facts)
+        if party_of(record.actor) == reader.party:
+            return True
+        channel = await self.cellar.get(cells.Channel, record.channel.id)
+        if channel is not None:
+            return (
+                record.kind in ("charter", "accession", "roster")
+                and reader.party in channel.parties
+            )
+        return await self._may_know(reader, party_of(record.actor))
+
+
+def _may_read_note(reader: Reader, facts: NoteFacts) -> bool:
+    if reader.by == facts.sender or reader.is_administrator:
+        return True
+    return any(
+        reader.by in addressee.readers
+        for addressee in facts.addressees
+        if addressee.role is not AddresseeRole.COPY
+    )
+
+
+def _runs(indexes: Iterable[int]) -> Iterable[tuple[int, int]]:
+    """Give ranges that cover the indexes, so that neighbours are read together."""
+    start = end = -1
+    for index in sorted(set(indexes)):
+        if index > end + 8:
+            if start >= 0:
+                yield start, end
+            start = index
+        end = index + 1
+    if start >= 0:
+        yield start, end

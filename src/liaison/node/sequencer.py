@@ -1,0 +1,374 @@
+"""The sequencer: the one place where the log grows. design.md 5 ("Commit order") and 7.
+
+A batch is decided, then (1) written in one transaction, (2) the guard takes its head, (3) its
+checkpoint is signed, (4) senders are answered and readers told. Nobody sees an effect before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from liaison.ledger.entry import LEAF_KEY_BYTES, Opening, commit_to
+from liaison.ledger.facts import NodeFacts
+from liaison.ledger.receipt import Receipt
+from liaison.ledger.record import Record, fields_of
+from liaison.node.cellar import Cellar
+from liaison.node.clockwatch import ClockWatch
+from liaison.node.delivery import Delivery
+from liaison.node.ports import (
+    Batch,
+    ContentRow,
+    EntryRow,
+    Guard,
+    Head,
+    HeadMoved,
+    WrapRow,
+    Writer,
+)
+from liaison.rules.cells import Cell, Overlay
+from liaison.rules.decide import Duplicate, decide
+from liaison.rules.evolve import evolve
+from liaison.rules.refusal import Refused
+from liaison.statements.payloads import Node
+from liaison.statements.statement import Statement
+from liaison.tlog.checkpoint import Checkpoint, sign_checkpoint
+from liaison.tlog.merkle import Grown, check_inclusion, leaf_hash
+from liaison.tlog.note import SignerKey
+from liaison.tlog.tiles import Edge
+from liaison.words.errors import Busy, ClockSuspect, CommitFailed
+
+BATCH_MAX: Final = 64
+"""About 5 ms of work on the reference machine, so that FLASH waits for one short batch."""
+OLDEST_EVERY: Final = 16
+QUEUE_MAX: Final = 4096
+
+log = structlog.get_logger(__name__)
+
+
+class Fatal(Exception):
+    """The process must end: what it holds in memory may not be what is on disk."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A statement whose form, signature and content were checked. ``band`` orders it."""
+
+    statement: Statement[Any]
+    band: int
+    content: bytes | None = field(default=None, repr=False)
+    wraps: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    """(digest of the key statement, wrap)."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    receipt: Receipt
+
+
+Outcome = Accepted | Duplicate | Refused
+
+
+@dataclass(frozen=True)
+class Published:
+    """The newest head that was signed, with what proofs under it need."""
+
+    head: Head
+    checkpoint: str
+    edge: Edge
+
+
+@dataclass
+class _Waiting:
+    submitted: Submitted
+    future: asyncio.Future[Outcome]
+    taken: bool = False
+
+
+@dataclass
+class _Queue:
+    """Highest band first; one slot in sixteen goes to the oldest, so that nothing starves."""
+
+    heap: list[tuple[int, int, _Waiting]] = field(default_factory=list)
+    oldest: deque[_Waiting] = field(default_factory=deque)
+    arrived: int = 0
+    given: int = 0
+    waiting: int = 0
+
+    def put(self, item: _Waiting) -> None:
+        self.arrived += 1
+        self.waiting += 1
+        heapq.heappush(self.heap, (-item.submitted.band, self.arrived, item))
+        self.oldest.append(item)
+
+    def take(self, most: int) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        while self.waiting and len(batch) < most:
+            self.given += 1
+            item = self._oldest() if self.given % OLDEST_EVERY == 0 else self._highest()
+            item.taken = True
+            self.waiting -= 1
+            batch.append(item)
+        if not self.waiting:
+            self.heap.clear()
+            self.oldest.clear()
+        return batch
+
+    def _highest(self) -> _Waiting:
+        while True:
+            _, _, item = heapq.heappop(self.heap)
+            if not item.taken:
+                return item
+
+    def _oldest(self) -> _Waiting:
+        while True:
+            item = self.oldest.popleft()
+            if not item.taken:
+                return item
+
+
+@dataclass
+class _Decided:
+    """A record of a batch on its way into the log."""
+
+    waiting: _Waiting
+    record: Record
+    row: EntryRow
+    openings: tuple[Opening, ...]
+
+
+def no_crash(_: str) -> None:
+    """Crash points are passed through; tests put something here that kills the process."""
+
+
+@dataclass
+class Sequencer:
+    """State between batches: the head, the right edge of the tiles, the newest checkpoint."""
+
+    cellar: Cellar
+    writer: Writer
+    guard: Guard
+    signer: SignerKey
+    clock: ClockWatch
+    delivery: Delivery
+    published: Published
+    crash_point: Callable[[str], None] = no_crash
+    _queue: _Queue = field(default_factory=_Queue)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: bool = False
+    _thread: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="writer")
+    )
+
+    @property
+    def waiting(self) -> int:
+        """How many statements wait to be decided."""
+        return self._queue.waiting
+
+    def suspicion(self) -> str | None:
+        """Return in words why nothing is committed now, or None."""
+        return self.clock.suspicion(self.published.head.at)
+
+    async def submit(self, submitted: Submitted) -> Outcome:
+        """Return the outcome once it is in the log, or was refused.
+
+        Raises:
+            ClockSuspect, CommitFailed, Busy: nothing happened; the same may be sent again.
+        """
+        if self._stopping:
+            raise Busy("the node is stopping", do="send the same again in a few seconds")
+        if self._queue.waiting >= QUEUE_MAX:
+            raise Busy(f"{QUEUE_MAX} statements wait already", do="send the same again")
+        waiting = _Waiting(submitted, asyncio.get_running_loop().create_future())
+        self._queue.put(waiting)
+        self._wake.set()
+        return await waiting.future
+
+    async def stop(self) -> None:
+        """Take nothing more; ``run`` returns when what waits has been answered."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Decide and commit batches until stopped. Whatever escapes ends the process."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._queue.waiting:
+                    await self._batch(self._queue.take(BATCH_MAX))
+                if self._stopping:
+                    return
+        finally:
+            self._thread.shutdown(wait=True)
+
+    async def _batch(self, taken: list[_Waiting]) -> None:
+        batch = self._while_suspect(taken)
+        if not batch:
+            return
+        await self.cellar.load_for(waiting.submitted.statement for waiting in batch)
+        overlay = Overlay(self.cellar.cells)
+        decided, others = self._decide(batch, overlay)
+        if decided:
+            try:
+                await self._commit(decided, overlay)
+            except CommitFailed as exc:
+                for waiting in batch:
+                    _fail(waiting, exc)
+                return
+        for waiting, outcome in others:
+            _resolve(waiting, outcome)
+        self.cellar.trim()
+
+    def _while_suspect(self, taken: list[_Waiting]) -> list[_Waiting]:
+        """Let everything pass while the clock is believed; else only its confirmation."""
+        suspicion = self.suspicion()
+        if suspicion is None:
+            return taken
+        passing: list[_Waiting] = []
+        for waiting in taken:
+            payload = waiting.submitted.statement.payload
+            if isinstance(payload, Node) and payload.event == "time-confirmed":
+                passing.append(waiting)
+                continue
+            _fail(
+                waiting,
+                ClockSuspect(
+                    suspicion,
+                    safe="nothing was committed",
+                    do="the operator sets the clock right, or confirms it: liaison node confirm-time",
+                    retry_after_s=30,
+                ),
+            )
+        return passing
+
+    def _decide(
+        self, batch: Sequence[_Waiting], overlay: Overlay
+    ) -> tuple[list[_Decided], list[tuple[_Waiting, Outcome]]]:
+        at, index = self.published.head.at, self.published.head.size
+        decided: list[_Decided] = []
+        others: list[tuple[_Waiting, Outcome]] = []
+        for waiting in batch:
+            at = max(at + 1, self.clock.clock.now())
+            statement = waiting.submitted.statement
+            changes: list[Cell] = []
+            try:
+                outcome = decide(overlay, statement, at)
+                if isinstance(outcome, Record):
+                    changes = evolve(overlay, outcome, index)
+            except Exception:
+                log.exception("poison", kind=statement.kind, payload=statement.payload_digest)
+                outcome = Refused("poison", "the node failed on this statement; it is journalled")
+            if not isinstance(outcome, Record):
+                others.append((waiting, outcome))
+                continue
+            overlay.put(changes)
+            decided.append(_entry(waiting, outcome, index))
+            index += 1
+        return decided, others
+
+    async def _commit(self, decided: list[_Decided], overlay: Overlay) -> None:
+        previous = self.published
+        grown = previous.edge.head.append([leaf_hash(d.row.entry) for d in decided])
+        edge, tiles = previous.edge.follow(grown)
+        head = Head(grown.frontier.size, grown.root, decided[-1].record.at)
+        rows = [row for d in decided for row in self.delivery.rows(d.record, d.row.index)]
+        batch = Batch(
+            previous=previous.head if previous.head.size else None,
+            head=head,
+            entries=[d.row for d in decided],
+            tiles=tiles,
+            cells=list(overlay.changes.values()),
+            inbox=rows,
+            contents=[
+                ContentRow(d.row.digest, d.waiting.submitted.content)
+                for d in decided
+                if d.waiting.submitted.content is not None
+            ],
+            wraps=[
+                WrapRow(d.row.digest, key, wrap)
+                for d in decided
+                for key, wrap in d.waiting.submitted.wraps
+            ],
+        )
+        loop = asyncio.get_running_loop()
+        checkpoint = await loop.run_in_executor(self._thread, self._write, batch)
+        self.crash_point("before-answer")
+        self.published = Published(head, checkpoint, edge)
+        self.cellar.merge(overlay.changes)
+        for d in decided:
+            if isinstance(d.record.facts, NodeFacts) and d.record.facts.event == "time-confirmed":
+                self.clock.confirm(head.at)
+        self.delivery.publish(rows)
+        for d in decided:
+            _resolve(d.waiting, Accepted(_receipt(d, grown, checkpoint)))
+        self.crash_point("after-answer")
+
+    def _write(self, batch: Batch) -> str:
+        """Steps 1 to 3, in the writer thread."""
+        self.crash_point("before-commit")
+        try:
+            self.writer.commit(batch)
+        except Exception as exc:  # noqa: BLE001 whatever it was, only the head tells what happened
+            self._after_failure(batch, exc)
+        self.crash_point("after-commit")
+        self.guard.advance(batch.head)
+        self.crash_point("after-guard")
+        checkpoint = Checkpoint(self.signer.name, batch.head.size, batch.head.root)
+        text = sign_checkpoint(checkpoint, self.signer)
+        self.crash_point("after-sign")
+        return text
+
+    def _after_failure(self, batch: Batch, exc: Exception) -> None:
+        """Return if the batch is in the store after all; else nothing of it is, or all ends."""
+        log.error("commit-failed", error=repr(exc), size=batch.head.size)
+        if isinstance(exc, HeadMoved):
+            raise Fatal("another process wrote to this log") from exc
+        try:
+            head = self.writer.head()
+        except Exception as again:
+            raise Fatal("the store can't be read after a failed commit") from again
+        if head == batch.head:
+            return
+        if head != batch.previous:
+            raise Fatal("another process wrote to this log") from exc
+        raise CommitFailed(
+            "the node could not store this",
+            safe="nothing of it happened",
+            do="send the same again; the operator finds the cause in the journal",
+            retry_after_s=5,
+        ) from exc
+
+
+def _entry(waiting: _Waiting, record: Record, index: int) -> _Decided:
+    fields = fields_of(record)
+    leaf_key = secrets.token_bytes(LEAF_KEY_BYTES)
+    entry, openings = commit_to(fields, leaf_key)
+    row = EntryRow(index, entry, leaf_key, fields, waiting.submitted.statement.digest)
+    return _Decided(waiting, record, row, openings)
+
+
+def _receipt(decided: _Decided, grown: Grown, checkpoint: str) -> Receipt:
+    row = decided.row
+    hashes = grown.inclusion_proof(row.index)
+    # Nothing leaves that the receiver would find false (log-notes: recompute before handing out).
+    check_inclusion(leaf_hash(row.entry), row.index, grown.frontier.size, hashes, grown.root)
+    return Receipt(row.index, row.entry, decided.openings, hashes, checkpoint)
+
+
+def _resolve(waiting: _Waiting, outcome: Outcome) -> None:
+    if not waiting.future.done():
+        waiting.future.set_result(outcome)
+
+
+def _fail(waiting: _Waiting, exc: Exception) -> None:
+    if not waiting.future.done():
+        waiting.future.set_exception(exc)
