@@ -1,0 +1,1 @@
+"""Revisions of the schema. They never touch entries, tiles, content (README.md)."""

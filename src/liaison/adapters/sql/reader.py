@@ -1,0 +1,167 @@
+"""The reader: plain selects of committed rows. ports.Reader.
+
+Each call is one look or a few; between two calls the log may have grown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import URL, BindParameter, Executable, bindparam, select, tuple_
+
+from liaison.adapters.sql.engines import reading_engine
+from liaison.adapters.sql.schema import CELLS, CONTENTS, ENTRIES, HEAD, INBOX, TILES, WRAPS
+from liaison.node.ports import EntryRow, Head, InboxRow
+from liaison.rules.cells import Cell, CellKey, read_cell, spell_key
+from liaison.words.encoding import to_decimal
+
+T = TypeVar("T")
+
+_CHUNK: Final = 500
+"""Values in one IN list; SQLite takes 32,766 in a statement, PostgreSQL 65,535."""
+
+_ENTRY: Final = select(
+    ENTRIES.c.index,
+    ENTRIES.c.entry,
+    ENTRIES.c.leaf_key,
+    ENTRIES.c.kind,
+    ENTRIES.c.at,
+    ENTRIES.c.channel,
+    ENTRIES.c.note,
+    ENTRIES.c.actor,
+    ENTRIES.c.urgency,
+    ENTRIES.c.statement,
+    ENTRIES.c.facts,
+    ENTRIES.c.digest,
+)
+_START: Final[BindParameter[int]] = bindparam("start")
+_END: Final[BindParameter[int]] = bindparam("end")
+_KEYS: Final[BindParameter[Any]] = bindparam("keys", expanding=True)
+
+_HEAD: Final = select(HEAD.c.size, HEAD.c.root, HEAD.c.at)
+_CELLS: Final = select(CELLS.c.key, CELLS.c.row).where(CELLS.c.key.in_(_KEYS))
+_ENTRIES: Final = _ENTRY.where(ENTRIES.c.index >= _START, ENTRIES.c.index < _END).order_by(
+    ENTRIES.c.index
+)
+_LEAVES: Final = (
+    select(ENTRIES.c.entry)
+    .where(ENTRIES.c.index >= _START, ENTRIES.c.index < _END)
+    .order_by(ENTRIES.c.index)
+)
+_ENTRY_OF: Final = _ENTRY.where(ENTRIES.c.digest == bindparam("digest"))
+_TILES: Final = select(TILES.c.level, TILES.c.n, TILES.c.hashes).where(
+    tuple_(TILES.c.level, TILES.c.n).in_(_KEYS)
+)
+_INBOX: Final = (
+    select(INBOX.c.member, INBOX.c.pos, INBOX.c.note_index, INBOX.c.kind, INBOX.c.precedence)
+    .where(
+        INBOX.c.member == bindparam("member"),
+        tuple_(INBOX.c.pos, INBOX.c.note_index)
+        > tuple_(bindparam("after_pos"), bindparam("after_note_index")),
+    )
+    .order_by(INBOX.c.pos, INBOX.c.note_index)
+    .limit(bindparam("limit"))
+)
+_LAST_POSITION: Final = (
+    select(INBOX.c.pos, INBOX.c.note_index)
+    .where(INBOX.c.member == bindparam("member"))
+    .order_by(INBOX.c.pos.desc(), INBOX.c.note_index.desc())
+    .limit(1)
+)
+_CONTENT: Final = select(CONTENTS.c.ciphertext).where(CONTENTS.c.note == bindparam("note"))
+_WRAPS: Final = select(WRAPS.c.key, WRAPS.c.wrap).where(
+    WRAPS.c.note == bindparam("note"), WRAPS.c.key.in_(_KEYS)
+)
+
+
+class SqlReader:
+    """ports.Reader on a migrated database."""
+
+    def __init__(self, url: str | URL) -> None:
+        self._engine = reading_engine(url)
+
+    async def head(self) -> Head | None:
+        rows = await self._read(_HEAD)
+        return Head(*rows[0]) if rows else None
+
+    async def cells(self, keys: Collection[CellKey]) -> dict[CellKey, Cell | None]:
+        spelled = {spell_key(key): key for key in keys}
+        found: dict[CellKey, Cell | None] = dict.fromkeys(keys)
+        for chunk in _chunks(list(spelled)):
+            for text, row in await self._read(_CELLS, keys=chunk):
+                key = spelled[text]
+                found[key] = read_cell(key, row)
+        return found
+
+    async def entries(self, start: int, end: int) -> list[EntryRow]:
+        return [_entry(row) for row in await self._read(_ENTRIES, start=start, end=end)]
+
+    async def leaves(self, start: int, end: int) -> list[bytes]:
+        return [entry for (entry,) in await self._read(_LEAVES, start=start, end=end)]
+
+    async def entry_of(self, digest: str) -> EntryRow | None:
+        rows = await self._read(_ENTRY_OF, digest=digest)
+        return _entry(rows[0]) if rows else None
+
+    async def tiles(self, tiles: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        found: dict[tuple[int, int], bytes] = {}
+        for chunk in _chunks(list(tiles)):
+            for level, n, hashes in await self._read(_TILES, keys=chunk):
+                found[level, n] = hashes
+        return found
+
+    async def inbox(self, member: str, *, after: tuple[int, int], limit: int) -> list[InboxRow]:
+        pos, note_index = after
+        rows = await self._read(
+            _INBOX, member=member, after_pos=pos, after_note_index=note_index, limit=limit
+        )
+        return [InboxRow(*row) for row in rows]
+
+    async def last_position(self, member: str) -> tuple[int, int] | None:
+        rows = await self._read(_LAST_POSITION, member=member)
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def content(self, note: str) -> bytes | None:
+        rows = await self._read(_CONTENT, note=note)
+        return rows[0][0] if rows else None
+
+    async def wraps(self, note: str, keys: Collection[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for chunk in _chunks(list(keys)):
+            found.update(
+                (key, wrap) for key, wrap in await self._read(_WRAPS, note=note, keys=chunk)
+            )
+        return found
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def _read(self, statement: Executable, **values: Any) -> Sequence[Any]:
+        async with self._engine.connect() as connection:
+            return (await connection.execute(statement, values)).all()
+
+
+def _entry(row: Sequence[Any]) -> EntryRow:
+    index, entry, leaf_key, kind, at, channel, note, actor, urgency, statement, facts, digest = row
+    return EntryRow(
+        index,
+        entry,
+        leaf_key,
+        (
+            kind.encode("ascii"),
+            to_decimal(at).encode("ascii"),
+            channel,
+            note.encode("ascii"),
+            actor.encode("ascii"),
+            urgency,
+            statement,
+            facts,
+        ),
+        digest or "",
+    )
+
+
+def _chunks(keys: list[T]) -> Iterator[list[T]]:
+    for at in range(0, len(keys), _CHUNK):
+        yield keys[at : at + _CHUNK]

@@ -1,0 +1,112 @@
+"""The tables. design.md 5 and 7.
+
+Entries, tiles and content are written once and no migration touches them: a column that erasure
+will empty can be NULL from the start.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# In SQLite only a column of type INTEGER is the row's place itself, without a second index.
+_ENTRY_INDEX: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+HEAD: Final = Table(
+    "head",
+    METADATA,
+    Column("one", SmallInteger, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    CheckConstraint("one = 1", name="one"),
+)
+"""One row, or none before the first record."""
+
+ENTRIES: Final = Table(
+    "entries",
+    METADATA,
+    Column("index", _ENTRY_INDEX, primary_key=True, autoincrement=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("leaf_key", LargeBinary),
+    Column("kind", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("channel", LargeBinary, nullable=False),
+    Column("note", Text),
+    Column("actor", Text),
+    Column("urgency", LargeBinary),
+    Column("statement", LargeBinary),
+    Column("facts", LargeBinary),
+    Column("digest", Text),
+    Column("scope", Text, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    UniqueConstraint("digest"),
+    UniqueConstraint("scope", "n"),
+)
+"""The record's eight fields as they are committed to, byte for byte; NULL is for the erased.
+
+``digest`` is NULL where the record has no statement. ``scope`` and ``n`` are what ``channel``
+spells: by them the entries of one scope are read.
+"""
+
+TILES: Final = Table(
+    "tiles",
+    METADATA,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+)
+
+CELLS: Final = Table(
+    "cells",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("row", LargeBinary, nullable=False),
+)
+"""Keys as rules.cells.spell_key has them, rows as spell_cell."""
+
+INBOX: Final = Table(
+    "inbox",
+    METADATA,
+    Column("member", Text, primary_key=True),
+    Column("pos", BigInteger, primary_key=True, autoincrement=False),
+    Column("note_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("precedence", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+CONTENTS: Final = Table(
+    "contents",
+    METADATA,
+    Column("note", Text, primary_key=True),
+    Column("ciphertext", LargeBinary, nullable=False),
+)
+
+WRAPS: Final = Table(
+    "wraps",
+    METADATA,
+    Column("note", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("wrap", LargeBinary, nullable=False),
+)
