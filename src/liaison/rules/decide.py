@@ -49,7 +49,9 @@ def needs(statement: Statement[Payload], peek: Peek) -> set[CellKey]:
 
     Asked again after these are loaded, until it names nothing new.
     """
-    ruling = RULINGS[statement.kind]
+    ruling = RULINGS.get(statement.kind)
+    if ruling is None:
+        return {KeyClaim.key_of(statement.payload.key)}
     scope = ruling.scope(statement)
     return {
         Log.key_of(),
@@ -82,7 +84,9 @@ def signer_of(statement: Statement[Payload], claim: KeyClaim | None) -> bytes | 
 def decide(view: View, statement: Statement[Any], at: int) -> Record | Refused | Duplicate:
     """Decide a statement whose signature was checked, at ``at`` (microseconds)."""
     payload = statement.payload
-    ruling = RULINGS[statement.kind]
+    ruling = RULINGS.get(statement.kind)
+    if ruling is None:
+        return Refused("not-for-the-log", f"a {statement.kind} statement is never logged")
     scope = ruling.scope(statement)
     taken = view.get(Taken, scope, statement.payload_digest)
     if taken is not None:

@@ -72,22 +72,25 @@ STANDBY: Final[Table] = {
     (Life.WITHHELD, Step.NOT_NEEDED): Life.LAPSED,
 }
 
-DRAFTED: Final[Table] = {
-    (Life.DRAFTED, Step.RELEASED): Life.QUEUED,
-    (Life.DRAFTED, Step.CANCELLED): Life.CANCELLED,
-}
-"""Before its release a foreign addressee has this life, whatever its role."""
-
-TABLES: Final[dict[AddresseeRole, Table]] = {
-    AddresseeRole.ACTION: {**ACTION, **DRAFTED},
-    AddresseeRole.INFO: {**INFO, **DRAFTED},
-    AddresseeRole.STANDBY: {**STANDBY, **DRAFTED},
-}
-
 FIRST: Final[dict[AddresseeRole, Life]] = {
     AddresseeRole.ACTION: Life.QUEUED,
     AddresseeRole.INFO: Life.QUEUED,
     AddresseeRole.STANDBY: Life.WITHHELD,
+}
+
+
+def _drafted(role: AddresseeRole) -> Table:
+    """Return a foreign addressee's life before the release, after which it is as its role."""
+    return {
+        (Life.DRAFTED, Step.RELEASED): FIRST[role],
+        (Life.DRAFTED, Step.CANCELLED): Life.CANCELLED,
+    }
+
+
+TABLES: Final[dict[AddresseeRole, Table]] = {
+    AddresseeRole.ACTION: {**ACTION, **_drafted(AddresseeRole.ACTION)},
+    AddresseeRole.INFO: {**INFO, **_drafted(AddresseeRole.INFO)},
+    AddresseeRole.STANDBY: {**STANDBY, **_drafted(AddresseeRole.STANDBY)},
 }
 
 

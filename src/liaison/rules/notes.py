@@ -103,10 +103,10 @@ def _note_needs(statement: Statement[Note], peek: Peek) -> Iterable[CellKey]:
     payload = statement.payload
     yield from _speaker_needs(payload, payload.channel)
     yield References.key_of(payload.channel)
-    yield cells.Note.key_of(payload.channel, statement.digest)
     if payload.in_reply_to is not None:
         yield cells.Note.key_of(payload.channel, payload.in_reply_to)
     for reliance in payload.parties:
+        yield cells.Admitted.key_of(reliance.party)
         yield Directories.key_of(reliance.party)
         yield Rosters.key_of(payload.channel, reliance.party)
         yield Serials.key_of(payload.channel, payload.key, reliance.party)
@@ -135,6 +135,7 @@ def _decide_note(view: View, statement: Statement[Note], at: int) -> Drafted | R
         _in_this_version(payload)
         or _kind(channel, payload, sender)
         or _form(channel, payload)
+        or _replies(view, channel, payload)
         or _label(channel, payload)
         or _reliances(view, channel, payload, at)
         or _from_post(view, payload)
@@ -234,6 +235,13 @@ def _form(channel: Channel, payload: Note) -> Refused | None:
         from_dtg(payload.dtg)
     except Malformed as exc:
         return Refused("dtg", exc.happened)
+    return None
+
+
+def _replies(view: View, channel: Channel, payload: Note) -> Refused | None:
+    answered = payload.in_reply_to
+    if answered is not None and view.get(cells.Note, payload.channel, answered) is None:
+        return Refused("unknown-note", f"in_reply_to: {channel.alias} has no note {answered}")
     return None
 
 

@@ -107,8 +107,11 @@ def _diagnose(raw: bytes) -> Malformed:
     duplicates: list[str] = []
 
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-        names = [name for name, _ in items]
-        duplicates.extend(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        for name, _ in items:
+            if name in seen:
+                duplicates.append(name)
+            seen.add(name)
         return dict(items)
 
     try:
@@ -119,8 +122,8 @@ def _diagnose(raw: bytes) -> Malformed:
         return Malformed(f"envelope: member {duplicates[0]!r} stands twice")
     if not isinstance(value, dict) or set(value) != {"payload", "payloadType", "signatures"}:
         return Malformed("envelope: its members must be payload, payloadType and signatures")
-    if not isinstance(value["payload"], str):
-        return Malformed("payload: not a string")
+    if not isinstance(value["payload"], str) or not value["payload"]:
+        return Malformed("payload: not a string, or empty")
     try:
         from_base64(value["payload"])
     except Malformed as exc:

@@ -64,6 +64,7 @@ Dtg = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}Z [A-Z]{3} [0-9]{2}$")
 Challenge = Digest
 Micros = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Integer = Annotated[int, Field(ge=1 - 2**53, le=2**53 - 1)]
 Positive = Annotated[int, Field(ge=1, le=2**53 - 1)]
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")

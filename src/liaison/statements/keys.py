@@ -108,6 +108,8 @@ def check_signature(public: bytes, message: bytes, signature: bytes) -> None:
     Raises:
         SignatureInvalid: it isn't.
     """
+    if len(public) != SIGNING_KEY_BYTES:  # libsodium reads 32 bytes, however few there are
+        raise SignatureInvalid(f"the signing key has {len(public)} bytes, not {SIGNING_KEY_BYTES}")
     if len(signature) != SIGNATURE_BYTES or _has_small_order(signature[:32]):
         raise SignatureInvalid("the signature is not an Ed25519 signature")
     try:

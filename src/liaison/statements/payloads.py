@@ -21,6 +21,7 @@ from liaison.statements.fields import (
     Dtg,
     EncryptionPublic,
     Frozen,
+    Integer,
     Micros,
     NoteId,
     Origin,
@@ -310,7 +311,7 @@ class RuleUse(Frozen):
     """A rule by name with its parameters."""
 
     use: Word
-    parameters: Annotated[dict[Word, int | str], Field(max_length=8)]
+    parameters: Annotated[dict[Word, Integer | Text], Field(max_length=8)]
 
     @property
     def sort_key(self) -> str:
@@ -371,6 +372,7 @@ class Session(Logged):
 
     kind_name: ClassVar[str] = "session"
 
+    by: Address
     challenge: Challenge
 
 
@@ -520,13 +522,22 @@ class Void(Logged):
 
 
 class Predecessor(Frozen):
-    """The log that a retired node leaves behind: what its guard had signed, what the store held."""
+    """The log that a retired node leaves behind, which names the loss.
+
+    What its guard had signed (left out where the guard is lost), and what the store still held.
+    """
 
     origin: Origin
-    guard_size: Count
-    guard_root: Digest
+    guard_size: Count | None = None
+    guard_root: Digest | None = None
     store_size: Count
     store_root: Digest
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.guard_size is None) != (self.guard_root is None):
+            raise ValueError("guard_root: stands beside guard_size, or neither does")
+        return self
 
 
 class Node(Logged):
