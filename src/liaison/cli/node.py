@@ -1,0 +1,176 @@
+"""``liaison node``: init, serve, admit, confirm-time, retire. For the one who runs the node."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from liaison.cli.context import home_of, say
+from liaison.client.transport import Transport
+from liaison.main import (
+    KEY_PURPOSES,
+    begin,
+    load_keys,
+    mark_retired,
+    predecessor_of,
+    read_card,
+    serve,
+)
+from liaison.node.beginning import confirm_time
+from liaison.sealing.content import visible
+from liaison.settings import Settings
+from liaison.statements.keys import SigningKey
+from liaison.statements.payloads import Admission, Party, State
+from liaison.statements.statement import Statement, make_statement, parse_statement_of
+from liaison.words.encoding import from_base64
+from liaison.words.errors import Malformed, NotReady, RefusedByNode
+from liaison.words.times import HOUR, to_rfc3339
+
+node = typer.Typer(no_args_is_help=True, help="Begin, serve and keep a node.")
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(node, name="node")
+
+
+Listen = Annotated[str, typer.Option(help="Address and port to listen on.")]
+GuardAt = Annotated[
+    Path | None, typer.Option(help="Where the guard file is; outside the database's backups.")
+]
+
+
+@node.command()
+def init(
+    context: typer.Context,
+    origin: Annotated[str, typer.Option(help="The log's name: a schema-less URL.")],
+    listen: Listen = "127.0.0.1:8470",
+    guard: GuardAt = None,
+) -> None:
+    """Make the node's three keys, its guard and its first record; write node.liaison."""
+    settings = _settings(context, listen, guard)
+    seeds = {purpose: secrets.token_bytes(32) for purpose in KEY_PURPOSES}
+    begin(settings, origin, seeds=seeds, url=f"http://{listen}")
+    say(f"The log {origin} begins. Hand {settings.card} to whoever is to use this node.")
+    say(
+        f"Keep a copy of {settings.guard} on a second disk, and of {settings.home / 'keys'} offline."
+    )
+
+
+@node.command("serve")
+def serve_command(
+    context: typer.Context, listen: Listen = "127.0.0.1:8470", guard: GuardAt = None
+) -> None:
+    """Serve until SIGTERM. Exit 3: the guard refuses, and nothing was signed."""
+    settings = _settings(context, listen, guard)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, ready=lambda url: say(f"serving {url}")))
+
+
+@node.command()
+def admit(
+    context: typer.Context,
+    party: Annotated[Path, typer.Argument(help="The party's statement, NAME.party.")],
+) -> None:
+    """Admit a party and its authority key to this node, then post its party statement."""
+    settings = _settings(context)
+    keys = load_keys(settings)
+    statement = parse_statement_of(Party, _read(party))
+    statement.check_signature(from_base64(statement.payload.authority))
+    card = read_card(settings)
+    asyncio.run(_admit(card["url"], card["origin"], keys.administrator, statement))
+    say(f"{statement.payload.party} ({visible(statement.payload.name)}) is admitted.")
+
+
+@node.command("confirm-time")
+def confirm_time_command(context: typer.Context) -> None:
+    """Confirm, on record, that the node's clock is right as it is now (after clock-suspect)."""
+    settings = _settings(context)
+    card = read_card(settings)
+    keys = load_keys(settings)
+    at = asyncio.run(_confirm(card["url"], card["origin"], keys.node))
+    say(f"The clock is confirmed at {at}; the node commits again.")
+
+
+@node.command()
+def retire(
+    context: typer.Context,
+    origin: Annotated[str, typer.Option(help="The successor log's name.")],
+    successor: Annotated[Path, typer.Option(help="The successor's new home.")],
+    listen: Listen = "127.0.0.1:8470",
+    guard: GuardAt = None,
+) -> None:
+    """Give this log up and begin a successor, whose first record names the loss."""
+    old = _settings(context, guard=guard)
+    predecessor = asyncio.run(predecessor_of(old))
+    if predecessor.origin == origin:
+        raise NotReady("the successor needs another origin than the log that is given up")
+    new = _settings_at(successor, listen, None)
+    seeds = {purpose: secrets.token_bytes(32) for purpose in KEY_PURPOSES}
+    begin(new, origin, seeds=seeds, url=f"http://{listen}", predecessor=predecessor)
+    mark_retired(old, origin)
+    guarded = "lost" if predecessor.guard_size is None else f"{predecessor.guard_size} entries"
+    say(
+        f"{predecessor.origin} is retired. The first record of {origin} says so: the guard had "
+        f"{guarded}, the store {predecessor.store_size} entries."
+    )
+    say(f"Hand {new.card} to whoever used the old node.")
+
+
+def _settings(
+    context: typer.Context, listen: str = "127.0.0.1:8470", guard: Path | None = None
+) -> Settings:
+    return _settings_at(home_of(context), listen, guard)
+
+
+def _settings_at(home: Path, listen: str, guard: Path | None) -> Settings:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise Malformed(f"--listen: not ADDRESS:PORT: {listen}")
+    return Settings(home=home, host=host.strip("[]"), port=int(port), guard_path=guard)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes().rstrip(b"\n")
+    except OSError as exc:
+        raise NotReady(f"{path} can't be read: {exc.strerror}") from exc
+
+
+async def _admit(url: str, origin: str, key: SigningKey, party: Statement[Party]) -> None:
+    async with Transport(url) as node:
+        now = _time(await node.about())
+        admission = Admission(
+            by=origin,
+            key=key.id,
+            issued=now,
+            lapse=now + HOUR,
+            log=origin,
+            party=party.payload.party,
+            authority=party.payload.key,
+            state=State.ACTIVE,
+        )
+        try:
+            await node.submit(make_statement(admission, key).raw)
+        except RefusedByNode as exc:
+            if exc.problem != "already-so":  # admitted before; its statement may still be missing
+                raise
+        await node.submit(party.raw)
+
+
+async def _confirm(url: str, origin: str, key: SigningKey) -> str:
+    async with Transport(url) as node:
+        at = _time(await node.about())
+        await node.submit(confirm_time(origin, key, at).raw)
+        return to_rfc3339(at)
+
+
+def _time(about: dict[str, object]) -> int:
+    at = about.get("time")
+    if not isinstance(at, int):
+        raise Malformed("/v1/about: time is not a number of microseconds")
+    return at

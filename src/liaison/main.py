@@ -1,0 +1,269 @@
+"""The roof: builds a node out of its adapters, begins one, retires one, runs one.
+
+Only here and in ``cli`` is every adapter known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from liaison.adapters.clock import SystemClock
+from liaison.adapters.guard import FileGuard
+from liaison.adapters.keyfile import create_seed, load_seed
+from liaison.adapters.sql.migrate import migrate
+from liaison.adapters.sql.reader import SqlReader
+from liaison.adapters.sql.writer import SqlWriter
+from liaison.node.beginning import NodeKeys, first_batch, first_statement, take_up
+from liaison.node.cellar import Cellar
+from liaison.node.clockwatch import ClockWatch
+from liaison.node.delivery import Delivery
+from liaison.node.intake import Intake
+from liaison.node.ports import Clock, Head
+from liaison.node.reading import Reading
+from liaison.node.sequencer import Sequencer, no_crash
+from liaison.node.sessions import Sessions
+from liaison.rules.cells import Log
+from liaison.server.app import Services, make_app
+from liaison.server.keys import State
+from liaison.settings import Settings
+from liaison.statements.keys import SigningKey
+from liaison.statements.payloads import Predecessor
+from liaison.tlog.note import SignerKey
+from liaison.words.canonical import format_canonical, parse_canonical
+from liaison.words.encoding import to_base64
+from liaison.words.errors import GuardRefused, Malformed, NotReady
+from liaison.words.ids import check_id
+
+KEY_PURPOSES: Final = ("log", "node", "administrator")
+DRAIN_S: Final = 10
+
+log = structlog.get_logger(__name__)
+
+
+def load_keys(settings: Settings) -> NodeKeys:
+    """Return the node's three keys from their files."""
+    seeds = {purpose: load_seed(settings.key(purpose), purpose) for purpose in KEY_PURPOSES}
+    return NodeKeys(**{purpose: SigningKey(seed) for purpose, seed in seeds.items()})
+
+
+def begin(
+    settings: Settings,
+    origin: str,
+    *,
+    seeds: dict[str, bytes],
+    url: str,
+    clock: Clock | None = None,
+    predecessor: Predecessor | None = None,
+) -> None:
+    """Make a node's home: three keys, guard, first record, and the card others know it by.
+
+    ``seeds`` has 32 random bytes for each of ``KEY_PURPOSES``.
+
+    Raises:
+        NotReady: there is a node in this home already.
+    """
+    check_id("origin", origin)
+    if settings.card.exists():
+        raise NotReady(f"there is a node in {settings.home} already", safe="nothing was changed")
+    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.key("log").parent.mkdir(mode=0o700, exist_ok=True)
+    for purpose in KEY_PURPOSES:
+        create_seed(settings.key(purpose), purpose, seeds[purpose])
+    keys = load_keys(settings)
+    at = (clock or SystemClock()).now()
+    batch = first_batch(first_statement(origin, keys, at, predecessor), at)
+    migrate(settings.database)
+    writer = SqlWriter(settings.database)
+    try:
+        writer.commit(batch)
+    finally:
+        writer.close()
+    FileGuard.create(settings.guard, batch.head).close()
+    card = {
+        "administrator_key": to_base64(keys.administrator.public),
+        "log_key": to_base64(keys.log.public),
+        "node_key": to_base64(keys.node.public),
+        "origin": origin,
+        "url": url,
+    }
+    settings.card.write_bytes(format_canonical(card) + b"\n")
+
+
+def read_card(settings: Settings) -> dict[str, str]:
+    """Return the node's card: origin, url and the three public keys.
+
+    Raises:
+        NotReady: there is no node in this home.
+    """
+    try:
+        data = settings.card.read_bytes()
+    except FileNotFoundError as exc:
+        raise NotReady(
+            f"there is no node in {settings.home}", do="liaison --home DIR node init --origin NAME"
+        ) from exc
+    card = parse_canonical(data.rstrip(b"\n"))
+    return {name: str(value) for name, value in card.items()}
+
+
+async def predecessor_of(settings: Settings) -> Predecessor:
+    """Return what a successor's first record says of the log in this home: its loss."""
+    card = read_card(settings)
+    reader = SqlReader(settings.database)
+    try:
+        head = await reader.head()
+    finally:
+        await reader.close()
+    if head is None:
+        raise NotReady("the store has no log", do="there is nothing to retire")
+    guarded: Head | None = None
+    if settings.guard.exists():
+        try:
+            guard = FileGuard.open(settings.guard)
+        except GuardRefused as exc:
+            if "locked" in exc.happened:
+                raise
+        else:
+            guarded = guard.read()
+            guard.close()
+    return Predecessor(
+        origin=card["origin"],
+        guard_size=guarded.size if guarded else None,
+        guard_root=to_base64(guarded.root) if guarded else None,
+        store_size=head.size,
+        store_root=to_base64(head.root),
+    )
+
+
+def mark_retired(settings: Settings, successor: str) -> None:
+    """Keep this home's node from ever serving again."""
+    settings.retired.write_text(json.dumps({"successor": successor}) + "\n")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A node that serves: its services and where it listens."""
+
+    services: Services
+    state: State
+    url: str
+    ended: asyncio.Task[None]
+    """Ends only when the node was stopped, or with the reason why it must end."""
+
+
+@contextlib.asynccontextmanager
+async def run_node(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    crash_point: Callable[[str], None] = no_crash,
+) -> AsyncIterator[Running]:
+    """Serve until the context is left; then stop accepting, drain, answer.
+
+    Raises:
+        NotReady: no node here, or it was retired.
+        GuardRefused: guard and store don't agree, or another instance serves.
+    """
+    card = read_card(settings)
+    if settings.retired.exists():
+        raise GuardRefused(
+            f"the node in {settings.home} was retired",
+            safe="its log stays readable: liaison audit verify",
+            do="serve its successor",
+        )
+    keys = load_keys(settings)
+    _check_card(card, keys)
+    clock = clock or SystemClock()
+    guard = FileGuard.open(settings.guard)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(guard.close)
+        migrate(settings.database)
+        reader = SqlReader(settings.database)
+        stack.push_async_callback(reader.close)
+        signer = SignerKey(card["origin"], keys.log.seed)
+        published = await take_up(reader, guard, signer)
+        writer = SqlWriter(settings.database)
+        stack.callback(writer.close)
+        cellar = Cellar(reader)
+        if (await cellar.get(Log)) is None:
+            raise NotReady("the store has no log yet", do="liaison node init")
+        delivery = Delivery(reader)
+        sequencer = Sequencer(
+            cellar=cellar,
+            writer=writer,
+            guard=guard,
+            signer=signer,
+            clock=ClockWatch.start(clock),
+            delivery=delivery,
+            published=published,
+            crash_point=crash_point,
+        )
+        reading = Reading(cellar, reader, sequencer, delivery)
+        intake = Intake(cellar, sequencer, reading, keys.node, card["origin"])
+        services = Services(intake, sequencer, Sessions(cellar, clock, card["origin"]), reading)
+        state = State()
+        runner = web.AppRunner(make_app(services, state), access_log=None, shutdown_timeout=DRAIN_S)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, settings.host, settings.port)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        ended = asyncio.create_task(sequencer.run(), name="sequencer")
+        try:
+            yield Running(services, state, f"http://{host}:{port}", ended)
+        finally:
+            state.stopping = True
+            await site.stop()
+            await sequencer.stop()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ended
+
+
+def _check_card(card: dict[str, str], keys: NodeKeys) -> None:
+    for purpose in KEY_PURPOSES:
+        public = to_base64(getattr(keys, purpose).public)
+        if card.get(f"{purpose}_key") != public:
+            raise Malformed(f"node.liaison: {purpose}_key is not the key in keys/{purpose}.key")
+
+
+async def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. What ends the sequencer ends the process, by raising."""
+    configure_journal()
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with run_node(settings) as running:
+        log.info("serving", url=running.url, size=running.services.sequencer.published.head.size)
+        if ready is not None:
+            ready(running.url)
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopping, running.ended}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        log.info("stopping", waiting=running.services.sequencer.waiting)
+    log.info("stopped")
+
+
+def configure_journal() -> None:
+    """One JSON object a line on standard error; it never holds a note's content."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,57 @@
+"""The application: its services under typed keys, its routes in one list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from liaison.node.intake import CONTENT_MAX_BYTES, SUBMISSION_EXTRA_BYTES, Intake
+from liaison.node.reading import Reading
+from liaison.node.sequencer import Sequencer
+from liaison.node.sessions import Sessions
+from liaison.server import about, log, reading, sessions, statements
+from liaison.server.errors import problems
+from liaison.server.keys import INTAKE, READING, SEQUENCER, SESSIONS, STATE, State
+
+MAX_BODY_BYTES: Final = CONTENT_MAX_BYTES + SUBMISSION_EXTRA_BYTES
+
+
+@dataclass(frozen=True)
+class Services:
+    intake: Intake
+    sequencer: Sequencer
+    sessions: Sessions
+    reading: Reading
+
+
+def make_app(services: Services, state: State) -> web.Application:
+    """Return the HTTP application over a running node's services."""
+    app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
+    app[INTAKE] = services.intake
+    app[SEQUENCER] = services.sequencer
+    app[SESSIONS] = services.sessions
+    app[READING] = services.reading
+    app[STATE] = state
+    app.add_routes(
+        [
+            web.post("/v1/statements", statements.post),
+            web.get("/v1/statements/{digest}", reading.statement),
+            web.post("/v1/challenges", sessions.challenge),
+            web.post("/v1/sessions", sessions.begin),
+            web.get("/v1/about", about.about),
+            web.get("/v1/inbox", reading.inbox),
+            web.get("/v1/notes/{digest}", reading.note),
+            web.get("/v1/notes/{digest}/content", reading.note_content),
+            web.get("/v1/channels", reading.channels),
+            web.get("/v1/channels/{alias}", reading.channel),
+            web.get("/v1/parties/{party}", reading.party),
+            web.get("/v1/openings", reading.openings),
+            web.get("/log/checkpoint", log.checkpoint),
+            web.get("/log/{path:tile/.+}", log.tile),
+            web.get("/healthz", about.healthz),
+            web.get("/readyz", about.readyz),
+        ]
+    )
+    return app

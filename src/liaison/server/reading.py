@@ -1,0 +1,93 @@
+"""Handlers that read. protocols/api.md, API-13 to API-21."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from liaison.server.keys import READING
+from liaison.server.sessions import reader_of
+from liaison.words.encoding import from_base64url, from_decimal, to_base64
+from liaison.words.errors import Malformed
+
+
+async def inbox(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    after = (-1, -1)
+    if "after" in request.query:
+        pos, dot, note = request.query["after"].partition(".")
+        if not dot:
+            raise Malformed("after: not a position POS.NOTE")
+        after = (_number("after", pos), _number("after", note))
+    limit = _number("limit", request.query.get("limit", "64"))
+    if limit == 0:
+        raise Malformed("limit: 1 to 256")
+    page = await request.app[READING].inbox(
+        reader, after=after, limit=limit, with_content=request.query.get("content") == "1"
+    )
+    return web.json_response(page)
+
+
+async def note(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    return web.json_response(await request.app[READING].note(reader, _digest(request)))
+
+
+async def note_content(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    return web.json_response(await request.app[READING].note_content(reader, _digest(request)))
+
+
+async def channels(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    return web.json_response({"channels": await request.app[READING].channels(reader)})
+
+
+async def channel(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    return web.json_response(
+        await request.app[READING].channel(reader, request.match_info["alias"])
+    )
+
+
+async def party(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    return web.json_response(await request.app[READING].party(reader, request.match_info["party"]))
+
+
+async def statement(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    text = await request.app[READING].statement(reader, _digest(request))
+    return web.Response(text=text)
+
+
+async def openings(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    start, end = (_number(name, request.query.get(name, "")) for name in ("start", "end"))
+    rows = await request.app[READING].openings(reader, start, end)
+    return web.json_response(
+        {
+            "entries": [
+                {
+                    "index": row.index,
+                    "entry": row.entry.decode("ascii"),
+                    "leaf_key": to_base64(row.leaf_key),
+                    "fields": [to_base64(value) for value in row.fields],
+                }
+                for row in rows
+            ]
+        }
+    )
+
+
+def _digest(request: web.Request) -> str:
+    try:
+        return to_base64(from_base64url(request.match_info["digest"], 32))
+    except Malformed as exc:
+        raise exc.within("digest") from exc
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        return from_decimal(text)
+    except Malformed as exc:
+        raise exc.within(name) from exc

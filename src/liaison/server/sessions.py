@@ -1,0 +1,31 @@
+"""Challenges and sessions. protocols/api.md, API-3, API-9 to API-12."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from liaison.node.sessions import Reader
+from liaison.server.keys import SESSIONS
+from liaison.words.errors import NotAllowed
+
+
+async def challenge(request: web.Request) -> web.Response:
+    text, lapse = request.app[SESSIONS].challenge()
+    return web.json_response({"challenge": text, "lapse": lapse}, status=201)
+
+
+async def begin(request: web.Request) -> web.Response:
+    token, reader = await request.app[SESSIONS].begin(await request.read())
+    return web.json_response({"token": token, "by": reader.by, "until": reader.until}, status=201)
+
+
+async def reader_of(request: web.Request) -> Reader:
+    """Return who asks.
+
+    Raises:
+        NotAllowed: there is no valid token.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme != "Bearer" or not token:
+        raise NotAllowed("no session token was sent", do="begin one: API-9 to API-12")
+    return await request.app[SESSIONS].reader(token)
