@@ -1,0 +1,154 @@
+"""Replay: decide every record anew from nothing, and compare. design.md, law 3.
+
+Told the fields of each entry; that a log committed to them, and who signed, is verify's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from liaison.audit.report import Difference, Differs, excerpts, printable
+from liaison.audit.source import Anchors, CellRow
+from liaison.audit.verify import (
+    check_beginning,
+    entry_differs,
+    kind_of,
+    read_record,
+    read_statement,
+)
+from liaison.ledger.record import FIELDS, Record, fields_of
+from liaison.rules.cells import CELLS, CellKey, Overlay, World, spell_cell, spell_key
+from liaison.rules.decide import decide
+from liaison.rules.evolve import evolve
+from liaison.rules.refusal import Refused
+from liaison.statements.payloads import Payload
+from liaison.statements.statement import Statement
+
+_DIGEST = b"liaison/replay/v1\0"
+_BEFORE_THE_FIRST = -1
+
+
+@dataclass
+class Counts:
+    """How much was replayed and compared."""
+
+    records: int = 0
+    cells: int = 0
+
+
+class Replay:
+    """Folds records, in order, and raises ``Differs`` at the first that isn't what decide gives."""
+
+    def __init__(self, anchors: Anchors) -> None:
+        self.counts = Counts()
+        self.first_at: int | None = None
+        self.last_at = _BEFORE_THE_FIRST
+        self._anchors = anchors
+        self._world = World()
+        self._changed_by: dict[CellKey, int] = {}
+        self._kinds: list[str] = []
+        self._digest = hashlib.sha256(_DIGEST)
+
+    @property
+    def size(self) -> int:
+        return self.counts.records
+
+    def take(self, index: int, fields: Sequence[bytes]) -> None:
+        """Replay the next record: decide must give each of its fields, byte for byte."""
+        if index != self.size:
+            raise entry_differs(self.size, kind_of(fields), "index", str(self.size), str(index))
+        record = read_record(index, fields)
+        if record.at <= self.last_at:
+            expected = f"after {self.last_at}, the time of entry {index - 1}"
+            raise entry_differs(index, record.kind, "at", expected, str(record.at))
+        statement = read_statement(index, record)
+        if index == 0:
+            check_beginning(record, statement, self._anchors)
+        view = Overlay(self._world)
+        decided = self._decide(view, index, record, statement)
+        for name, due, came in zip(FIELDS, fields_of(decided), fields, strict=True):
+            if due != came:
+                raise entry_differs(index, record.kind, name, *excerpts(due, came))
+        try:
+            view.put(evolve(view, decided, index))
+        except Exception as exc:
+            raise _rules_fail(index, record, exc) from exc
+        self._world.update(view.changes)
+        self._changed_by.update(dict.fromkeys(view.changes, index))
+        self._add(*fields)
+        self._kinds.append(record.kind)
+        self.counts.records += 1
+        if self.first_at is None:
+            self.first_at = record.at
+        self.last_at = record.at
+
+    def _decide(
+        self, view: Overlay, index: int, record: Record, statement: Statement[Payload]
+    ) -> Record:
+        try:
+            decided = decide(view, statement, record.at)
+        except Exception as exc:
+            raise _rules_fail(index, record, exc) from exc
+        if isinstance(decided, Record):
+            return decided
+        if isinstance(decided, Refused):
+            expected = f"a refusal ({decided.code}: {printable(decided.text)})"
+        else:
+            expected = f"nothing, for it is a duplicate of entry {decided.index}"
+        raise entry_differs(index, record.kind, "statement", expected, "a record")
+
+    # At the end
+
+    def cell_rows(self) -> dict[str, bytes]:
+        """Return the cells that the records lead to, as a store would have them."""
+        found = {
+            spell_key(key): spell_cell(cell)
+            for key, cell in self._world.items()
+            if cell is not None
+        }
+        return dict(sorted(found.items()))
+
+    def check_cells(self, came: Sequence[CellRow]) -> None:
+        """Return if a store's cells are exactly those of the fold, each row byte for byte."""
+        expected = self.cell_rows()
+        rows: dict[str, bytes] = {}
+        for key, row in came:
+            if key in rows:
+                raise self._cell_differs(key, "one row", "two")
+            rows[key] = row
+        for key in sorted(expected.keys() | rows.keys()):
+            if key not in rows:
+                raise self._cell_differs(key, *excerpts(expected[key], b""))
+            if key not in expected:
+                raise self._cell_differs(key, "no such cell", excerpts(b"", rows[key])[1])
+            if rows[key] != expected[key]:
+                raise self._cell_differs(key, *excerpts(expected[key], rows[key]))
+            self.counts.cells += 1
+
+    def digest(self) -> str:
+        """Return the SHA-256, in hex, over all records and the cells that they lead to."""
+        whole = self._digest.copy()
+        for key, row in self.cell_rows().items():
+            for part in (key.encode("utf-8"), row):
+                whole.update(len(part).to_bytes(4, "big") + part)
+        return whole.hexdigest()
+
+    def _add(self, *parts: bytes) -> None:
+        for part in parts:
+            self._digest.update(len(part).to_bytes(4, "big") + part)
+
+    def _cell_differs(self, spelled: str, expected: str, came: str) -> Differs:
+        key = tuple(spelled.split(" "))
+        index = self._changed_by.get(key)
+        where = f"cell {printable(spelled)}"
+        field = "row" if key[0] in CELLS else "key"
+        kind = "" if index is None else self._kinds[index]
+        return Differs(Difference(where, field, expected, came, index=index, kind=kind))
+
+
+def _rules_fail(index: int, record: Record, exc: Exception) -> Differs:
+    # A node refuses an input on which its rules fail; here it must not end the audit either.
+    came = f"a record, though the rules fail on it: {type(exc).__name__}: {printable(str(exc))}"
+    return entry_differs(index, record.kind, "statement", "a refusal", came)

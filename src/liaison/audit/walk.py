@@ -1,0 +1,251 @@
+"""Walks: read a source from its first entry to its last, through a check, to a report.
+
+What a source says wrongly ends in a report; that it doesn't answer at all is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final
+
+from liaison.audit.replay import Replay
+from liaison.audit.report import Difference, Differs, Report, printable
+from liaison.audit.source import PAGE, Anchors, CellRow, End, Source
+from liaison.audit.verify import Verifier
+from liaison.tlog.checkpoint import Checkpoint
+from liaison.words.errors import LiaisonError, LogUntrusted, Malformed, NotHere
+from liaison.words.times import MINUTE, to_rfc3339
+
+Progress = Callable[[int, int], None]
+"""Told after each page: entries done, entries in all."""
+
+AHEAD_MAX: Final = 2 * MINUTE
+
+_COMMITTED: Final = (
+    "order and integrity: each entry is the one that the log committed to, at its place",
+    "completeness: every entry up to the size above was opened and read; none is left out",
+    "origin: each statement is signed by a key that the log had bound before it",
+    "form: times ascend, each scope's records are counted without a gap, all tiles are of these leaves",
+)
+_SIGNED: Final = (
+    "the log key signed this size and root: a log that says otherwise contradicts itself"
+)
+_NOT_REFUSALS: Final = (
+    "that nothing was refused: a refusal is not in the log, only in its receiver's hands"
+)
+_NOT_TIMES: Final = (
+    "when things happened: only their order is proven; "
+    "times are the node's own word until witnesses cosign"
+)
+_NOT_RULES: Final = (
+    "that the rules allowed what is recorded: `audit replay` decides each record anew"
+)
+_NOT_SIGNED: Final = (
+    "that others were shown this log: no signed checkpoint was part of this audit (give one with "
+    "--checkpoint), so a store that was cut at its end, or rewritten as a whole, would look the same"
+)
+_NOT_CONTENT: Final = "what notes say: contents are sealed and were not read"
+
+_DECIDED: Final = (
+    "rules: from the statements alone, decided at the recorded times, the same records follow, byte for byte",
+)
+_CELLS: Final = "state: the store's cells are exactly those to which the records lead"
+_NOT_CELLS: Final = (
+    "the node's state: this source has no cells to compare; audit the node's home for that"
+)
+_NOT_COMMITTED: Final = (
+    "that the log committed to these records, and that their statements are signed: "
+    "`audit verify` checks that"
+)
+
+
+async def verify(
+    source: Source, anchors: Anchors, *, now: int, progress: Progress | None = None
+) -> Report:
+    """Recompute the log from its entries; ``now`` in microseconds, for what lies in the future.
+
+    Raises:
+        LiaisonError: the source couldn't be read: NodeUnreachable, NotAllowed, NotReady, Busy.
+    """
+    verifier = Verifier(anchors)
+    seen = _Seen()
+    difference = await _first(_verify(source, verifier, seen, progress or _silent), verifier)
+    counts = verifier.counts
+    not_proven = (_NOT_RULES, _NOT_REFUSALS, _NOT_TIMES, _NOT_CONTENT)
+    return Report(
+        audit="verify",
+        origin=anchors.origin,
+        size=verifier.size,
+        root=verifier.root.hex(),
+        checkpoint_size=None if seen.checkpoint is None else seen.checkpoint.size,
+        counts={
+            "entries": counts.entries,
+            "openings": counts.openings,
+            "signatures": counts.signatures,
+            "tiles": counts.tiles,
+        },
+        proven=() if difference else (*_COMMITTED, *seen.signed(verifier.size)),
+        not_proven=() if difference else (*not_proven, *seen.unsigned()),
+        remarks=_remarks(verifier.last_at, now),
+        first_at=verifier.first_at,
+        last_at=verifier.last_at if verifier.size else None,
+        difference=difference,
+    )
+
+
+async def replay(
+    source: Source, anchors: Anchors, *, now: int, progress: Progress | None = None
+) -> Report:
+    """Decide every record anew and compare it, and the cells where the source has some.
+
+    Raises as ``verify``.
+    """
+    fold = Replay(anchors)
+    cells = source.cells()
+    has_cells = cells is not None
+    difference = await _first(_replay(source, cells, anchors, fold, progress or _silent), fold)
+    counts = {"records": fold.counts.records}
+    if has_cells:
+        counts["cells"] = fold.counts.cells
+    return Report(
+        audit="replay",
+        origin=anchors.origin,
+        size=fold.size,
+        counts=counts,
+        proven=() if difference else (*_DECIDED, *((_CELLS,) if has_cells else ())),
+        not_proven=()
+        if difference
+        else (_NOT_COMMITTED, _NOT_REFUSALS, _NOT_TIMES, *(() if has_cells else (_NOT_CELLS,))),
+        remarks=_remarks(fold.last_at, now),
+        first_at=fold.first_at,
+        last_at=fold.last_at if fold.size else None,
+        digest=None if difference else fold.digest(),
+        difference=difference,
+    )
+
+
+class _Seen:
+    """What verify learnt of the head."""
+
+    def __init__(self) -> None:
+        self.checkpoint: Checkpoint | None = None
+
+    def signed(self, size: int) -> tuple[str, ...]:
+        if self.checkpoint is None:
+            return ()
+        if self.checkpoint.size < size:
+            behind = size - self.checkpoint.size
+            return (
+                f"{_SIGNED} (at size {self.checkpoint.size:,}; {behind:,} entries came after it)",
+            )
+        return (_SIGNED,)
+
+    def unsigned(self) -> tuple[str, ...]:
+        return (_NOT_SIGNED,) if self.checkpoint is None else ()
+
+
+async def _first(walk: Coroutine[Any, Any, None], check: Verifier | Replay) -> Difference | None:
+    try:
+        await walk
+    except Differs as exc:
+        return exc.difference
+    except (Malformed, LogUntrusted, NotHere) as exc:
+        return _unreadable(exc, check.size)
+    return None
+
+
+def _unreadable(exc: LiaisonError, size: int) -> Difference:
+    """What has no reading where ``size`` entries were read before."""
+    return Difference(
+        where=f"entry {size} or behind",
+        field="source",
+        expected="what protocols/log.md and protocols/api.md describe",
+        came=printable(exc.happened),
+        index=size,
+    )
+
+
+async def _verify(source: Source, verifier: Verifier, seen: _Seen, progress: Progress) -> None:
+    text, end = await source.checkpoint(), await source.end()
+    signed = None if text is None else verifier.open_checkpoint(text)
+    size = _size(signed, end)
+    while verifier.size < size:
+        start = verifier.size
+        stop = min(size, start - start % PAGE + PAGE)
+        if signed is not None and start < signed.size < stop:
+            stop = signed.size  # its root is that of a tree that ends here
+        opened = await source.opened(start, stop)
+        leaves = await source.leaves(start, stop)
+        await _check_tiles(source, verifier, verifier.take(opened, leaves, end=stop))
+        if signed is not None and verifier.size == signed.size:
+            verifier.check_checkpoint(signed)
+        progress(verifier.size, size)
+    await _check_tiles(source, verifier, dict(verifier.edge_tiles()))
+    if end is not None:
+        verifier.check_end(end)
+        await _check_nothing_behind(source, size)
+    seen.checkpoint = signed
+
+
+async def _check_tiles(source: Source, verifier: Verifier, tiles: dict[Any, bytes]) -> None:
+    came = await source.tiles(tiles)
+    for tile, expected in tiles.items():
+        verifier.check_tile(tile, expected, came.get(tile))
+
+
+async def _check_nothing_behind(source: Source, size: int) -> None:
+    behind = await source.opened(size, size + 1)
+    if behind:
+        raise Differs(
+            Difference(f"entry {size}", "index", "the end of the log", "an entry", index=size)
+        )
+
+
+def _size(signed: Checkpoint | None, end: End | None) -> int:
+    """Return how many entries there must be: one at least, for a log begins with its keys."""
+    if end is not None and signed is not None and signed.size > end.size:
+        expected, came = f"{signed.size} entries", f"a store of {end.size}"
+        raise Differs(Difference("checkpoint", "size", expected, came))
+    size = end.size if end is not None else signed.size if signed is not None else 0
+    if size < 1:
+        raise Differs(Difference("head", "size", "the log's first record", "an empty log"))
+    return size
+
+
+async def _replay(source: Source, anchors: Anchors, fold: Replay, progress: Progress) -> None:
+    end = await source.end()
+    size = end.size if end is not None else await _claimed_size(source, anchors)
+    if size < 1:
+        raise Differs(Difference("head", "size", "the log's first record", "an empty log"))
+    while fold.size < size:
+        start = fold.size
+        stop = min(size, start - start % PAGE + PAGE)
+        opened = await source.opened(start, stop)
+        if len(opened) != stop - start:
+            index = start + min(len(opened), stop - start)
+            expected, came = f"{stop - start} entries from {start}", str(len(opened))
+            raise Differs(Difference(f"entry {index}", "index", expected, came, index=index))
+        for entry in opened:
+            fold.take(entry.index, entry.fields)
+        progress(fold.size, size)
+    if cells is not None:
+        fold.check_cells([row async for row in cells])
+
+
+async def _claimed_size(source: Source, anchors: Anchors) -> int:
+    text = await source.checkpoint()
+    if text is None:
+        return 0
+    return Verifier(anchors).open_checkpoint(text).size
+
+
+def _remarks(last_at: int, now: int) -> tuple[str, ...]:
+    if last_at <= now + AHEAD_MAX:
+        return ()
+    ahead = (last_at - now) // 1_000_000
+    own = to_rfc3339(now)
+    return (f"the last record's time lies {ahead:,} s ahead of this machine's clock, {own}",)
+
+
+def _silent(done: int, size: int) -> None:
+    """Tell nobody."""
