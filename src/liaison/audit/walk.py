@@ -212,7 +212,13 @@ def _size(signed: Checkpoint | None, end: End | None) -> int:
     return size
 
 
-async def _replay(source: Source, anchors: Anchors, fold: Replay, progress: Progress) -> None:
+async def _replay(
+    source: Source,
+    cells: AsyncIterator[CellRow] | None,
+    anchors: Anchors,
+    fold: Replay,
+    progress: Progress,
+) -> None:
     end = await source.end()
     size = end.size if end is not None else await _claimed_size(source, anchors)
     if size < 1:

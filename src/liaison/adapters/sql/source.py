@@ -1,0 +1,191 @@
+"""A store as an audit reads it: one snapshot, read only. audit/source.py has the shape.
+
+Every value is given as it lies there, however it was altered; judging it is the audit's business.
+An audit does one thing at a time, so reads block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+from sqlalchemy import (
+    URL,
+    Engine,
+    Executable,
+    StaticPool,
+    bindparam,
+    create_engine,
+    event,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import DBAPIError
+
+from liaison.adapters.sql.engines import WRITING_DRIVERS, backend_of
+from liaison.adapters.sql.schema import CELLS, ENTRIES, HEAD, TILES
+from liaison.node.ports import Head
+from liaison.tlog.tiles import Tile
+from liaison.words.errors import LogUntrusted, NotReady
+
+_FIELDS: Final = ("kind", "at", "channel", "note", "actor", "urgency", "statement", "facts")
+_COLUMNS: Final = ("digest", "scope", "n")
+_BUSY_S: Final = 10.0
+
+_HEAD: Final = select(HEAD.c.size, HEAD.c.root, HEAD.c.at)
+_ENTRIES: Final = (
+    select(
+        ENTRIES.c.index,
+        ENTRIES.c.entry,
+        ENTRIES.c.leaf_key,
+        *(ENTRIES.c[name] for name in (*_FIELDS, *_COLUMNS)),
+    )
+    .where(ENTRIES.c.index >= bindparam("start"), ENTRIES.c.index < bindparam("end"))
+    .order_by(ENTRIES.c.index)
+)
+_TILE: Final = select(TILES.c.hashes).where(
+    TILES.c.level == bindparam("level"), TILES.c.n == bindparam("n")
+)
+_CELLS: Final = select(CELLS.c.key, CELLS.c.row)
+
+
+@dataclass(frozen=True)
+class StoredEntry:
+    """An entry with what it commits to, and the columns that it is found by."""
+
+    index: int
+    entry: bytes
+    leaf_key: bytes = field(repr=False)
+    fields: tuple[bytes, ...] = field(repr=False)
+    columns: dict[str, str]
+
+
+class StoreSource:
+    """Reads what a store held at one moment, also while a node writes to it.
+
+    ``checkpoint`` is a signed checkpoint that the caller has; a store keeps none.
+
+    Raises:
+        NotReady: there is no store, or it has no such tables.
+    """
+
+    def __init__(self, url: str | URL, checkpoint: str | None = None) -> None:
+        self._checkpoint = checkpoint
+        self._engine = _snapshot_engine(url)
+        try:
+            self._connection = self._engine.connect()
+            self._connection.execute(_HEAD).all()  # the snapshot is taken by the first read
+        except DBAPIError as exc:
+            self._engine.dispose()
+            raise NotReady(
+                f"The store at {url} can't be read: {exc.orig}",
+                safe="An audit never writes to it",
+                do="Name the home directory of a node, as a user who may read and enter it",
+            ) from exc
+
+    async def checkpoint(self) -> str | None:
+        return self._checkpoint
+
+    async def end(self) -> Head | None:
+        rows = self._read(_HEAD)
+        if not rows:
+            return None
+        size, root, at = rows[0]
+        return Head(
+            _integer(size, "head: size"), _bytes(root, "head: root"), _integer(at, "head: at")
+        )
+
+    async def leaves(self, start: int, end: int) -> list[bytes]:
+        return [entry.entry for entry in await self.opened(start, end)]
+
+    async def opened(self, start: int, end: int) -> list[StoredEntry]:
+        return [_entry(row) for row in self._read(_ENTRIES, start=start, end=end)]
+
+    async def tiles(self, tiles: Collection[Tile]) -> dict[Tile, bytes]:
+        found: dict[Tile, bytes] = {}
+        for tile in tiles:
+            rows = self._read(_TILE, level=tile.level, n=tile.n)
+            if rows:
+                found[tile] = _bytes(rows[0][0], f"tile {tile.level}/{tile.n}: hashes")
+        return found
+
+    async def cells(self) -> AsyncIterator[tuple[str, bytes]]:
+        """Give all cells' rows."""
+        for key, row in self._read(_CELLS):
+            yield _text(key, "cell: key"), _bytes(row, "cell: row")
+
+    async def close(self) -> None:
+        self._connection.close()
+        self._engine.dispose()
+
+    def _read(self, statement: Executable, **values: Any) -> Sequence[Any]:
+        try:
+            return self._connection.execute(statement, values).all()
+        except DBAPIError as exc:
+            # A file that was altered below the rows, not only in them.
+            raise LogUntrusted(f"the database can't be read: {exc.orig}") from exc
+
+
+def _snapshot_engine(url: str | URL) -> Engine:
+    """Return an engine of one connection whose only transaction sees one moment, read only."""
+    located, backend = make_url(url), backend_of(url)
+    if backend != "sqlite":
+        return create_engine(
+            located.set(drivername=WRITING_DRIVERS[backend]),
+            poolclass=StaticPool,
+            isolation_level="REPEATABLE READ",
+            execution_options={"postgresql_readonly": True},
+        )
+    # mode=ro and not immutable=1: what a running node wrote to the WAL is part of the store.
+    read_only = URL.create(
+        WRITING_DRIVERS[backend],
+        database=f"file:{quote(located.database or '')}",
+        query={"mode": "ro", "uri": "true"},
+    )
+    engine = create_engine(read_only, poolclass=StaticPool, connect_args={"timeout": _BUSY_S})
+    event.listen(engine, "connect", _as_it_lies)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
+
+
+def _as_it_lies(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only = ON").close()
+    # Text that was altered may not be UTF-8, and must still be shown to the audit.
+    connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+
+
+def _entry(row: Sequence[Any]) -> StoredEntry:
+    index, entry, leaf_key, *values = row
+    where = f"entry {index}"
+    named = dict(zip((*_FIELDS, *_COLUMNS), values, strict=True))
+    return StoredEntry(
+        _integer(index, where),
+        _bytes(entry, f"{where}: entry"),
+        _bytes(leaf_key, f"{where}: leaf_key"),
+        tuple(_bytes(named[name], f"{where}: {name}") for name in _FIELDS),
+        {name: _text(named[name], f"{where}: {name}") for name in _COLUMNS},
+    )
+
+
+def _bytes(value: object, where: str) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return _text(value, where).encode("utf-8", "surrogateescape")
+
+
+def _text(value: object, where: str) -> str:
+    # SQLite holds any type in any column.
+    if isinstance(value, int):
+        return str(value)
+    if not isinstance(value, str):
+        raise LogUntrusted(f"{where} is {type(value).__name__}, neither text nor bytes")
+    return value
+
+
+def _integer(value: object, where: str) -> int:
+    if not isinstance(value, int):
+        raise LogUntrusted(f"{where} is {type(value).__name__}, not an integer")
+    return value
