@@ -59,7 +59,7 @@ def commit_to(fields: Sequence[bytes], leaf_key: bytes) -> tuple[bytes, tuple[Op
 
 
 def format_entry(commitments: Sequence[bytes]) -> bytes:
-    """Return the leaf's text: one line of canonical JSON, 390 bytes for every record."""
+    """Return the leaf's text: one line of canonical JSON, 397 bytes for every record."""
     texts = [to_base64url(commitment) for commitment in commitments]
     return json.dumps({"c": texts, "s": _SCHEMA}, separators=(",", ":")).encode("ascii")
 
