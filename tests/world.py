@@ -220,9 +220,10 @@ class MemoryWorld:
     # Statements, each as it is right now; ``changes`` make it otherwise
 
     def make(self, model: type[P], key: SigningKey, **members: Any) -> Statement[P]:
-        """Return a statement of any kind signed by ``key``, issued now."""
-        lapse = HOUR if issubclass(model, Logged) else 30 * DAY
-        said: dict[str, Any] = {"key": key.id, "issued": self.clock, "lapse": self.clock + lapse}
+        """Return a statement of any kind signed by ``key``, issued now; no two are the same."""
+        self._made += 1
+        lapse = self.clock + (HOUR if issubclass(model, Logged) else 30 * DAY) - self._made
+        said: dict[str, Any] = {"key": key.id, "issued": self.clock, "lapse": lapse}
         if issubclass(model, Logged):
             said["log"] = ORIGIN
         return make_statement(model(**{**said, **members}), key)
@@ -301,6 +302,7 @@ class MemoryWorld:
     def member(
         self,
         member: str,
+        /,
         key: SigningKey | None = None,
         devices: Iterable[SigningKey] | None = None,
         **changes: Any,
@@ -323,6 +325,7 @@ class MemoryWorld:
     def posting(
         self,
         post: str,
+        /,
         holders: tuple[str, ...] | None = None,
         key: SigningKey | None = None,
         **changes: Any,
@@ -457,7 +460,6 @@ class MemoryWorld:
         channel = self.channel
         addressed = {party_of(address) for address in to}
         parties = sorted({party_of(by), *addressed})
-        self._made += 1
         said: dict[str, Any] = {
             "by": by,
             "id": new_note_id(self.clock, fixed(f"note {self._made}", 10)),

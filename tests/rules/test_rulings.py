@@ -1,0 +1,80 @@
+"""The registries name every kind, and the tests reach every refusal."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from liaison.ledger.facts import FACTS
+from liaison.rules import cells
+from liaison.rules.cells import CELLS, Overlay, Undeclared, read_cell, spell_cell, spell_key
+from liaison.rules.decide import RULINGS
+from liaison.rules.kinds import RULES
+from liaison.statements.payloads import KINDS
+from tests.world import MemoryWorld
+
+RULES_ROOM = Path(__file__).parents[2] / "src" / "liaison" / "rules"
+NEVER_LOGGED = {"refusal", "session"}
+BY_EXPRESSION = {
+    "already-{addressee.life}": {"already-acknowledged", "already-declined"},
+    "self.name": set(RULES),
+}
+
+
+def test_every_kind_has_a_ruling_and_facts():
+    logged = set(KINDS) - NEVER_LOGGED
+    for what, registry in (("ruling", RULINGS), ("facts model", FACTS)):
+        assert not logged - set(registry), f"no {what} for {logged - set(registry)}"
+        assert not set(registry) - logged, f"a {what} for what is no kind"
+
+
+def codes_in_the_rules() -> Iterator[str]:
+    for path in sorted(RULES_ROOM.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Refused":
+                code = node.args[0]
+                if isinstance(code, ast.Constant):
+                    yield str(code.value)
+                else:
+                    yield from BY_EXPRESSION[ast.unparse(code).removeprefix("f").strip("'\"")]
+
+
+def codes_in_the_tests() -> Iterator[str]:
+    """Yield the codes that stand in calls of ``refuses`` and in the tables that feed them."""
+    for path in sorted(Path(__file__).parent.glob("test_*.py")):
+        if path != Path(__file__):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield node.value
+
+
+def test_every_refusal_is_reached_by_a_test():
+    codes = set(codes_in_the_rules())
+    assert len(codes) > 50
+    missing = codes - set(codes_in_the_tests())
+    assert not missing, f"no test reaches {sorted(missing)}"
+
+
+def test_a_cell_that_was_not_declared_cannot_be_read():
+    view = Overlay({cells.Log.key_of(): None})
+    assert view.get(cells.Log) is None
+    with pytest.raises(Undeclared, match=r"read of party fco\.example"):
+        view.get(cells.Party, "fco.example")
+    with pytest.raises(TypeError, match="named by"):
+        cells.Party.key_of()
+
+
+def test_cells_read_back_from_their_rows():
+    world = MemoryWorld.opened()
+    note = world.accept(world.note())
+    found = {key[0] for key, cell in world.cells.items() if cell is not None}
+    assert found == set(CELLS), "a cell that no statement makes, or that is not in the registry"
+    for key, cell in world.cells.items():
+        assert cell is not None
+        assert cell.key == key
+        assert read_cell(key, spell_cell(cell)) == cell
+        assert spell_key(key).count(" ") == len(key) - 1
+    assert world.have(cells.Note, world.channel, note.digest).reference == 1
