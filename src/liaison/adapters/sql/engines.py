@@ -1,14 +1,15 @@
 """Engines: how a store's URL is opened for writing and for reading.
 
 A URL names the database and no driver: ``sqlite:////var/lib/liaison/store.db`` or
-``postgresql://...``; which driver serves which side is settled here.
+``postgresql://...``; which driver serves which side is settled here. Errors never show
+parameters: they are records, and the keys that salt them.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 WRITING_DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
@@ -43,10 +44,11 @@ def writing_engine(url: str | URL) -> Engine:
     backend = backend_of(url)
     located = make_url(url).set(drivername=WRITING_DRIVERS[backend])
     if backend != "sqlite":
-        return create_engine(located, poolclass=StaticPool)
+        return create_engine(located, poolclass=NullPool, paramstyle="format", hide_parameters=True)
     engine = create_engine(
         located,
-        poolclass=StaticPool,
+        poolclass=NullPool,
+        hide_parameters=True,
         # The writer's thread isn't the one that opened the connection.
         connect_args={"timeout": _BUSY_S, "check_same_thread": False},
     )
@@ -74,6 +76,7 @@ def reading_engine(url: str | URL) -> AsyncEngine:
         pool_size=_READERS,
         max_overflow=0,
         isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
         pool_reset_on_return=None,  # there is no transaction to end
         connect_args={"timeout": _BUSY_S} if backend == "sqlite" else {},
     )

@@ -6,7 +6,8 @@ What an exception of ``commit`` means is the sequencer's to find out: it reads t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Dialect, Table, select
@@ -18,8 +19,6 @@ from liaison.node.ports import Batch, EntryRow, Head, HeadMoved
 from liaison.rules.cells import spell_cell, spell_key
 
 _INSERT: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-# How many rows one statement writes: its text is compiled once for each of these.
-_STEPS: Final = (64, 16, 4, 1)
 _HEAD: Final = select(HEAD.c.size, HEAD.c.root, HEAD.c.at)
 _LOCKED_HEAD: Final = _HEAD.with_for_update()  # SQLite has the lock from BEGIN IMMEDIATE
 
@@ -40,13 +39,12 @@ class SqlWriter:
         self._wraps = _Rows(dialect, WRAPS)
 
     def head(self) -> Head | None:
-        with self._connection.begin():
-            row = self._connection.execute(_HEAD).one_or_none()
+        with self._transaction() as connection:
+            row = connection.execute(_HEAD).one_or_none()
         return None if row is None else Head(*row)
 
     def commit(self, batch: Batch) -> None:
-        connection = self._connection
-        with connection.begin():
+        with self._transaction() as connection:
             row = connection.execute(_LOCKED_HEAD).one_or_none()
             found = None if row is None else Head(*row)
             if found != batch.previous:
@@ -68,6 +66,25 @@ class SqlWriter:
             self._wraps.write(connection, [(w.note, w.key, w.wrap) for w in batch.wraps])
             head = batch.head
             self._head.write(connection, [(1, head.size, head.root, head.at)])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._connection.begin():
+                yield self._connection
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        # SQLAlchemy takes a transaction whose COMMIT failed for ended and sends no ROLLBACK; to
+        # SQLite it is still open, and would refuse the next BEGIN.
+        if self._connection.invalidated:
+            return
+        try:
+            self._connection.connection.rollback()
+        except self._engine.dialect.loaded_dbapi.Error:
+            self._connection.invalidate()
 
     def close(self) -> None:
         self._connection.close()
@@ -97,42 +114,26 @@ def _entry_values(row: EntryRow) -> tuple[Any, ...]:
 
 
 class _Rows:
-    """Writes rows of one table, many with one statement, whose text is compiled once.
+    """Writes rows of one table with one prepared statement, whose text SQLAlchemy compiled once.
 
-    Measured: faster than executemany, and than SQLAlchemy's own insert, which handles each value.
+    Rows go to the driver as they are. Measured with batches of 256 notes: 20 to 50 % faster than
+    one INSERT of many rows, and than SQLAlchemy's own executemany, which handles each value.
     """
 
     def __init__(self, dialect: Dialect, table: Table, *, replaces: bool = False) -> None:
-        self._dialect = dialect
-        self._table = table
-        self._replaces = replaces
-        self._texts: dict[int, str] = {}
-
-    def write(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Write rows of values in the order of the table's columns."""
-        at, left = 0, len(rows)
-        for step in _STEPS:
-            while left >= step:
-                values = tuple(value for row in rows[at : at + step] for value in row)
-                connection.exec_driver_sql(self._text(step), values)
-                at, left = at + step, left - step
-
-    def _text(self, count: int) -> str:
-        if count not in self._texts:
-            self._texts[count] = self._compile(count)
-        return self._texts[count]
-
-    def _compile(self, count: int) -> str:
-        columns = list(self._table.columns)
-        row = dict.fromkeys((column.name for column in columns), None)
-        statement = _INSERT[self._dialect.name](self._table).values([row] * count)
-        if self._replaces:
-            keys = list(self._table.primary_key.columns)
+        columns = list(table.columns)
+        statement = _INSERT[dialect.name](table)
+        if replaces:
+            keys = list(table.primary_key.columns)
             statement = statement.on_conflict_do_update(
                 index_elements=keys,
                 set_={c.name: statement.excluded[c.name] for c in columns if c not in set(keys)},
             )
-        compiled = statement.compile(dialect=self._dialect)
-        assert compiled.positiontup is not None
-        assert len(compiled.positiontup) == count * len(columns)
-        return str(compiled)
+        compiled = statement.compile(dialect=dialect)
+        assert compiled.positiontup == [column.name for column in columns]
+        self._text = str(compiled)
+
+    def write(self, connection: Connection, rows: list[tuple[Any, ...]]) -> None:
+        """Write rows of values in the order of the table's columns."""
+        if rows:
+            connection.exec_driver_sql(self._text, rows)
