@@ -58,6 +58,10 @@ Address = Annotated[str, StringConstraints(pattern=ids.ADDRESS_PATTERN, max_leng
 Alias = Annotated[str, StringConstraints(pattern=ids.ALIAS_PATTERN)]
 Origin = Annotated[str, StringConstraints(pattern=ids.ORIGIN_PATTERN)]
 Digest = Annotated[str, StringConstraints(pattern=ids.DIGEST_PATTERN)]
+Asker = Annotated[
+    str, StringConstraints(pattern=f"{ids.ADDRESS_PATTERN}|{ids.ORIGIN_PATTERN}", max_length=254)
+]
+"""Who begins a session: a member, a party (its id is spelled as an origin may be), or the origin."""
 NoteId = Annotated[str, StringConstraints(pattern=ids.NOTE_ID_PATTERN)]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Dtg = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}Z [A-Z]{3} [0-9]{2}$")]

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from liaison.statements.fields import (
     Address,
     Alias,
+    Asker,
     Ascending,
     Challenge,
     Count,
@@ -372,7 +373,7 @@ class Session(Logged):
 
     kind_name: ClassVar[str] = "session"
 
-    by: Address
+    by: Asker
     challenge: Challenge
 
 
