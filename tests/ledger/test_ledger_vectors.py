@@ -1,0 +1,68 @@
+"""protocols/vectors/ledger.json: what it says is what the code does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from liaison.ledger.entry import Opening, check_openings, commit_to, parse_entry
+from liaison.ledger.receipt import Receipt
+from liaison.ledger.record import FIELDS, fields_of, record_from
+from liaison.tlog.note import VerifierKey
+from liaison.words.encoding import from_base64
+from liaison.words.errors import LogUntrusted, Malformed
+from tests.vectors import make_ledger
+
+VECTORS: dict[str, Any] = json.loads(make_ledger.PATH.read_text("utf-8"))
+KEY, ORIGIN = VerifierKey.from_text(VECTORS["vkey"]), VECTORS["origin"]
+ERRORS = {"malformed": Malformed, "log-untrusted": LogUntrusted}
+
+
+def opening_of(said: dict[str, str]) -> Opening:
+    return Opening(said["name"], from_base64(said["value"]), from_base64(said["salt"]))
+
+
+def test_the_file_is_what_its_generator_makes():
+    assert make_ledger.PATH.read_text("utf-8") == make_ledger.to_text()
+    assert VECTORS["fields"] == list(FIELDS)
+
+
+def test_the_records_of_the_vectors():
+    for each in VECTORS["records"]:
+        openings = tuple(opening_of(said) for said in each["openings"])
+        fields = [opening.value for opening in openings]
+        assert commit_to(fields, from_base64(each["leaf_key"])) == (
+            each["entry"].encode(),
+            openings,
+        )
+        record = record_from(fields)
+        assert record.kind == each["kind"]
+        assert fields_of(record) == tuple(fields)
+
+
+@pytest.mark.parametrize("case", VECTORS["openings_refused"], ids=lambda case: case["reason"])
+def test_openings_that_the_vectors_refuse(case):
+    with pytest.raises(ERRORS[case["error"]]):
+        check_openings(case["entry"].encode(), [opening_of(case["opening"])])
+
+
+@pytest.mark.parametrize("case", VECTORS["entries_refused"], ids=lambda case: case["reason"])
+def test_entries_that_the_vectors_refuse(case):
+    with pytest.raises(ERRORS[case["error"]]):
+        parse_entry(case["entry"].encode())
+
+
+@pytest.mark.parametrize("each", VECTORS["receipts"], ids=lambda each: str(each["index"]))
+def test_a_receipt_of_the_vectors(each):
+    receipt = Receipt.from_text(each["text"])
+    verified = receipt.verify(KEY, ORIGIN)
+    assert (verified.index, list(verified.fields)) == (each["index"], each["opens"])
+    assert receipt.to_text() == each["text"]
+
+
+@pytest.mark.parametrize("case", VECTORS["receipts_refused"], ids=lambda case: case["reason"])
+def test_receipts_that_the_vectors_refuse(case):
+    with pytest.raises(ERRORS[case["error"]]):
+        Receipt.from_text(case["text"]).verify(KEY, ORIGIN)
