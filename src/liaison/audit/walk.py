@@ -5,7 +5,7 @@ What a source says wrongly ends in a report; that it doesn't answer at all is ra
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from liaison.audit.replay import Replay
@@ -18,6 +18,8 @@ from liaison.words.times import MINUTE, to_rfc3339
 
 Progress = Callable[[int, int], None]
 """Told after each page: entries done, entries in all."""
+
+Audit = Coroutine[Any, Any, Report]
 
 AHEAD_MAX: Final = 2 * MINUTE
 
@@ -41,8 +43,9 @@ _NOT_RULES: Final = (
     "that the rules allowed what is recorded: `audit replay` decides each record anew"
 )
 _NOT_SIGNED: Final = (
-    "that others were shown this log: no signed checkpoint was part of this audit (give one with "
-    "--checkpoint), so a store that was cut at its end, or rewritten as a whole, would look the same"
+    "that others were shown this log: no signed checkpoint was part of this audit "
+    "(--checkpoint FILE adds one), so a store that was cut at its end, or rewritten as a "
+    "whole, would look the same"
 )
 _NOT_CONTENT: Final = "what notes say: contents are sealed and were not read"
 
@@ -60,16 +63,26 @@ _NOT_COMMITTED: Final = (
 
 
 async def verify(
-    source: Source, anchors: Anchors, *, now: int, progress: Progress | None = None
+    source: Source,
+    anchors: Anchors,
+    *,
+    now: int,
+    checkpoints: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Report:
-    """Recompute the log from its entries; ``now`` in microseconds, for what lies in the future.
+    """Recompute the log from its entries, under the source's signed checkpoint if it has one.
+
+    ``checkpoints`` are further signed ones that the caller kept: the log must contain each.
+    ``now`` is in microseconds, for what lies in the future.
 
     Raises:
         LiaisonError: the source couldn't be read: NodeUnreachable, NotAllowed, NotReady, Busy.
     """
     verifier = Verifier(anchors)
-    seen = _Seen()
-    difference = await _first(_verify(source, verifier, seen, progress or _silent), verifier)
+    signed: list[Checkpoint] = []
+    walk = _verify(source, verifier, checkpoints, signed, progress or silent)
+    difference = await _first(walk, verifier)
+    largest = max((checkpoint.size for checkpoint in signed), default=None)
     counts = verifier.counts
     not_proven = (_NOT_RULES, _NOT_REFUSALS, _NOT_TIMES, _NOT_CONTENT)
     return Report(
@@ -77,15 +90,17 @@ async def verify(
         origin=anchors.origin,
         size=verifier.size,
         root=verifier.root.hex(),
-        checkpoint_size=None if seen.checkpoint is None else seen.checkpoint.size,
+        checkpoint_size=largest,
         counts={
             "entries": counts.entries,
             "openings": counts.openings,
             "signatures": counts.signatures,
             "tiles": counts.tiles,
         },
-        proven=() if difference else (*_COMMITTED, *seen.signed(verifier.size)),
-        not_proven=() if difference else (*not_proven, *seen.unsigned()),
+        proven=() if difference else (*_COMMITTED, *_signed(largest, verifier.size)),
+        not_proven=()
+        if difference
+        else (*not_proven, *((_NOT_SIGNED,) if largest is None else ())),
         remarks=_remarks(verifier.last_at, now),
         first_at=verifier.first_at,
         last_at=verifier.last_at if verifier.size else None,
@@ -103,7 +118,7 @@ async def replay(
     fold = Replay(anchors)
     cells = source.cells()
     has_cells = cells is not None
-    difference = await _first(_replay(source, cells, anchors, fold, progress or _silent), fold)
+    difference = await _first(_replay(source, cells, anchors, fold, progress or silent), fold)
     counts = {"records": fold.counts.records}
     if has_cells:
         counts["cells"] = fold.counts.cells
@@ -124,24 +139,12 @@ async def replay(
     )
 
 
-class _Seen:
-    """What verify learnt of the head."""
-
-    def __init__(self) -> None:
-        self.checkpoint: Checkpoint | None = None
-
-    def signed(self, size: int) -> tuple[str, ...]:
-        if self.checkpoint is None:
-            return ()
-        if self.checkpoint.size < size:
-            behind = size - self.checkpoint.size
-            return (
-                f"{_SIGNED} (at size {self.checkpoint.size:,}; {behind:,} entries came after it)",
-            )
-        return (_SIGNED,)
-
-    def unsigned(self) -> tuple[str, ...]:
-        return (_NOT_SIGNED,) if self.checkpoint is None else ()
+def _signed(largest: int | None, size: int) -> tuple[str, ...]:
+    if largest is None:
+        return ()
+    if largest < size:
+        return (f"{_SIGNED}: size {largest:,}; {size - largest:,} entries came after it",)
+    return (_SIGNED,)
 
 
 async def _first(walk: Coroutine[Any, Any, None], check: Verifier | Replay) -> Difference | None:
@@ -165,26 +168,32 @@ def _unreadable(exc: LiaisonError, size: int) -> Difference:
     )
 
 
-async def _verify(source: Source, verifier: Verifier, seen: _Seen, progress: Progress) -> None:
+async def _verify(
+    source: Source,
+    verifier: Verifier,
+    kept: Sequence[str],
+    signed: list[Checkpoint],
+    progress: Progress,
+) -> None:
     text, end = await source.checkpoint(), await source.end()
-    signed = None if text is None else verifier.open_checkpoint(text)
-    size = _size(signed, end)
+    signed += [verifier.open_checkpoint(each) for each in (text, *kept) if each is not None]
+    size = _size(None if text is None else signed[0].size, end, signed)
     while verifier.size < size:
         start = verifier.size
-        stop = min(size, start - start % PAGE + PAGE)
-        if signed is not None and start < signed.size < stop:
-            stop = signed.size  # its root is that of a tree that ends here
+        # A checkpoint's root is that of a tree that ends there.
+        ends = [c.size for c in signed if c.size > start]
+        stop = min(size, start - start % PAGE + PAGE, *ends)
         opened = await source.opened(start, stop)
         leaves = await source.leaves(start, stop)
         await _check_tiles(source, verifier, verifier.take(opened, leaves, end=stop))
-        if signed is not None and verifier.size == signed.size:
-            verifier.check_checkpoint(signed)
+        for checkpoint in signed:
+            if checkpoint.size == verifier.size:
+                verifier.check_checkpoint(checkpoint)
         progress(verifier.size, size)
     await _check_tiles(source, verifier, dict(verifier.edge_tiles()))
     if end is not None:
         verifier.check_end(end)
         await _check_nothing_behind(source, size)
-    seen.checkpoint = signed
 
 
 async def _check_tiles(source: Source, verifier: Verifier, tiles: dict[Any, bytes]) -> None:
@@ -201,14 +210,15 @@ async def _check_nothing_behind(source: Source, size: int) -> None:
         )
 
 
-def _size(signed: Checkpoint | None, end: End | None) -> int:
+def _size(published: int | None, end: End | None, signed: Sequence[Checkpoint] = ()) -> int:
     """Return how many entries there must be: one at least, for a log begins with its keys."""
-    if end is not None and signed is not None and signed.size > end.size:
-        expected, came = f"{signed.size} entries", f"a store of {end.size}"
-        raise Differs(Difference("checkpoint", "size", expected, came))
-    size = end.size if end is not None else signed.size if signed is not None else 0
+    size = end.size if end is not None else published or 0
     if size < 1:
         raise Differs(Difference("head", "size", "the log's first record", "an empty log"))
+    for checkpoint in signed:
+        if checkpoint.size > size:
+            expected, came = f"{checkpoint.size} entries", f"a log of {size}"
+            raise Differs(Difference("checkpoint", "size", expected, came))
     return size
 
 
@@ -219,30 +229,22 @@ async def _replay(
     fold: Replay,
     progress: Progress,
 ) -> None:
-    end = await source.end()
-    size = end.size if end is not None else await _claimed_size(source, anchors)
-    if size < 1:
-        raise Differs(Difference("head", "size", "the log's first record", "an empty log"))
+    text, end = await source.checkpoint(), await source.end()
+    published = None if text is None else Verifier(anchors).open_checkpoint(text).size
+    size = _size(published, end)
     while fold.size < size:
         start = fold.size
         stop = min(size, start - start % PAGE + PAGE)
         opened = await source.opened(start, stop)
-        if len(opened) != stop - start:
-            index = start + min(len(opened), stop - start)
-            expected, came = f"{stop - start} entries from {start}", str(len(opened))
-            raise Differs(Difference(f"entry {index}", "index", expected, came, index=index))
         for entry in opened:
             fold.take(entry.index, entry.fields)
+        if fold.size != stop:
+            index = min(fold.size, stop)
+            expected, came = f"{stop - start} entries from {start}", str(len(opened))
+            raise Differs(Difference(f"entry {index}", "index", expected, came, index=index))
         progress(fold.size, size)
     if cells is not None:
         fold.check_cells([row async for row in cells])
-
-
-async def _claimed_size(source: Source, anchors: Anchors) -> int:
-    text = await source.checkpoint()
-    if text is None:
-        return 0
-    return Verifier(anchors).open_checkpoint(text).size
 
 
 def _remarks(last_at: int, now: int) -> tuple[str, ...]:
@@ -253,5 +255,5 @@ def _remarks(last_at: int, now: int) -> tuple[str, ...]:
     return (f"the last record's time lies {ahead:,} s ahead of this machine's clock, {own}",)
 
 
-def _silent(done: int, size: int) -> None:
+def silent(done: int, size: int) -> None:
     """Tell nobody."""

@@ -65,14 +65,13 @@ class StoredEntry:
 class StoreSource:
     """Reads what a store held at one moment, also while a node writes to it.
 
-    ``checkpoint`` is a signed checkpoint that the caller has; a store keeps none.
+    A store keeps no signed checkpoint; whoever has one gives it to the audit.
 
     Raises:
         NotReady: there is no store, or it has no such tables.
     """
 
-    def __init__(self, url: str | URL, checkpoint: str | None = None) -> None:
-        self._checkpoint = checkpoint
+    def __init__(self, url: str | URL) -> None:
         self._engine = _snapshot_engine(url)
         try:
             self._connection = self._engine.connect()
@@ -85,8 +84,8 @@ class StoreSource:
                 do="Name the home directory of a node, as a user who may read and enter it",
             ) from exc
 
-    async def checkpoint(self) -> str | None:
-        return self._checkpoint
+    async def checkpoint(self) -> None:
+        return None
 
     async def end(self) -> Head | None:
         rows = self._read(_HEAD)

@@ -1,0 +1,181 @@
+"""``liaison audit``: verify and replay a log, at a node's home or over HTTP. Reads only.
+
+Exit 0: all that was checked is as it must be. Exit 1: the first difference is named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import aiohttp
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from liaison.adapters.clock import SystemClock
+from liaison.adapters.keyfile import load_seed
+from liaison.adapters.sql.source import StoreSource
+from liaison.audit import walk
+from liaison.audit.report import Report
+from liaison.audit.source import Anchors, Source
+from liaison.audit.url import UrlSource
+from liaison.cli.context import home_of, say
+from liaison.settings import Settings
+from liaison.statements.keys import SigningKey
+from liaison.words.canonical import parse_canonical
+from liaison.words.encoding import from_base64
+from liaison.words.errors import Malformed, NotReady
+
+audit = typer.Typer(no_args_is_help=True, help="Recompute a log; trust neither node nor party.")
+
+_OWN_CARD = (
+    "origin and keys were read from the audited home itself; to audit against what was handed "
+    "to you, give that card with --node"
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(audit, name="audit")
+
+
+Target = Annotated[str, typer.Argument(help="A node's home directory, or its http(s) URL.")]
+Card = Annotated[
+    Path | None, typer.Option("--node", help="The node's card, node.liaison, as handed over.")
+]
+KeyFile = Annotated[
+    Path | None, typer.Option("--key", help="The administrator's key file, for a URL.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="The report as JSON.")]
+Kept = Annotated[
+    list[Path] | None,
+    typer.Option("--checkpoint", help="A signed checkpoint that the log must contain; repeatable."),
+]
+
+
+@audit.command("verify")
+def verify_command(
+    context: typer.Context,
+    target: Target,
+    node: Card = None,
+    key: KeyFile = None,
+    checkpoint: Kept = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute every opening, leaf, tile, signature and order, up to the signed checkpoint."""
+    aim = _aim(context, target, node, key)
+    kept = [_read(path).decode("utf-8", "replace") for path in checkpoint or ()]
+
+    async def run(source: Source, progress: walk.Progress) -> Report:
+        now = SystemClock().now()
+        return await walk.verify(source, aim.anchors, now=now, checkpoints=kept, progress=progress)
+
+    _tell(_run(aim, run), as_json=as_json)
+
+
+@audit.command("replay")
+def replay_command(
+    context: typer.Context,
+    target: Target,
+    node: Card = None,
+    key: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide every record anew from nothing, and compare it, and at a home every cell."""
+    aim = _aim(context, target, node, key)
+
+    async def run(source: Source, progress: walk.Progress) -> Report:
+        now = SystemClock().now()
+        return await walk.replay(source, aim.anchors, now=now, progress=progress)
+
+    _tell(_run(aim, run), as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is audited, and against what."""
+
+    target: str
+    anchors: Anchors
+    administrator: SigningKey | None
+    """For a URL only."""
+    remarks: tuple[str, ...] = ()
+
+
+def _aim(context: typer.Context, target: str, node: Path | None, key: Path | None) -> Aim:
+    if not target.startswith(("http://", "https://")):
+        card = node or Settings(home=Path(target)).card
+        return Aim(target, _anchors(card), None, () if node else (_OWN_CARD,))
+    if node is None or key is None:
+        home = Settings(home=home_of(context))
+        node, key = node or home.card, key or home.key("administrator")
+    return Aim(target, _anchors(node), SigningKey(load_seed(key, "administrator")))
+
+
+def _anchors(path: Path) -> Anchors:
+    try:
+        card = parse_canonical(_read(path).removesuffix(b"\n"))
+        log, node, administrator = (
+            from_base64(str(card.get(f"{purpose}_key")), 32)
+            for purpose in ("log", "node", "administrator")
+        )
+        return Anchors(str(card.get("origin")), log, node, administrator)
+    except Malformed as exc:
+        raise exc.within(str(path)) from exc
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise NotReady(
+            f"{path} can't be read: {exc.strerror}",
+            do="name a node's home, or its card with --node",
+        ) from exc
+
+
+def _run(aim: Aim, run: Callable[[Source, walk.Progress], walk.Audit]) -> Report:
+    async def main() -> Report:
+        async with _source(aim) as source:
+            with _progress() as progress:
+                return await run(source, progress)
+
+    report = asyncio.run(main())
+    return replace(report, remarks=(*report.remarks, *aim.remarks))
+
+
+@contextlib.asynccontextmanager
+async def _source(aim: Aim) -> AsyncIterator[Source]:
+    if aim.administrator is None:
+        source = StoreSource(Settings(home=Path(aim.target)).database)
+        try:
+            yield source
+        finally:
+            await source.close()
+        return
+    async with aiohttp.ClientSession() as http:
+        yield UrlSource(
+            aim.target, aim.anchors.origin, aim.administrator, http, now=SystemClock().now
+        )
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[walk.Progress]:
+    """Give what shows a bar where a person looks, and nothing in a pipe or a journal."""
+    if not sys.stderr.isatty():
+        yield walk.silent
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("entries", total=None)
+        yield lambda done, size: bar.update(task, completed=done, total=size)
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    say(report.to_json() if as_json else report.to_text().removesuffix("\n"))
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
