@@ -72,7 +72,7 @@ class GrowingLog:
                 for index in range(start, end)
             ],
             wraps=[
-                WrapRow(digest_of(index), key, f"wrap {index} {key}".encode())
+                WrapRow(digest_of(index), key, f"device of {key}", f"wrap {index} {key}".encode())
                 for index in range(start, end)
                 for key in ("key-1", "key-2")
             ],

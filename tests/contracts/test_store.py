@@ -70,8 +70,8 @@ async def test_a_new_store_has_no_head_and_answers_nothing(store, reader):
     assert await reader.tiles([(0, 0)]) == {}
     assert await reader.inbox(MEMBER, after=(0, 0), limit=10) == []
     assert await reader.last_position(MEMBER) is None
-    assert await reader.contents([digest_of(0)]) == {}
-    assert await reader.wraps([(digest_of(0), "key-1")]) == {}
+    assert await reader.contents([digest_of(0)], most_bytes=99) == {}
+    assert await reader.wraps([digest_of(0)], "device-1") == {}
 
 
 async def test_a_batch_is_read_back_whole(store, reader):
@@ -86,15 +86,13 @@ async def test_a_batch_is_read_back_whole(store, reader):
     }
     assert await reader.inbox(MEMBER, after=(-1, 0), limit=10) == batch.inbox
     assert await reader.last_position(MEMBER) == (2, 2)
-    assert await reader.contents([digest_of(1), digest_of(99)]) == {digest_of(1): b"ciphertext 1"}
-    wanted = [(digest_of(1), key) for key in ("key-1", "key-2", "key-3")]
-    assert await reader.wraps(wanted) == {
-        (digest_of(1), "key-1"): b"wrap 1 key-1",
-        (digest_of(1), "key-2"): b"wrap 1 key-2",
+    both = [digest_of(1), digest_of(99)]
+    assert await reader.contents(both, most_bytes=12) == {digest_of(1): b"ciphertext 1"}
+    assert await reader.contents(both, most_bytes=11) == {}
+    assert await reader.wraps([digest_of(1), digest_of(99)], "device of key-1") == {
+        digest_of(1): {"key-1": b"wrap 1 key-1"}
     }
-    assert await reader.wraps([(digest_of(1), "key-2"), (digest_of(0), "key-9")]) == {
-        (digest_of(1), "key-2"): b"wrap 1 key-2"
-    }
+    assert await reader.wraps([digest_of(1)], "device of another") == {}
 
 
 async def test_what_was_committed_is_there_after_closing(store, reader):
@@ -135,7 +133,7 @@ async def test_many_keys_are_asked_at_once(store, reader):
     assert found.pop(("alias-claim", "none")) is None
     assert list(found.values()) == aliases
     assert await reader.tiles([*tiles, (1, 0)]) == tiles
-    assert len(await reader.wraps([(digest_of(0), f"key-{i}") for i in range(1_203)])) == 2
+    assert len(await reader.wraps([digest_of(i) for i in range(1_203)], "device of key-2")) == 1
 
 
 async def test_cells_and_tiles_are_replaced(store, reader):

@@ -6,6 +6,7 @@ themselves, since the entry is hashed to the leaf and each opening to a commitme
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from liaison.ledger.entry import SALT_BYTES, Opening, check_openings
@@ -14,7 +15,7 @@ from liaison.tlog.checkpoint import Checkpoint
 from liaison.tlog.merkle import leaf_hash
 from liaison.tlog.note import VerifierKey
 from liaison.tlog.proof import TlogProof
-from liaison.words.canonical import format_canonical, parse_canonical
+from liaison.words.canonical import parse_canonical
 from liaison.words.encoding import from_base64, to_base64
 from liaison.words.errors import Malformed
 
@@ -50,19 +51,7 @@ class Receipt:
     checkpoint: str
 
     def to_text(self) -> str:
-        extra = format_canonical(
-            {
-                "entry": self.entry.decode("ascii"),
-                "openings": [
-                    {
-                        "name": opening.name,
-                        "salt": to_base64(opening.salt),
-                        "value": to_base64(opening.value),
-                    }
-                    for opening in self.openings
-                ],
-            }
-        )
+        extra = spell_extra(self.entry, self.openings)
         return TlogProof(self.index, self.hashes, self.checkpoint, extra).to_text()
 
     @classmethod
@@ -98,6 +87,19 @@ class Receipt:
         proof = TlogProof(self.index, self.hashes, self.checkpoint)
         checkpoint = proof.check(leaf_hash(self.entry), key, origin)
         return Verified(self.index, fields, checkpoint)
+
+
+def spell_extra(entry: bytes, openings: Iterable[Opening]) -> bytes:
+    """Return what a receipt's ``extra`` line carries: canonical JSON, written as it must come out.
+
+    Nothing in it needs escaping but the quotes of the entry.
+    """
+    opened = ",".join(
+        f'{{"name":"{o.name}","salt":"{to_base64(o.salt)}","value":"{to_base64(o.value)}"}}'
+        for o in openings
+    )
+    leaf = entry.decode("ascii").replace('"', '\\"')
+    return f'{{"entry":"{leaf}","openings":[{opened}]}}'.encode("ascii")
 
 
 def _opening(item: object) -> Opening:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from liaison.node.cellar import Cellar
-from liaison.node.reading import Reading
+from liaison.node.reading import CONTENT_MAX_BYTES, Reading
 from liaison.node.sequencer import Accepted, Sequencer, Submitted
 from liaison.rules.cells import KeyClaim
 from liaison.rules.decide import RULINGS, Duplicate, signer_of
@@ -36,8 +36,6 @@ from liaison.words.times import DAY
 WRAP_BYTES: Final = 1120 + 48
 """An MLKEM768-X25519 encapsulation, then the note secret under AES-256-GCM (SEAL)."""
 SUBMISSION_EXTRA_BYTES: Final = 2 * 1024 * 1024
-CONTENT_MAX_BYTES: Final = 64 * 1024 * 1024
-"""The most that a charter may allow (statements.md, CHARTER)."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Intake:
             Submitted(statement, _band(statement.payload), ciphertext, content)
         )
         if isinstance(outcome, Accepted):
-            return Receipted(outcome.receipt.to_text(), is_duplicate=False)
+            return Receipted(outcome.receipt, is_duplicate=False)
         if isinstance(outcome, Duplicate):
             return Receipted(await self.reading.receipt_at(outcome.index), is_duplicate=True)
         raise self._refusal(statement, outcome, 409)

@@ -57,10 +57,11 @@ class ContentRow:
 
 @dataclass(frozen=True)
 class WrapRow:
-    """One wrap of a note, by the key statement that it is for."""
+    """One wrap of a note, by the key statement and the device (a key id) that it is for."""
 
     note: str
     key: str
+    device: str
     wrap: bytes = field(repr=False)
 
 
@@ -136,12 +137,12 @@ class Reader(Protocol):
         """Return the position of a member's newest item."""
         ...
 
-    async def content(self, note: str) -> bytes | None:
-        """Return a note's ciphertext."""
+    async def contents(self, notes: Collection[str], *, most_bytes: int) -> dict[str, bytes]:
+        """Return the ciphertexts of these notes, those that exist and aren't larger."""
         ...
 
-    async def wraps(self, note: str, keys: Collection[str]) -> dict[str, bytes]:
-        """Return a note's wraps for these key statements, those that exist."""
+    async def wraps(self, notes: Collection[str], device: str) -> dict[str, dict[str, bytes]]:
+        """Return a device's wraps of these notes: by note, then by key statement."""
         ...
 
     async def close(self) -> None: ...

@@ -5,23 +5,21 @@ What isn't there and what isn't the asker's look the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from liaison.ledger.entry import commit_to
 from liaison.ledger.facts import NoteFacts
-from liaison.ledger.receipt import Receipt
 from liaison.ledger.record import Record, record_from
 from liaison.node.cellar import Cellar
 from liaison.node.delivery import Delivery
 from liaison.node.ports import EntryRow
 from liaison.node.ports import Reader as StoreReader
-from liaison.node.sequencer import Published, Sequencer
+from liaison.node.sequencer import Logged, Published, Sequencer, logged
 from liaison.node.sessions import Reader
 from liaison.rules import cells
 from liaison.rules.chain import id_of
-from liaison.statements.payloads import AddresseeRole, Directory, Note
+from liaison.statements.payloads import AddresseeRole, Directory
 from liaison.statements.statement import parse_statement_of
 from liaison.tlog.merkle import inclusion_proof
 from liaison.tlog.tiles import (
@@ -38,6 +36,8 @@ from liaison.words.ids import party_of
 FULL_TILES_KEPT: Final = 512
 INLINE_MAX_BYTES: Final = 64 * 1024
 PAGE_MAX: Final = 256
+CONTENT_MAX_BYTES: Final = 64 * 1024 * 1024
+"""The most that a charter may allow (statements.md, CHARTER)."""
 
 Json = dict[str, Any]
 
@@ -54,22 +54,29 @@ class Reading:
 
     async def receipt_at(self, index: int) -> str:
         """Return the receipt of an entry under the newest checkpoint."""
-        rows = await self.store.entries(index, index + 1)
-        return (await self._receipts(rows))[0]
+        return (await self._receipts(await self._logged({index})))[index]
 
-    async def _receipts(self, rows: Sequence[EntryRow]) -> list[str]:
-        if not rows:
-            return []
+    async def _logged(self, indexes: Collection[int]) -> dict[int, Logged]:
+        """Return entries as receipts show them: the newest from memory, others from the store."""
+        recent = self.sequencer.recent
+        found = {index: recent[index] for index in indexes if index in recent}
+        for start, end in _runs(index for index in indexes if index not in found):
+            for row in await self.store.entries(start, end):
+                found[row.index] = logged(row)
+        return found
+
+    async def _receipts(self, entries: Mapping[int, Logged]) -> dict[int, str]:
         now = self.sequencer.published
-        wanted = {t for row in rows for t in tiles_for_inclusion(row.index, now.head.size)}
+        wanted = {t for index in entries for t in tiles_for_inclusion(index, now.head.size)}
         tiles = await self._tiles(wanted, now)
         get = node_from_tiles(tiles.__getitem__, now.head.size)
-        texts = []
-        for row in rows:
-            entry, openings = commit_to(row.fields, row.leaf_key)
-            hashes = inclusion_proof(row.index, now.head.size, get)
-            texts.append(Receipt(row.index, entry, openings, hashes, now.checkpoint).to_text())
-        return texts
+        return {
+            index: entry.receipt(inclusion_proof(index, now.head.size, get), now.checkpoint)
+            for index, entry in entries.items()
+        }
+
+    async def _receipt_of(self, rows: Iterable[EntryRow]) -> list[str]:
+        return list((await self._receipts({row.index: logged(row) for row in rows})).values())
 
     async def _tiles(self, wanted: Collection[Tile], now: Published) -> dict[Tile, bytes]:
         """Return tiles of the tree of ``now``: partial ones from memory, full ones once read kept."""
@@ -124,14 +131,16 @@ class Reading:
             raise NotHere("only a member has an inbox")
         limit = min(limit, PAGE_MAX)
         rows = await self.delivery.page(reader.by, after=after, limit=limit + 1)
+        # A batch may be committed and not yet signed; then its items aren't there yet (law 2).
+        signed = self.sequencer.published.head.size
+        rows = [row for row in rows if row.pos < signed]
         page = rows[:limit]
-        entries: dict[int, EntryRow] = {}
-        for start, end in _runs(row.pos for row in page):
-            entries |= {row.index: row for row in await self.store.entries(start, end)}
-        indexes = sorted(entries)
-        receipts = dict(
-            zip(indexes, await self._receipts([entries[i] for i in indexes]), strict=True)
-        )
+        logged = await self._logged({row.pos for row in page})
+        receipts = await self._receipts(logged)
+        contents: dict[str, Json] = {}
+        if with_content:
+            notes = [logged[row.pos].digest for row in page if row.kind != "answer"]
+            contents = await self._contents(reader, notes, INLINE_MAX_BYTES)
         items = []
         for row in page:
             item: Json = {
@@ -140,10 +149,9 @@ class Reading:
                 "precedence": row.precedence,
                 "receipt": receipts[row.pos],
             }
-            if with_content and row.kind != "answer":
-                content = await self._content(reader, entries[row.pos], INLINE_MAX_BYTES)
-                if content is not None:
-                    item["content"] = content
+            content = contents.get(logged[row.pos].digest)
+            if content is not None:
+                item["content"] = content
             items.append(item)
         return {"items": items, "more": len(rows) > limit}
 
@@ -153,7 +161,7 @@ class Reading:
         note = await self.cellar.get(cells.Note, facts.channel, digest)
         assert note is not None
         return {
-            "receipt": (await self._receipts([row]))[0],
+            "receipt": (await self._receipt_of([row]))[0],
             "state": {
                 "reference": note.reference,
                 "at": note.at,
@@ -173,10 +181,10 @@ class Reading:
     async def note_content(self, reader: Reader, digest: str) -> Json:
         """Return a note's ciphertext and the asking device's wraps (API-15)."""
         row, _ = await self._note(reader, digest)
-        content = await self._content(reader, row, None)
-        if content is None:
+        contents = await self._contents(reader, [row.digest], CONTENT_MAX_BYTES)
+        if row.digest not in contents:
             raise NotHere("the content of this note is no longer here")
-        return content
+        return contents[row.digest]
 
     async def _note(self, reader: Reader, digest: str) -> tuple[EntryRow, NoteFacts]:
         row = await self.store.entry_of(digest)
@@ -186,24 +194,21 @@ class Reading:
                 return row, facts
         raise NotHere("there is no such note for you")
 
-    async def _content(self, reader: Reader, row: EntryRow, limit: int | None) -> Json | None:
-        note = parse_statement_of(Note, row.fields[6]).payload
-        if limit is not None and note.content.size > limit:
-            return None
-        named = [wrap.key for addressee in note.addressees for wrap in addressee.wraps]
-        await self.cellar.load([cells.EncryptionKey.key_of(key) for key in named])
-        mine = []
-        for key in named:
-            held = self.cellar.peek(cells.EncryptionKey, key)
-            if held is not None and held.device == reader.key:
-                mine.append(key)
-        ciphertext = await self.store.content(row.digest)
-        if ciphertext is None:
-            return None
-        wraps = await self.store.wraps(row.digest, mine)
+    async def _contents(
+        self, reader: Reader, notes: Sequence[str], most_bytes: int
+    ) -> dict[str, Json]:
+        """Return CONTENT (API-15) by note, for those whose ciphertext isn't larger."""
+        ciphertexts = await self.store.contents(notes, most_bytes=most_bytes)
+        wraps = await self.store.wraps(list(ciphertexts), reader.key)
         return {
-            "ciphertext": to_base64(ciphertext),
-            "wraps": [{"key": key, "wrap": to_base64(wrap)} for key, wrap in wraps.items()],
+            note: {
+                "ciphertext": to_base64(ciphertext),
+                "wraps": [
+                    {"key": key, "wrap": to_base64(wrap)}
+                    for key, wrap in wraps.get(note, {}).items()
+                ],
+            }
+            for note, ciphertext in ciphertexts.items()
         }
 
     # Channels, parties, single statements
@@ -262,7 +267,7 @@ class Reading:
             for public in member.devices if member else ():
                 device = await self.cellar.get(cells.DeviceKeys, id_of(public))
                 keys += [key for key, _ in device.keys] if device else []
-        told["directory"] = (await self._receipts([newest]))[0]
+        told["directory"] = (await self._receipt_of([newest]))[0]
         told["members"] = await self._by_digest([e.statement for e in directory.members])
         told["postings"] = await self._by_digest([e.statement for e in directory.postings])
         told["keys"] = await self._by_digest(keys)
@@ -275,7 +280,7 @@ class Reading:
             raise NotHere("there is no such statement for you")
         if not await self._may_read(reader, record_from(row.fields)):
             raise NotHere("there is no such statement for you")
-        return (await self._receipts([row]))[0]
+        return (await self._receipt_of([row]))[0]
 
     def _is_signed(self, row: EntryRow) -> bool:
         """Committed is not enough: a signed checkpoint must cover it (design, law 2)."""
@@ -287,7 +292,7 @@ class Reading:
             row = await self.store.entry_of(digest)
             assert row is not None
             rows.append(row)
-        return await self._receipts(rows)
+        return await self._receipt_of(rows)
 
     async def _may_know(self, reader: Reader, party: str) -> bool:
         if reader.is_administrator or reader.party == party:

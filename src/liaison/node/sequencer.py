@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import structlog
 
 from liaison.ledger.entry import LEAF_KEY_BYTES, Opening, commit_to
 from liaison.ledger.facts import NodeFacts
-from liaison.ledger.receipt import Receipt
+from liaison.ledger.receipt import spell_extra
 from liaison.ledger.record import Record, fields_of
 from liaison.node.cellar import Cellar
 from liaison.node.clockwatch import ClockWatch
@@ -34,7 +35,7 @@ from liaison.node.ports import (
     WrapRow,
     Writer,
 )
-from liaison.rules.cells import Cell, Overlay
+from liaison.rules.cells import Cell, EncryptionKey, Overlay, View
 from liaison.rules.decide import Duplicate, decide
 from liaison.rules.evolve import evolve
 from liaison.rules.refusal import Refused
@@ -43,6 +44,7 @@ from liaison.statements.statement import Statement
 from liaison.tlog.checkpoint import Checkpoint, sign_checkpoint
 from liaison.tlog.merkle import Grown, check_inclusion, leaf_hash
 from liaison.tlog.note import SignerKey
+from liaison.tlog.proof import TlogProof
 from liaison.tlog.tiles import Edge
 from liaison.words.errors import Busy, ClockSuspect, CommitFailed
 
@@ -50,6 +52,7 @@ BATCH_MAX: Final = 64
 """About 5 ms of work on the reference machine, so that FLASH waits for one short batch."""
 OLDEST_EVERY: Final = 16
 QUEUE_MAX: Final = 4096
+RECENT_KEPT: Final = 1024
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +73,32 @@ class Submitted:
 
 
 @dataclass(frozen=True)
+class Logged:
+    """An entry as receipts show it, all eight fields opened."""
+
+    index: int
+    digest: str
+    entry: bytes
+    openings: tuple[Opening, ...] = field(repr=False)
+
+    @cached_property
+    def _extra(self) -> bytes:
+        return spell_extra(self.entry, self.openings)
+
+    def receipt(self, hashes: tuple[bytes, ...], checkpoint: str) -> str:
+        """Return the entry's receipt under a checkpoint that ``hashes`` lead to (RCPT)."""
+        return TlogProof(self.index, hashes, checkpoint, self._extra).to_text()
+
+
+def logged(row: EntryRow) -> Logged:
+    """Return a stored entry as receipts show it."""
+    entry, openings = commit_to(row.fields, row.leaf_key)
+    return Logged(row.index, row.digest, entry, openings)
+
+
+@dataclass(frozen=True)
 class Accepted:
-    receipt: Receipt
+    receipt: str
 
 
 Outcome = Accepted | Duplicate | Refused
@@ -142,7 +169,7 @@ class _Decided:
     waiting: _Waiting
     record: Record
     row: EntryRow
-    openings: tuple[Opening, ...]
+    logged: Logged
 
 
 def no_crash(_: str) -> None:
@@ -161,6 +188,8 @@ class Sequencer:
     delivery: Delivery
     published: Published
     crash_point: Callable[[str], None] = no_crash
+    recent: dict[int, Logged] = field(default_factory=dict)
+    """The newest entries, for readers who are online."""
     _queue: _Queue = field(default_factory=_Queue)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
@@ -294,7 +323,7 @@ class Sequencer:
                 if d.waiting.submitted.content is not None
             ],
             wraps=[
-                WrapRow(d.row.digest, key, wrap)
+                WrapRow(d.row.digest, key, _device(overlay, key), wrap)
                 for d in decided
                 for key, wrap in d.waiting.submitted.wraps
             ],
@@ -307,10 +336,17 @@ class Sequencer:
         for d in decided:
             if isinstance(d.record.facts, NodeFacts) and d.record.facts.event == "time-confirmed":
                 self.clock.confirm(head.at)
+        self._keep_recent(decided)
         self.delivery.publish(rows)
         for d in decided:
             _resolve(d.waiting, Accepted(_receipt(d, grown, checkpoint)))
         self.crash_point("after-answer")
+
+    def _keep_recent(self, decided: Sequence[_Decided]) -> None:
+        for d in decided:
+            self.recent[d.row.index] = d.logged
+        while len(self.recent) > RECENT_KEPT:
+            del self.recent[next(iter(self.recent))]
 
     def _write(self, batch: Batch) -> str:
         """Steps 1 to 3, in the writer thread."""
@@ -351,17 +387,24 @@ class Sequencer:
 def _entry(waiting: _Waiting, record: Record, index: int) -> _Decided:
     fields = fields_of(record)
     leaf_key = secrets.token_bytes(LEAF_KEY_BYTES)
+    digest = waiting.submitted.statement.digest
     entry, openings = commit_to(fields, leaf_key)
-    row = EntryRow(index, entry, leaf_key, fields, waiting.submitted.statement.digest)
-    return _Decided(waiting, record, row, openings)
+    row = EntryRow(index, entry, leaf_key, fields, digest)
+    return _Decided(waiting, record, row, Logged(index, digest, entry, openings))
 
 
-def _receipt(decided: _Decided, grown: Grown, checkpoint: str) -> Receipt:
+def _device(view: View, key: str) -> str:
+    held = view.get(EncryptionKey, key)
+    assert held is not None  # decide saw it
+    return held.device
+
+
+def _receipt(decided: _Decided, grown: Grown, checkpoint: str) -> str:
     row = decided.row
     hashes = grown.inclusion_proof(row.index)
     # Nothing leaves that the receiver would find false (log-notes: recompute before handing out).
     check_inclusion(leaf_hash(row.entry), row.index, grown.frontier.size, hashes, grown.root)
-    return Receipt(row.index, row.entry, decided.openings, hashes, checkpoint)
+    return decided.logged.receipt(hashes, checkpoint)
 
 
 def _resolve(waiting: _Waiting, outcome: Outcome) -> None:

@@ -6,6 +6,8 @@ from the receipts it verified; a link that doesn't hold is named.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from liaison.rules.cells import EncryptionKey, Member, Party, Post
 from liaison.rules.refusal import Refused
 from liaison.statements.keys import key_id
@@ -14,6 +16,7 @@ from liaison.words.encoding import from_base64
 from liaison.words.times import to_rfc3339
 
 
+@lru_cache(65536)
 def id_of(public: str) -> str:
     """Return the key id of a signing key in padded base64."""
     return key_id(from_base64(public))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, BindParameter, Executable, bindparam, select, tuple_
+from sqlalchemy import URL, BindParameter, Executable, bindparam, func, select, tuple_
 
 from liaison.adapters.sql.engines import reading_engine
 from liaison.adapters.sql.schema import CELLS, CONTENTS, ENTRIES, HEAD, INBOX, TILES, WRAPS
@@ -69,9 +69,11 @@ _LAST_POSITION: Final = (
     .order_by(INBOX.c.pos.desc(), INBOX.c.note_index.desc())
     .limit(1)
 )
-_CONTENT: Final = select(CONTENTS.c.ciphertext).where(CONTENTS.c.note == bindparam("note"))
-_WRAPS: Final = select(WRAPS.c.key, WRAPS.c.wrap).where(
-    WRAPS.c.note == bindparam("note"), WRAPS.c.key.in_(_KEYS)
+_CONTENTS: Final = select(CONTENTS.c.note, CONTENTS.c.ciphertext).where(
+    CONTENTS.c.note.in_(_KEYS), func.length(CONTENTS.c.ciphertext) <= bindparam("most_bytes")
+)
+_WRAPS: Final = select(WRAPS.c.note, WRAPS.c.key, WRAPS.c.wrap).where(
+    WRAPS.c.note.in_(_KEYS), WRAPS.c.device == bindparam("device")
 )
 
 
@@ -122,16 +124,18 @@ class SqlReader:
         rows = await self._read(_LAST_POSITION, member=member)
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def content(self, note: str) -> bytes | None:
-        rows = await self._read(_CONTENT, note=note)
-        return rows[0][0] if rows else None
-
-    async def wraps(self, note: str, keys: Collection[str]) -> dict[str, bytes]:
+    async def contents(self, notes: Collection[str], *, most_bytes: int) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for chunk in _chunks(list(keys)):
-            found.update(
-                (key, wrap) for key, wrap in await self._read(_WRAPS, note=note, keys=chunk)
-            )
+        for chunk in _chunks(list(notes)):
+            for note, ciphertext in await self._read(_CONTENTS, keys=chunk, most_bytes=most_bytes):
+                found[note] = ciphertext
+        return found
+
+    async def wraps(self, notes: Collection[str], device: str) -> dict[str, dict[str, bytes]]:
+        found: dict[str, dict[str, bytes]] = {}
+        for chunk in _chunks(list(notes)):
+            for note, key, wrap in await self._read(_WRAPS, keys=chunk, device=device):
+                found.setdefault(note, {})[key] = wrap
         return found
 
     async def close(self) -> None:

@@ -108,5 +108,6 @@ WRAPS: Final = Table(
     METADATA,
     Column("note", Text, primary_key=True),
     Column("key", Text, primary_key=True),
+    Column("device", Text, nullable=False),
     Column("wrap", LargeBinary, nullable=False),
 )

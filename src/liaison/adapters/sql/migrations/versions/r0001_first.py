@@ -79,6 +79,7 @@ def upgrade() -> None:
         "wraps",
         sa.Column("note", sa.Text),
         sa.Column("key", sa.Text),
+        sa.Column("device", sa.Text, nullable=False),
         sa.Column("wrap", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("note", "key", name="pk_wraps"),
     )
