@@ -1,0 +1,154 @@
+"""``liaison member``, ``posting``, ``roster``, ``directory``: what an authority signs of its own.
+
+Each writes into the home, and sends only with ``--post``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from liaison.cli import desk
+from liaison.cli.context import say
+from liaison.client import Approval, Authority, Request, fingerprint
+from liaison.sealing.content import visible
+from liaison.statements.payloads import MemberRole
+from liaison.statements.statement import Statement
+from liaison.words.errors import Malformed
+from liaison.words.times import to_dtg
+
+member = typer.Typer(no_args_is_help=True, help="Members of this party and their devices.")
+posting = typer.Typer(no_args_is_help=True, help="Who holds which post.")
+roster = typer.Typer(no_args_is_help=True, help="This party's side of a channel.")
+directory = typer.Typer(no_args_is_help=True, help="What is current in this party.")
+
+Post = Annotated[bool, typer.Option("--post", help="Send it, and what else waits to be sent.")]
+NodeCard = Annotated[
+    Path | None, typer.Option("--node", help="The node's card, at the first use of a home.")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Where to write it; the home by default.")]
+_ROLES: Final = ", ".join(MemberRole)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(member, name="member")
+    app.add_typer(posting, name="posting")
+    app.add_typer(roster, name="roster")
+    app.add_typer(directory, name="directory")
+
+
+async def send(authority: Authority, is_posted: bool, what: str, path: Path) -> None:
+    """Say where a statement lies, and send it where that was asked."""
+    if not is_posted:
+        say(f"{what}: signed in {path}; not sent (--post sends it).")
+        return
+    entries = await authority.post()
+    at = to_dtg(entries[-1].at) if entries else "an earlier time"
+    say(f"{what}: in the log at {at} ({path}).")
+
+
+@member.command()
+def approve(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The device's request.")],
+    role: Annotated[list[MemberRole], typer.Option(help=f"One of {_ROLES}; repeatable.")],
+    name: Annotated[str, typer.Option(help=f"What people call them. {desk.VISIBLE}")] = "",
+    out: Out = None,
+) -> None:
+    """Sign a device into a member and the member into the post, offline."""
+    try:
+        request = Request.from_bytes(desk.read(context, file))
+    except Malformed as exc:
+        raise exc.within(str(file)) from exc
+
+    async def work(authority: Authority) -> Approval:
+        return authority.approve(request, [str(each) for each in role], name=name)
+
+    approval = desk.as_authority(context, work)
+    path = desk.write(context, f"{file.stem}.approval", approval.to_bytes(), out)
+    say(f"{request.member} ({visible(approval.member.payload.name)}) is to hold {request.post}.")
+    say(f"Its device's fingerprint: {' '.join(fingerprint(request.device))}")
+    say(f"Compare it with the person, then hand back {path}.")
+
+
+@posting.command("set")
+def posting_set(
+    context: typer.Context,
+    post: Annotated[str, typer.Argument(help="Such as duty.desk@mod.example.")],
+    holders: Annotated[
+        list[str] | None, typer.Argument(metavar="[MEMBER]...", help="None: it is vacant.")
+    ] = None,
+    is_posted: Post = False,
+    node: NodeCard = None,
+) -> None:
+    """Say who holds a post from now on."""
+
+    async def work(authority: Authority) -> None:
+        statement = authority.set_posting(post, holders or [])
+        who = ", ".join(holders or []) or "nobody"
+        path = _written(context, post.partition("@")[0], statement)
+        await send(authority, is_posted, f"{post} is held by {who}", path)
+
+    desk.as_authority(context, work, node=node)
+
+
+@roster.command("set")
+def roster_set(
+    context: typer.Context,
+    channel: Annotated[str, typer.Argument(help="The channel's alias.")],
+    tiers: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="POST[,POST]...", help="Each argument is a tier; NAME=POST,POST names it."
+        ),
+    ],
+    is_posted: Post = False,
+    node: NodeCard = None,
+) -> None:
+    """Set this party's side of a channel: the tiers in the order they are opened."""
+    named = [_tier(number, text) for number, text in enumerate(tiers, 1)]
+
+    async def work(authority: Authority) -> None:
+        home_party = authority.party
+        full = [(name, [_with_party(post, home_party) for post in posts]) for name, posts in named]
+        statement = authority.set_roster(channel, full)
+        path = _written(context, channel, statement)
+        shown = "; ".join(f"{name}: {', '.join(posts)}" for name, posts in full)
+        await send(authority, is_posted, f"The roster of {home_party} ({shown})", path)
+
+    desk.as_authority(context, work, node=node)
+
+
+@directory.command()
+def sign(context: typer.Context, is_posted: Post = False, node: NodeCard = None) -> None:
+    """Sign what is current: members, postings, rosters, charters. Valid for seven days."""
+
+    async def work(authority: Authority) -> None:
+        statement = authority.sign_directory()
+        payload = statement.payload
+        path = _written(context, authority.party.partition(".")[0], statement)
+        what = (
+            f"Directory {payload.sequence} of {authority.party}, valid until "
+            f"{to_dtg(payload.valid_until)}: {len(payload.members)} members, "
+            f"{len(payload.postings)} postings, {len(payload.rosters)} rosters, "
+            f"{len(payload.charters)} charters"
+        )
+        await send(authority, is_posted, what, path)
+
+    desk.as_authority(context, work, node=node)
+
+
+def _written(context: typer.Context, stem: str, statement: Statement[Any]) -> Path:
+    return desk.write(context, f"{stem}.{statement.kind}", statement.raw, None)
+
+
+def _tier(number: int, text: str) -> tuple[str, list[str]]:
+    name, equals, posts = text.rpartition("=")
+    return name if equals else f"tier-{number}", posts.split(",")
+
+
+def _with_party(post: str, party: str) -> str:
+    """``duty.desk`` is short for a post of the own party."""
+    return post if "@" in post else f"{post}@{party}"

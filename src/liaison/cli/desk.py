@@ -1,0 +1,161 @@
+"""What every client command needs: the passphrase, the home opened, files read and written."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import typer
+
+from liaison.cli.context import home_of, say
+from liaison.cli.failure import warn
+from liaison.client import Authority, Client, Home, NodePin, Pins
+from liaison.client.home import read_file, write_file
+from liaison.sealing.content import visible
+from liaison.statements.payloads import Payload
+from liaison.statements.statement import Statement, parse_statement_of
+from liaison.words.errors import LiaisonError, Malformed, NotReady
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Payload)
+A = TypeVar("A", Client, Authority)
+
+VISIBLE: Final = "Visible to the node and in the log: not sealed."
+
+
+def home_at(context: typer.Context) -> Home:
+    return Home(home_of(context))
+
+
+def url_of(context: typer.Context) -> str:
+    """Return the URL that ``--url`` or LIAISON_URL names instead of the pinned one."""
+    url = context.find_root().params.get("url")
+    return url if isinstance(url, str) else ""
+
+
+def passphrase(context: typer.Context, *, is_new: bool = False) -> str:
+    """Return the passphrase from its file, or as typed; twice for a new home.
+
+    Raises:
+        NotReady: nobody can be asked, or the two differ.
+    """
+    file = context.find_root().params.get("passphrase_file")
+    if isinstance(file, Path):
+        try:
+            return read_file(file, at_most_bytes=4096).decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as exc:
+            raise Malformed(f"{file}: not UTF-8 at byte {exc.start}") from exc
+    if not sys.stdin.isatty():
+        raise NotReady(
+            "Nobody is here to type the passphrase",
+            safe="nothing was done",
+            do="name a file with --passphrase-file, or run it at a terminal",
+        )
+    typed = getpass.getpass("Passphrase: ")
+    if is_new and getpass.getpass("Again: ") != typed:
+        raise NotReady("The two are not the same", safe="nothing was made", do="type them again")
+    return typed
+
+
+def as_member(context: typer.Context, work: Callable[[Client], Awaitable[T]]) -> T:
+    """Do ``work`` with this home's client."""
+    home = home_at(context)
+    if not home.has("member.json"):
+        raise NotReady(
+            f"{home.root} is not a member's home",
+            safe="nothing was done",
+            do="name the member's home with --home, or begin with: liaison enrol POST",
+        )
+    return _run(lambda: Client.open(home, passphrase(context), url=url_of(context)), work)
+
+
+def as_authority(
+    context: typer.Context, work: Callable[[Authority], Awaitable[T]], *, node: Path | None = None
+) -> T:
+    """Do ``work`` with this home's authority, which pins ``node`` first where it is named."""
+    home = home_at(context)
+    if not home.has("authority.json"):
+        raise NotReady(
+            f"{home.root} is not an authority's home",
+            safe="nothing was done",
+            do="name the authority's home with --home, or begin with: liaison party new PARTY",
+        )
+
+    def opened() -> Authority:
+        authority = Authority.open(home, passphrase(context), url=url_of(context))
+        if node is not None:
+            authority.pins.pin_node(read_node(context, node))
+        return authority
+
+    return _run(opened, work)
+
+
+def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T:
+    async def main() -> T:
+        async with opening() as opened:
+            done = await work(opened)
+        _warn_unsettled(opened.unsettled)
+        return done
+
+    return asyncio.run(main())
+
+
+def _warn_unsettled(error: LiaisonError | None) -> None:
+    if error is not None:
+        warn(
+            "The log's checkpoints could not be compared now; the next command does it "
+            f"({error.code})"
+        )
+
+
+def find(context: typer.Context, file: Path) -> Path:
+    """Return ``file``, or the file of that name in the home, where commands write."""
+    inside = home_of(context) / file
+    return inside if not file.exists() and inside.exists() else file
+
+
+def read(context: typer.Context, file: Path) -> bytes:
+    return read_file(find(context, file))
+
+
+def read_statement(context: typer.Context, file: Path, kind: type[P]) -> Statement[P]:
+    """Return the statement in a file.
+
+    Raises:
+        Malformed: it is none of this kind; the file is named.
+    """
+    try:
+        return parse_statement_of(kind, read(context, file))
+    except Malformed as exc:
+        raise exc.within(str(file)) from exc
+
+
+def read_node(context: typer.Context, file: Path) -> NodePin:
+    try:
+        return NodePin.from_bytes(read(context, file))
+    except Malformed as exc:
+        raise exc.within(str(file)) from exc
+
+
+def write(context: typer.Context, name: str, data: bytes, out: Path | None) -> Path:
+    """Write what is handed over: into the home, or where ``--out`` says."""
+    return write_file(out or home_of(context) / name, data)
+
+
+def pins(context: typer.Context) -> Pins:
+    return Pins(home_at(context))
+
+
+def say_table(rows: Iterable[tuple[Any, ...]]) -> None:
+    """Print rows in columns as wide as they need."""
+    texts = [[visible(str(cell)) for cell in row] for row in rows]
+    if not texts:
+        return
+    widths = [max(len(row[i]) for row in texts) for i in range(len(texts[0]))]
+    for row in texts:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        say("  ".join(cells).rstrip())

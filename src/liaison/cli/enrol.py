@@ -1,0 +1,79 @@
+"""``liaison enrol POST`` and ``liaison enrol finish FILE``: how a device becomes a member's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from liaison.cli import desk
+from liaison.cli.context import say
+from liaison.client import Approval, Client, fingerprint, post_approval, request_device
+from liaison.client import take_approval as take
+from liaison.words.errors import Malformed
+
+
+class _PostOrCommand(TyperGroup):
+    """``enrol POST`` is short for ``enrol request POST``."""
+
+    def parse_args(self, ctx, args):  # type: ignore[no-untyped-def]
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args.insert(0, "request")
+        return super().parse_args(ctx, args)
+
+
+enrol = typer.Typer(
+    cls=_PostOrCommand,
+    no_args_is_help=True,
+    help="Make this device a member's: `enrol POST`, then `enrol finish FILE`.",
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(enrol, name="enrol")
+
+
+@enrol.command()
+def request(
+    context: typer.Context,
+    post: Annotated[str, typer.Argument(help="Such as attache.london@fco.example.")],
+    local: Annotated[
+        str, typer.Option("--as", help="The member's own name before the @; POST's with .1.")
+    ] = "",
+    name: Annotated[str, typer.Option(help=f"What people call you. {desk.VISIBLE}")] = "",
+    out: Annotated[Path | None, typer.Option(help="Where to write the request.")] = None,
+) -> None:
+    """Make this device's keys, and the request that goes to the authority."""
+    home = desk.home_at(context)
+    made = request_device(home, desk.passphrase(context, is_new=True), post, local=local, name=name)
+    path = desk.write(context, f"{post.partition('@')[0]}.request", made.to_bytes(), out)
+    say(f"{made.member} asks to hold {made.post}.")
+    say(f"Hand {path} to your authority, and read it this device's fingerprint:")
+    say(f"  {' '.join(fingerprint(made.device))}")
+
+
+@enrol.command()
+def finish(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The approval that the authority handed back.")],
+    node: Annotated[Path, typer.Option(help="The node's card, node.liaison.")],
+) -> None:
+    """Take the approval: pin the node and the own authority, post member, posting and key."""
+    try:
+        approval = Approval.from_bytes(desk.read(context, file))
+    except Malformed as exc:
+        raise exc.within(str(file)) from exc
+    card = desk.read_node(context, node)
+    home = desk.home_at(context)
+    with home.locked():
+        take(home, approval, card)
+
+    async def work(client: Client) -> None:
+        await post_approval(client, approval)
+
+    desk.as_member(context, work)
+    party = approval.party.payload
+    say(f"{approval.member.payload.member} holds {approval.posting.payload.post} at {card.origin}.")
+    say(f"Your own authority {party.party} is pinned: {' '.join(fingerprint(party.authority))}")

@@ -1,0 +1,73 @@
+"""``liaison receipt``: show and verify, offline, against the pinned log key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liaison.cli import desk
+from liaison.cli.context import home_of, say
+from liaison.client.receipts import Proven, prove
+from liaison.ledger.facts import AnswerFacts, NoteFacts
+from liaison.words.errors import Malformed
+from liaison.words.precedence import Precedence
+from liaison.words.times import to_rfc3339
+
+receipt = typer.Typer(no_args_is_help=True, help="Receipts: what the log is bound to, offline.")
+
+File = Annotated[Path, typer.Argument(help="A .receipt file, such as london-hotline/1.receipt.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(receipt, name="receipt")
+
+
+@receipt.command()
+def show(context: typer.Context, file: File) -> None:
+    """Show what a receipt's record says, once it verified."""
+    proven = _proven(context, file)
+    record = proven.record
+    facts = record.facts
+    what = f"a {record.kind} statement"
+    if isinstance(facts, NoteFacts):
+        what = f"note {facts.reference} of its channel, {_level(facts.precedence)}"
+    elif isinstance(facts, AnswerFacts):
+        what = f"an answer: {facts.verdict.value}, for {facts.post}"
+    say(f"entry {proven.index}: {what}")
+    say(f"by        {record.actor}")
+    say(f"at        {to_rfc3339(record.at)}")
+    say(f"in        {record.channel.id}, record {record.channel.n}")
+    say(f"statement {facts.statement}")
+
+
+@receipt.command()
+def verify(context: typer.Context, file: File) -> None:
+    """Check a receipt without any node, and say what it proves and what it doesn't."""
+    proven = _proven(context, file)
+    record = proven.record
+    say(f"VERIFIED {file}")
+    say(
+        f"The log {proven.origin} is bound to this: entry {proven.index}, a {record.kind} by "
+        f"{record.actor}, accepted at {to_rfc3339(record.at)}, in a tree of {proven.size} entries."
+    )
+    say("Checked: each opening against the entry, the entry against the tree, the tree's")
+    say("signature against the pinned log key, the statement against what the record says of it.")
+    say(f"Not checked here: whose key signed the {record.kind}, and that no entry was left out")
+    say("(`liaison audit`).")
+
+
+def _proven(context: typer.Context, file: Path) -> Proven:
+    path = desk.find(context, file)
+    if not path.exists() and (home_of(context) / "receipts" / file).exists():
+        path = home_of(context) / "receipts" / file
+    try:
+        text = desk.read(context, path).decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise Malformed(f"{file}: not UTF-8 at byte {exc.start}") from exc
+    return prove(text, desk.pins(context).node)
+
+
+def _level(precedence: Precedence) -> str:
+    return precedence.value.upper()

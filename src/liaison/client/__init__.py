@@ -1,0 +1,46 @@
+"""The SDK: keys and keystore, sealing before sending, verifying and opening after.
+
+A node is never believed: what a client shows was verified from a pinned authority down, and every
+receipt under the pinned log key. HTTP details stay in ``transport``.
+"""
+
+from liaison.client.authority import Approval, Authority, Request
+from liaison.client.enrolment import post_approval, request_device, take_approval
+from liaison.client.folding import ChannelView, LinkBroken, Standing
+from liaison.client.home import Home
+from liaison.client.member import Client, Item, Sent, Told, Unopened
+from liaison.client.outbox import Waiting
+from liaison.client.pins import AuthorityPin, NodePin, Pins, fingerprint
+from liaison.client.reading import Letter
+from liaison.client.writing import Draft
+from liaison.sealing.content import Content, Part, Role
+from liaison.words.precedence import Precedence
+
+__all__ = [
+    "Approval",
+    "Authority",
+    "AuthorityPin",
+    "ChannelView",
+    "Client",
+    "Content",
+    "Draft",
+    "Home",
+    "Item",
+    "Letter",
+    "LinkBroken",
+    "NodePin",
+    "Part",
+    "Pins",
+    "Precedence",
+    "Request",
+    "Role",
+    "Sent",
+    "Standing",
+    "Told",
+    "Unopened",
+    "Waiting",
+    "fingerprint",
+    "post_approval",
+    "request_device",
+    "take_approval",
+]

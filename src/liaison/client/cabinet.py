@@ -1,0 +1,86 @@
+"""The cabinet: what this device opened or sent, boxed under the keystore (SEAL-46).
+
+One append-only file. Its headers (reference, digest, way) are no more than the receipts beside it
+show; receipt and content are in the box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from liaison.client.journal import Frame, Journal
+from liaison.sealing.content import Content, format_content, parse_content
+from liaison.sealing.keystore import Keystore
+from liaison.words.errors import Malformed, NotHere
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the cabinet holds of one note."""
+
+    digest: str
+    reference: str
+    receipt: str
+    content: Content
+
+
+class Cabinet:
+    """Notes by digest and by reference; kept once."""
+
+    def __init__(self, path: Path, keystore: Keystore) -> None:
+        self._journal = Journal(path)
+        self._keystore = keystore
+        self._by_digest: dict[str, Frame] = {}
+        self._by_reference: dict[str, str] = {}
+        for frame in self._journal.frames():
+            self._index(frame)
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._by_digest
+
+    def reference(self, digest: str) -> str:
+        """Return a note's reference, or that it isn't known here."""
+        frame = self._by_digest.get(digest)
+        return "a note not kept here" if frame is None else str(frame.header["reference"])
+
+    def put(self, kept: Kept) -> None:
+        """Keep a note; durable after ``sync``."""
+        if kept.digest in self._by_digest:
+            return
+        receipt = kept.receipt.encode("utf-8")
+        data = len(receipt).to_bytes(4, "big") + receipt + format_content(kept.content)
+        header: dict[str, object] = {"digest": kept.digest, "reference": kept.reference}
+        box = self._keystore.box(data, f"note {kept.digest}")
+        self._index(self._journal.append(header, box))
+
+    def get(self, reference: str) -> Kept:
+        """Return a note by its reference, such as ``london-hotline/412``.
+
+        Raises:
+            NotHere: it isn't in the cabinet.
+            Unreadable: it doesn't open with this keystore.
+        """
+        digest = self._by_reference.get(reference)
+        if digest is None:
+            raise NotHere(
+                f"There is no {reference} in this cabinet",
+                safe="nothing was changed",
+                do="run `inbox` first, or check the reference",
+            )
+        data = self._keystore.unbox(self._journal.body(self._by_digest[digest]), f"note {digest}")
+        end = 4 + int.from_bytes(data[:4], "big")
+        if end > len(data):
+            raise Malformed("cabinet: a receipt ends early")
+        return Kept(digest, reference, data[4:end].decode("utf-8"), parse_content(data[end:]))
+
+    async def sync(self) -> None:
+        await self._journal.sync()
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def _index(self, frame: Frame) -> None:
+        digest, reference = str(frame.header["digest"]), str(frame.header["reference"])
+        self._by_digest[digest] = frame
+        self._by_reference[reference] = digest

@@ -1,0 +1,86 @@
+"""Enrolment: how a new device becomes a member's. design.md 3 ("Beginning").
+
+The device makes its keys and asks; the authority, offline, signs; the device posts what was signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from liaison.client.authority import Approval, Request
+from liaison.client.device import Device
+from liaison.client.home import Home
+from liaison.client.member import Client, wall_clock
+from liaison.client.pins import AuthorityPin, NodePin, Pins
+from liaison.sealing.keystore import Cost
+from liaison.words.errors import NotReady
+from liaison.words.ids import check_id, party_of
+
+APPROVED = "approval"
+
+
+def request_device(
+    home: Home,
+    passphrase: str,
+    post: str,
+    *,
+    local: str = "",
+    name: str = "",
+    cost: Cost | None = None,
+) -> Request:
+    """Make a device in ``home`` for the holder of ``post``, and return what to hand over."""
+    check_id("address", post)
+    member = f"{local or post.partition('@')[0] + '.1'}@{party_of(post)}"
+    device = Device.enrol(
+        home, passphrase, post=post, member=member, name=name or member, cost=cost
+    )
+    return Request(
+        member=device.member,
+        post=device.post,
+        name=device.name,
+        device=device.public,
+        proof=device.proof,
+    )
+
+
+def take_approval(
+    home: Home, approval: Approval, node: NodePin, *, now: Callable[[], int] = wall_clock
+) -> AuthorityPin:
+    """Pin the node and the own authority, as the approval has it.
+
+    Raises:
+        NotReady: the approval is for another member than this home's.
+    """
+    member = str(home.read_state("member.json").get("member", ""))
+    if approval.member.payload.member != member:
+        raise NotReady(
+            f"The approval is for {approval.member.payload.member}, this home is of {member or 'nobody'}",
+            safe="nothing was pinned or sent",
+            do="take the approval that answers this home's request",
+        )
+    pins = Pins(home)
+    party = approval.party.payload
+    pin = AuthorityPin(
+        party.party, party.key, "this home's own authority", "by its approval", now()
+    )
+    pins.pin_node(node)
+    pins.pin_authority(pin)
+    return pin
+
+
+async def post_approval(client: Client, approval: Approval) -> None:
+    """Post the member and the posting, then the device's first encryption key.
+
+    Raises:
+        NotReady: the approval doesn't name this device.
+        RefusedByNode: the node refused one.
+    """
+    if client.device.public not in {d.key for d in approval.member.payload.devices}:
+        raise NotReady(
+            "The approval doesn't name this device's key",
+            safe="nothing was sent",
+            do="hand this home's request to the authority again",
+        )
+    for raw in (approval.member.raw, approval.posting.raw):
+        client.take_receipt(await client.transport.submit(raw), raw)
+    await client.tend()

@@ -1,0 +1,601 @@
+"""Folding: from verified receipts to the rules' own cells, each link down from the pinned authority.
+
+The chain itself is rules.chain, and the cells are rules.cells: what is here fetches, checks
+signatures, and asks them. A link that doesn't hold is named, and nothing below it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
+
+from liaison.client.home import Home
+from liaison.client.pins import Pins
+from liaison.client.watching import Entry
+from liaison.ledger.facts import (
+    AccessionFacts,
+    CharterFacts,
+    DirectoryFacts,
+    Facts,
+    KeyFacts,
+    MemberFacts,
+    PartyFacts,
+    PostingFacts,
+    RegistrarFacts,
+    RosterFacts,
+)
+from liaison.rules import cells
+from liaison.rules.authority import key_cell, member_cell, party_cell, post_cell
+from liaison.rules.cells import Cell
+from liaison.rules.chain import authority_signs, device_signs, id_of, registrar_signs
+from liaison.rules.channels import accede, add_roster, channel_cell
+from liaison.rules.refusal import Refused
+from liaison.statements import payloads
+from liaison.statements.keys import ENCRYPTION, key_id
+from liaison.statements.payloads import Scope, Successive
+from liaison.statements.statement import Statement
+from liaison.words.encoding import from_base64
+from liaison.words.errors import ChainBroken, LogUntrusted, Malformed, NotReady
+from liaison.words.ids import party_of
+
+FILE: Final = "directories.json"
+
+P = TypeVar("P", bound=payloads.Payload)
+C = TypeVar("C", bound=Cell, covariant=True)
+Q = TypeVar("Q", bound=Cell)
+
+
+class LinkBroken(ChainBroken):
+    """A named link of the chain doesn't hold; ``link`` is what an *unreadable* answer says."""
+
+    def __init__(self, link: str, happened: str, *, do: str = "") -> None:
+        super().__init__(
+            happened,
+            safe="nothing of it is shown or used",
+            do=do or "tell the other party by another way; it may be an attack or an old copy",
+        )
+        self.link = link
+
+
+@dataclass(frozen=True)
+class Link(Generic[C]):
+    """A statement whose chain held, with the cell that the rules make of it."""
+
+    entry: Entry
+    cell: C
+
+    @property
+    def index(self) -> int:
+        return self.entry.index
+
+
+@dataclass(frozen=True)
+class DirectoryLink:
+    """A directory whose chain held."""
+
+    entry: Entry
+    payload: payloads.Directory
+
+    @property
+    def digest(self) -> str:
+        return self.entry.statement.digest
+
+    def member(self, member: str) -> str | None:
+        """Return the digest of the member statement that is current."""
+        return next((m.statement for m in self.payload.members if m.member == member), None)
+
+    def post(self, post: str) -> str | None:
+        return next((p.statement for p in self.payload.postings if p.post == post), None)
+
+    def roster(self, channel: str) -> str | None:
+        return next((r.statement for r in self.payload.rosters if r.channel == channel), None)
+
+    def charter(self, channel: str) -> str | None:
+        return next((c.statement for c in self.payload.charters if c.channel == channel), None)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is current in a party, verified from its pinned authority down."""
+
+    party: cells.Party
+    directory: DirectoryLink | None
+    members: dict[str, cells.Member]
+    posts: dict[str, cells.Post]
+    keys: dict[str, tuple[tuple[cells.EncryptionKey, bytes], ...]]
+    """By member: the key and its public bytes."""
+    read_at: int
+
+
+@dataclass(frozen=True)
+class ChannelView:
+    """A channel with its charter's statement and the newest roster of each party."""
+
+    cell: cells.Channel
+    charter: payloads.Charter
+    rosters: dict[str, cells.RosterEdition]
+
+    def posts(self, party: str) -> tuple[str, ...]:
+        """Return the posts on a party's roster, first tier first."""
+        edition = self.rosters.get(party)
+        return tuple(p for tier in edition.tiers for p in tier.posts) if edition else ()
+
+
+class Source(Protocol):
+    """Where receipts come from; each is verified before it is given."""
+
+    async def statement(self, digest: str) -> Entry: ...
+
+    async def party(self, party: str) -> dict[str, list[Entry]]: ...
+
+    async def channel(self, alias: str) -> dict[str, list[Entry]]: ...
+
+
+class Book:
+    """The cells that a client holds, by subject and position in the log."""
+
+    def __init__(self, home: Home, pins: Pins, source: Source, now: Callable[[], int]) -> None:
+        self._home = home
+        self._pins = pins
+        self._source = source
+        self._now = now
+        self._parties: dict[str, list[Link[cells.Party]]] = {}
+        self._members: dict[str, list[Link[cells.Member]]] = {}
+        self._directories: dict[str, DirectoryLink] = {}
+        self._rosters: dict[str, tuple[payloads.Roster, cells.Rosters]] = {}
+        self._standings: dict[str, Standing] = {}
+        self._channels: dict[str, ChannelView] = {}
+        self._seen = home.read_state(FILE)
+
+    # What is current
+
+    async def standing(self, party: str, *, not_before: int = 0) -> Standing:
+        """Return what is current in ``party``, asked for at ``not_before`` or later.
+
+        Raises:
+            NotReady: its authority isn't pinned.
+            LinkBroken, SignatureInvalid, LogUntrusted: what the node shows doesn't hold.
+        """
+        known = self._standings.get(party)
+        if known is not None and known.read_at >= not_before:
+            return known
+        self._pins.authority(party)
+        read_at = self._now()
+        shown = await self._source.party(party)
+        own = await self._fold_party(_only(shown, "party"), party)
+        directory = None
+        if shown["directory"]:
+            directory = await self._fold_directory(_only(shown, "directory"), party)
+            self._remember(directory)
+        members: dict[str, cells.Member] = {}
+        for entry in shown["members"]:
+            member = (await self._fold_member(entry, party)).cell
+            if directory is not None and directory.member(member.member) != member.statement:
+                raise LinkBroken("member", f"The directory of {party} doesn't name this statement")
+            members[member.member] = member
+        posts: dict[str, cells.Post] = {}
+        for entry in shown["postings"]:
+            post = await self._fold_posting(entry, party)
+            if directory is not None and directory.post(post.post) != post.statement:
+                raise LinkBroken("posting", f"The directory of {party} doesn't name this statement")
+            posts[post.post] = post
+        keys: dict[str, list[tuple[cells.EncryptionKey, bytes]]] = {}
+        for entry in shown["keys"]:
+            key = await self._fold_key(entry, own, members)
+            keys.setdefault(key[0].member, []).append(key)
+        standing = Standing(
+            party=own,
+            directory=directory,
+            members=members,
+            posts=posts,
+            keys={member: tuple(of_member) for member, of_member in keys.items()},
+            read_at=read_at,
+        )
+        self._standings[party] = standing
+        return standing
+
+    async def channel(self, alias: str, *, is_fresh: bool = False) -> ChannelView:
+        """Return a channel whose charter, accessions and rosters hold.
+
+        Raises:
+            LogUntrusted: the charter's log is another one than the pinned.
+            LinkBroken, SignatureInvalid: what the node shows doesn't hold.
+        """
+        known = self._channels.get(alias)
+        if known is not None and not is_fresh:
+            return known
+        shown = await self._source.channel(alias)
+        entry = _only(shown, "charter")
+        charter = _payload(entry, payloads.Charter)
+        self._pins.check_log(charter.log.origin, charter.log.log_key, charter.log.node_key)
+        if charter.alias != alias:
+            raise LinkBroken("charter", f"The node shows {charter.alias} where {alias} was asked")
+        facts = _same(entry, charter_facts(entry.statement, charter), CharterFacts)
+        await self._authority_signed(entry, "charter")
+        cell = channel_cell(facts)
+        for accession in shown["accessions"]:
+            cell = await self._fold_accession(accession, cell)
+        if not cell.is_open and {a.party for a in cell.acceded} == set(cell.parties):
+            raise LogUntrusted(
+                "All parties acceded, but no record says that this opened the channel"
+            )
+        rosters: dict[str, cells.RosterEdition] = {}
+        for item in shown["rosters"]:
+            roster, editions = await self.roster(item, cell.channel)
+            rosters[roster.by] = editions.editions[-1]
+        view = ChannelView(cell, charter, rosters)
+        self._channels[alias] = view
+        return view
+
+    def channel_by_id(self, channel: str) -> ChannelView | None:
+        """Return a channel that was asked for before."""
+        return next((c for c in self._channels.values() if c.cell.channel == channel), None)
+
+    async def statement(self, digest: str) -> Entry:
+        """Return a logged statement; whether its chain holds is for the caller to ask."""
+        return await self._source.statement(digest)
+
+    def forget(self) -> None:
+        """Ask anew for what is current, next time: something of it was outdated."""
+        self._standings.clear()
+        self._channels.clear()
+
+    # What was in force at a position
+
+    async def directory(self, digest: str, party: str) -> DirectoryLink:
+        """Return a directory of ``party`` by its digest, current or not."""
+        known = self._directories.get(digest)
+        if known is None or known.payload.by != party:
+            known = await self._fold_directory(await self._source.statement(digest), party)
+        return known
+
+    async def party_at(self, party: str, index: int) -> cells.Party:
+        """Return the party as its newest statement before entry ``index`` has it."""
+        links = self._parties.get(party)
+        if not links:
+            shown = await self._source.party(party)
+            await self._fold_party(_only(shown, "party"), party)
+            links = self._parties[party]
+        while links[0].index >= index:
+            previous = _payload(links[0].entry, payloads.Party).previous
+            if previous is None:
+                raise LinkBroken("party", f"{party} was not known at entry {index}")
+            entry = await self._source.statement(previous)
+            await self._fold_party(entry, party, is_vouched=True)
+        return [link for link in links if link.index < index][-1].cell
+
+    async def member_at(self, digest: str, member: str, index: int) -> cells.Member:
+        """Return ``member`` at entry ``index``: as ``digest`` has it, or a later one known here."""
+        party = party_of(member)
+        known = self._members.setdefault(member, [])
+        if all(link.cell.statement != digest for link in known):
+            await self._fold_member(await self._source.statement(digest), party)
+        links = self._members[member]
+        while links and links[0].index >= index:
+            previous = _payload(links[0].entry, payloads.Member).previous
+            if previous is None:
+                break
+            await self._fold_member(await self._source.statement(previous), party)
+        before = [link for link in links if link.index < index]
+        if not before:
+            raise LinkBroken("member", f"{member} was not known at entry {index}")
+        return before[-1].cell
+
+    async def roster(self, entry: Entry, channel: str) -> tuple[payloads.Roster, cells.Rosters]:
+        """Return a roster for ``channel`` whose chain holds."""
+        known = self._rosters.get(entry.statement.digest)
+        if known is None:
+            payload = _payload(entry, payloads.Roster)
+            facts = _same(entry, roster_facts(entry.statement, payload), RosterFacts)
+            await self._registrar_signed(entry, Scope.ROSTER)
+            known = payload, add_roster(None, facts, entry.at)
+            self._rosters[entry.statement.digest] = known
+        if known[0].channel != channel:
+            raise LinkBroken("roster", f"The roster of {known[0].by} is for another channel")
+        return known
+
+    # One function a kind
+
+    async def _fold_party(
+        self, entry: Entry, party: str, *, is_vouched: bool = False
+    ) -> cells.Party:
+        """Fold a party statement. ``is_vouched``: a later one that holds names it as previous."""
+        payload = _payload(entry, payloads.Party)
+        if payload.party != party:
+            raise LinkBroken("party", f"The node shows {payload.party} where {party} was asked")
+        links = self._parties.setdefault(party, [])
+        for link in links:
+            if link.cell.statement == entry.statement.digest:
+                return link.cell
+        facts = _same(entry, party_facts(entry.statement, payload), PartyFacts)
+        if id_of(payload.authority) != payload.key:
+            raise LinkBroken("pin", f"The party statement of {party} isn't signed by its authority")
+        entry.statement.check_signature(from_base64(payload.authority))
+        pinned = self._pins.authority(party).authority
+        if payload.key != pinned and not is_vouched:
+            await self._succeeds(payload, party)
+        cell = party_cell(facts, entry.at)
+        links.append(Link(entry, cell))
+        links.sort(key=lambda link: link.index)
+        return cell
+
+    async def _succeeds(self, payload: payloads.Party, party: str) -> None:
+        """Return if the statement before, which holds, announced the key of ``payload``."""
+        if payload.previous is not None:
+            before = await self._fold_party(await self._source.statement(payload.previous), party)
+            if before.next == payload.key:
+                return
+        raise LinkBroken(
+            "pin",
+            f"{party} shows an authority key that isn't the pinned one, nor announced by it",
+            do="ask the other party by telephone before anything else",
+        )
+
+    async def _fold_directory(self, entry: Entry, party: str) -> DirectoryLink:
+        payload = _payload(entry, payloads.Directory)
+        _of_party(payload, party)
+        _same(entry, directory_facts(entry.statement, payload), DirectoryFacts)
+        await self._registrar_signed(entry, Scope.DIRECTORY)
+        link = DirectoryLink(entry, payload)
+        self._directories[link.digest] = link
+        return link
+
+    async def _fold_member(self, entry: Entry, party: str) -> Link[cells.Member]:
+        payload = _payload(entry, payloads.Member)
+        _of_party(payload, party)
+        links = self._members.setdefault(payload.member, [])
+        for link in links:
+            if link.cell.statement == entry.statement.digest:
+                return link
+        if party_of(payload.member) != party:
+            raise LinkBroken("member", f"{payload.member} is not of {party}")
+        facts = _same(entry, member_facts(entry.statement, payload), MemberFacts)
+        await self._registrar_signed(entry, Scope.MEMBER)
+        made = Link(entry, member_cell(facts))
+        links.append(made)
+        links.sort(key=lambda link: link.index)
+        return made
+
+    async def _fold_posting(self, entry: Entry, party: str) -> cells.Post:
+        payload = _payload(entry, payloads.Posting)
+        _of_party(payload, party)
+        if party_of(payload.post) != party:
+            raise LinkBroken("posting", f"{payload.post} is not of {party}")
+        facts = _same(entry, posting_facts(entry.statement, payload), PostingFacts)
+        await self._registrar_signed(entry, Scope.POSTING)
+        return post_cell(facts)
+
+    async def _fold_key(
+        self, entry: Entry, party: cells.Party, members: dict[str, cells.Member]
+    ) -> tuple[cells.EncryptionKey, bytes]:
+        payload = _payload(entry, payloads.Key)
+        facts = _same(entry, key_facts(entry.statement, payload), KeyFacts)
+        member = members.get(payload.by)
+        _held("key", device_signs(party, member, payload.key, who=payload.by))
+        assert member is not None  # device_signs
+        entry.statement.check_signature(public_of(member, payload.key))
+        return key_cell(facts), from_base64(payload.encryption)
+
+    async def _fold_accession(self, entry: Entry, cell: cells.Channel) -> cells.Channel:
+        payload = _payload(entry, payloads.Accession)
+        facts = entry.record.facts
+        if not isinstance(facts, AccessionFacts) or facts != accession_facts(
+            entry.statement, payload, facts.opens
+        ):
+            raise _contradicts(entry)
+        if (payload.channel, payload.charter) != (cell.channel, cell.charter):
+            raise LinkBroken("charter", f"{payload.by} acceded to another charter")
+        if payload.by not in cell.parties:
+            raise LinkBroken("charter", f"{payload.by} is not a party of {cell.alias}")
+        await self._authority_signed(entry, "charter")
+        return accede(cell, facts, entry.at)
+
+    # Signatures
+
+    async def _authority_signed(self, entry: Entry, link: str) -> None:
+        payload = entry.statement.payload
+        party = await self.party_at(payload.by, entry.index)
+        _held(link, authority_signs(party, payload.key, who=payload.by))
+        entry.statement.check_signature(from_base64(party.authority))
+
+    async def _registrar_signed(self, entry: Entry, scope: Scope) -> None:
+        payload = entry.statement.payload
+        party = await self.party_at(payload.by, entry.index)
+        _held("registrar", registrar_signs(party, payload.key, scope, entry.at, who=payload.by))
+        signers = (party.authority, *(registrar.key for registrar in party.registrars))
+        public = next(key for key in signers if id_of(key) == payload.key)
+        entry.statement.check_signature(from_base64(public))
+
+    def _remember(self, link: DirectoryLink) -> None:
+        """Take no directory that is older than one seen: a node may not turn the clock back."""
+        party, sequence = link.payload.by, link.payload.sequence
+        seen = self._seen.get(party)
+        if isinstance(seen, dict):
+            if seen["sequence"] > sequence:
+                raise LinkBroken(
+                    "directory",
+                    f"The node shows directory {sequence} of {party}, and has shown {seen['sequence']}",
+                )
+            if seen["sequence"] == sequence and seen["statement"] != link.digest:
+                raise LinkBroken("directory", f"There are two directories {sequence} of {party}")
+            if seen["sequence"] == sequence:
+                return
+        self._seen[party] = {"sequence": sequence, "statement": link.digest}
+        self._home.write_state(FILE, self._seen)
+
+
+# What the facts of a statement must be: decide derives no more than this from these kinds
+
+
+def party_facts(statement: Statement[payloads.Payload], payload: payloads.Party) -> PartyFacts:
+    return PartyFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.party,
+        name=payload.name,
+        authority=payload.authority,
+        next=payload.next,
+        registrars=tuple(
+            RegistrarFacts(key=r.key, scope=r.scope, until=r.until) for r in payload.registrars
+        ),
+        state=payload.state,
+        sequence=payload.sequence,
+    )
+
+
+def member_facts(statement: Statement[payloads.Payload], payload: payloads.Member) -> MemberFacts:
+    return MemberFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        member=payload.member,
+        name=payload.name,
+        roles=payload.roles,
+        state=payload.state,
+        devices=tuple(device.key for device in payload.devices),
+        removed=(),
+        sequence=payload.sequence,
+    )
+
+
+def posting_facts(
+    statement: Statement[payloads.Payload], payload: payloads.Posting
+) -> PostingFacts:
+    return PostingFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        post=payload.post,
+        holders=payload.holders,
+        sequence=payload.sequence,
+    )
+
+
+def directory_facts(
+    statement: Statement[payloads.Payload], payload: payloads.Directory
+) -> DirectoryFacts:
+    return DirectoryFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        valid_until=payload.valid_until,
+        sequence=payload.sequence,
+    )
+
+
+def key_facts(statement: Statement[payloads.Payload], payload: payloads.Key) -> KeyFacts:
+    return KeyFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        member=payload.by,
+        device=payload.key,
+        encryption=key_id(from_base64(payload.encryption), ENCRYPTION),
+        use_from=payload.use_from,
+        use_until=payload.use_until,
+        kept_until=payload.kept_until,
+    )
+
+
+def charter_facts(
+    statement: Statement[payloads.Payload], payload: payloads.Charter
+) -> CharterFacts:
+    return CharterFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        channel=statement.digest,
+        type=payload.type,
+        alias=payload.alias,
+        parties=payload.parties,
+        terms=payload.terms,
+        kinds=payload.kinds,
+        rules=payload.rules,
+    )
+
+
+def accession_facts(
+    statement: Statement[payloads.Payload], payload: payloads.Accession, opens: bool
+) -> AccessionFacts:
+    return AccessionFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        channel=payload.channel,
+        charter=payload.charter,
+        opens=opens,
+    )
+
+
+def roster_facts(statement: Statement[payloads.Payload], payload: payloads.Roster) -> RosterFacts:
+    return RosterFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        channel=payload.channel,
+        tiers=payload.tiers,
+        sequence=payload.sequence,
+    )
+
+
+def public_of(member: cells.Member, key: str) -> bytes:
+    """Return the public key of a member's device, by key id; the chain said that it is there."""
+    return from_base64(next(public for public in member.devices if id_of(public) == key))
+
+
+F = TypeVar("F", bound=Facts)
+
+
+def _same(entry: Entry, derived: F, kind: type[F]) -> F:
+    """Return the record's facts if they are what follows from its statement."""
+    facts = entry.record.facts
+    if not isinstance(facts, kind):
+        raise _contradicts(entry)
+    comparable: Facts = facts
+    if isinstance(facts, MemberFacts):
+        # What an earlier statement named can't be told from this one alone.
+        comparable = facts.model_copy(update={"removed": ()})
+    if comparable != derived:
+        raise _contradicts(entry)
+    return facts
+
+
+def _contradicts(entry: Entry) -> LogUntrusted:
+    return LogUntrusted(
+        f"The facts of entry {entry.index} are not what its {entry.statement.kind} statement says",
+        safe="nothing of it is believed",
+        do="keep the receipt and show it to the auditors",
+    )
+
+
+def _payload(entry: Entry, kind: type[P]) -> P:
+    payload = entry.statement.payload
+    if not isinstance(payload, kind):
+        raise LinkBroken(
+            kind.kind_name,
+            f"The node shows a {entry.statement.kind} statement where a {kind.kind_name} was asked",
+        )
+    return payload
+
+
+def _of_party(payload: Successive, party: str) -> None:
+    if payload.by != party:
+        raise LinkBroken("registrar", f"The statement is by {payload.by}, not by {party}")
+
+
+def _only(shown: dict[str, list[Entry]], what: str) -> Entry:
+    if len(shown[what]) != 1:
+        raise Malformed(f"the node shows {len(shown[what])} of {what}, not one")
+    return shown[what][0]
+
+
+def _held(link: str, refused: Refused | None) -> None:
+    if refused is not None:
+        raise LinkBroken(link, refused.text)
+
+
+def not_listed(what: str, party: str) -> NotReady:
+    return NotReady(
+        f"The directory of {party} doesn't name {what}",
+        safe="nothing was sealed or sent",
+        do=f"ask {party} to run `directory sign --post`",
+    )

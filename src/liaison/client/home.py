@@ -1,0 +1,137 @@
+"""A home: the directory of one user, locked by one process at a time.
+
+What is kept is canonical JSON or bytes, for its owner only (0700, 0600), and replaced atomically:
+after a crash the old or the new file is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from liaison.words.canonical import format_canonical, parse_canonical
+from liaison.words.errors import Malformed, NotReady
+
+KEYSTORE = "keystore"
+
+
+class Home:
+    """Paths below ``root``, and the ways to read and replace what they name."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def has(self, name: str) -> bool:
+        return self.path(name).exists()
+
+    def make(self) -> None:
+        """Create the directory where it isn't there yet."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the home: two processes would spend one serial twice.
+
+        Raises:
+            NotReady: there is no such home, or another process holds it.
+        """
+        if not self.root.is_dir():
+            raise NotReady(
+                f"There is no home at {self.root}",
+                safe="nothing was done",
+                do="name it with --home, or begin with `enrol` or `party new`",
+            )
+        descriptor = os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                raise NotReady(
+                    f"Another liaison process works in {self.root}",
+                    safe="nothing was done",
+                    do="wait until it ends, then repeat the command",
+                ) from exc
+            yield
+        finally:
+            os.close(descriptor)
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            NotReady: it isn't there.
+        """
+        return read_file(self.path(name))
+
+    def read_state(self, name: str) -> dict[str, object]:
+        """Return what a JSON file holds, or nothing where there is none."""
+        try:
+            data = self.path(name).read_bytes()
+        except FileNotFoundError:
+            return {}
+        try:
+            return parse_canonical(data.rstrip(b"\n"))
+        except Malformed as exc:
+            raise exc.within(str(self.path(name))) from exc
+
+    def write_state(self, name: str, state: object) -> None:
+        self.write(name, format_canonical(state) + b"\n")
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Replace the file ``name`` by ``data``, and return its path."""
+        return write_file(self.path(name), data)
+
+
+def write_file(path: Path, data: bytes, *, is_synced: bool = True) -> Path:
+    """Replace ``path`` by ``data`` at once, readable by its owner only."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if is_synced:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    if is_synced:
+        _sync_folder(path.parent)
+    return path
+
+
+def read_file(path: Path, *, at_most_bytes: int = 64 * 2**20) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        NotReady: it isn't there, or can't be read.
+        Malformed: it is larger than anything that liaison writes there.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(at_most_bytes + 1)
+    except OSError as exc:
+        raise NotReady(
+            f"The file {path} can't be read: {exc.strerror}",
+            safe="nothing was done",
+            do="check the path",
+        ) from exc
+    if len(data) > at_most_bytes:
+        raise Malformed(f"{path}: over {at_most_bytes} bytes")
+    return data
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,116 @@
+"""A journal: an append-only file of frames, made durable in groups.
+
+A frame is u32 length of its header ‖ u32 length of its body ‖ canonical JSON header ‖ body ‖ u32
+CRC-32 of all before it. What a crash left half written at the end is cut off when it is opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from liaison.client.home import write_file
+from liaison.words.canonical import format_canonical, parse_canonical
+from liaison.words.errors import Malformed
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame's header, and where its body lies."""
+
+    header: dict[str, object]
+    start: int
+    size: int
+
+
+class Journal:
+    """The file at ``path``; one process has it open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.size = 0
+        """Bytes written, of which ``sync`` makes durable what precedes its call."""
+        self._durable = 0
+        self._syncing: asyncio.Future[None] | None = None
+        self._failed: OSError | None = None
+
+    def frames(self) -> list[Frame]:
+        """Return the whole frames, and cut off what comes after them. Called once, first."""
+        data = self._path.read_bytes()
+        found: list[Frame] = []
+        at = 0
+        while at + 8 <= len(data):
+            header_size = int.from_bytes(data[at : at + 4], "big")
+            body_size = int.from_bytes(data[at + 4 : at + 8], "big")
+            body = at + 8 + header_size
+            end = body + body_size
+            checksum = data[end : end + 4]
+            if len(checksum) < 4 or zlib.crc32(data[at:end]).to_bytes(4, "big") != checksum:
+                break
+            found.append(Frame(parse_canonical(data[at + 8 : body]), body, body_size))
+            at = end + 4
+        if at < len(data):
+            os.ftruncate(self._file, at)
+        self.size = self._durable = at
+        return found
+
+    def append(self, header: dict[str, object], body: bytes = b"") -> Frame:
+        """Write a frame; it is durable only after ``sync``."""
+        if self._failed is not None:
+            raise self._failed
+        text = format_canonical(header)
+        start = self.size + 8 + len(text)
+        data = len(text).to_bytes(4, "big") + len(body).to_bytes(4, "big") + text + body
+        data += zlib.crc32(data).to_bytes(4, "big")
+        written = 0
+        while written < len(data):
+            written += os.pwrite(self._file, data[written:], self.size + written)
+        self.size += len(data)
+        return Frame(header, start, len(body))
+
+    def body(self, frame: Frame) -> bytes:
+        data = os.pread(self._file, frame.size, frame.start)
+        if len(data) != frame.size:
+            raise Malformed(f"{self._path}: a frame ends early")
+        return data
+
+    async def sync(self) -> None:
+        """Return once all that was appended before is durable; callers share one fsync."""
+        wanted = self.size
+        while self._durable < wanted:
+            if self._failed is not None:
+                raise self._failed
+            if self._syncing is None:
+                self._syncing = asyncio.ensure_future(self._fsync())
+            await asyncio.shield(self._syncing)
+
+    async def _fsync(self) -> None:
+        size = self.size
+        try:
+            await asyncio.to_thread(os.fdatasync, self._file)
+            self._durable = size
+        except OSError as exc:
+            # After a failed fsync nobody knows what the disk holds: it is never retried.
+            self._failed = exc
+            raise
+        finally:
+            self._syncing = None
+
+    def rewrite(self, frames: list[tuple[dict[str, object], bytes]]) -> list[Frame]:
+        """Replace the file by these frames, at once and durably."""
+        os.close(self._file)
+        write_file(self._path, b"")
+        self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        self.size = self._durable = 0
+        made = [self.append(header, body) for header, body in frames]
+        os.fsync(self._file)
+        self._durable = self.size
+        return made
+
+    def close(self) -> None:
+        os.close(self._file)

@@ -1,0 +1,735 @@
+"""The client of a member: sends, reads and acknowledges notes. The SDK's front.
+
+One object serves any number of coroutines of one process; the home is locked while it lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, cast
+
+from liaison.client.cabinet import Cabinet, Kept
+from liaison.client.device import Device
+from liaison.client.folding import Book, ChannelView, LinkBroken
+from liaison.client.home import KEYSTORE, Home, write_file
+from liaison.client.outbox import Outbox, Signed, Waiting
+from liaison.client.pins import Pins
+from liaison.client.reading import (
+    Delivery,
+    Letter,
+    check_answer,
+    check_note,
+    note_of,
+    open_content,
+    reference_of,
+)
+from liaison.client.source import NodeSource
+from liaison.client.transport import Transport
+from liaison.client.watching import PENDING_MAX, Entry, Watch, check_digest
+from liaison.client.writing import Draft, Planner, Spent, seal_note
+from liaison.ledger.facts import AnswerFacts, FirstFacts
+from liaison.sealing.content import Content
+from liaison.sealing.keystore import Keystore
+from liaison.statements.payloads import (
+    MAX_ANSWERED,
+    AddresseeRole,
+    Answer,
+    Note,
+    Payload,
+    Session,
+    Verdict,
+    Void,
+)
+from liaison.statements.statement import make_statement, parse_statement
+from liaison.words.encoding import from_base64
+from liaison.words.errors import (
+    Busy,
+    LiaisonError,
+    LogUntrusted,
+    Malformed,
+    NodeUnreachable,
+    NotReady,
+    RefusedByNode,
+    SignatureInvalid,
+    TooLarge,
+    Unreadable,
+)
+from liaison.words.ids import new_note_id
+from liaison.words.times import MINUTE, SECOND
+
+INBOX: Final = "inbox.json"
+PAGE_ITEMS: Final = 64
+SEAL_ATTEMPTS: Final = 3
+OUTDATED: Final = frozenset(
+    {
+        "directory-lapsed",
+        "directory-outdated",
+        "device-not-in-force",
+        "key-not-in-use",
+        "key-not-kept",
+        "lapsed",
+        "member-not-active",
+        "not-a-holder",
+        "not-on-roster",
+        "roster-outdated",
+        "unknown-key",
+        "unknown-post",
+    }
+)
+"""Refusals after which the same note is sealed anew, once what is current was asked for."""
+
+
+def wall_clock() -> int:
+    """Return microseconds since 1970 UTC by this machine's clock."""
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A note that the log accepted: its reference, when, and where its receipt is kept."""
+
+    reference: str
+    at: int
+    receipt: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer on a note: of one's own, or the one just given."""
+
+    reference: str
+    verdict: Verdict
+    by: str
+    post: str
+    at: int
+    first: FirstFacts | None
+    receipt: Path | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Unopened:
+    """A note that was not opened; ``error`` says why, and nothing of the note is shown."""
+
+    reference: str
+    error: LiaisonError
+
+
+Item = Letter | Told | Unopened
+
+
+class Client:
+    """A member's home at work. Use ``async with Client.open(home, passphrase)``."""
+
+    def __init__(
+        self, home: Home, keystore: Keystore, held: ExitStack, now: Callable[[], int], url: str
+    ) -> None:
+        self.home = home
+        self._held = held
+        self._now = now
+        self.device = Device(home, keystore)
+        self.pins = Pins(home)
+        node = self.pins.node
+        self._origin = node.origin
+        self.transport = Transport(url or node.address, self._session)
+        self.watch = Watch(home, node, self.transport.fetch)
+        self.source = NodeSource(self.transport, self.watch)
+        self.book = Book(home, self.pins, self.source, now)
+        self._planner = Planner(
+            self.book, self.device.member, self.device.key.id, now, lambda: self.watch.log_time
+        )
+        self.outbox = Outbox(home.path("outbox"))
+        self.cabinet = Cabinet(home.path("cabinet"), keystore)
+        self._settling: asyncio.Task[None] | None = None
+        self._flushed = False
+        self._tending = asyncio.Lock()
+        self.unsettled: LiaisonError | None = None
+        """Why the newest checkpoints could not be compared, where they couldn't."""
+
+    @classmethod
+    def open(
+        cls,
+        home: Path | str | Home,
+        passphrase: str,
+        *,
+        now: Callable[[], int] = wall_clock,
+        url: str = "",
+    ) -> Client:
+        """Return the client of the member whose home it is; the keystore is opened once.
+
+        Raises:
+            NotReady: no home, no node pinned, or another process holds it.
+            KeystoreLocked: a wrong passphrase.
+        """
+        home = home if isinstance(home, Home) else Home(home)
+        with ExitStack() as held:
+            held.enter_context(home.locked())
+            keystore = Keystore.open(home.path(KEYSTORE), passphrase)
+            return cls(home, keystore, held.pop_all(), now, url)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close(is_settled=exc is None)
+
+    async def close(self, *, is_settled: bool = True) -> None:
+        """Compare the checkpoints seen, destroy keys that are due, and give the home back."""
+        try:
+            if self._settling is not None:
+                self._settling.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._settling
+            if is_settled:
+                await self._settle()
+            self.device.destroy(self.watch.log_time)
+        finally:
+            self.watch.save()
+            await self.transport.close()
+            self.outbox.close()
+            self.cabinet.close()
+            self._held.close()
+
+    # Sending
+
+    async def send(self, draft: Draft) -> Sent:
+        """Seal and send a note, and return once the log has it.
+
+        Raises:
+            NotReady: it can't be written now; nothing was sealed.
+            RefusedByNode: the node refused it; its serial is used again.
+            Waiting: no receipt came; it stands in the outbox.
+            LogUntrusted: the receipt doesn't hold.
+        """
+        await self.tend()
+        note_id = new_note_id(self._now(), secrets.token_bytes(10))
+        plan = await self._planner.plan(draft.channel, draft.to, draft.info)
+        channel = plan.channel.cell.channel
+        serials = self.outbox.take_serials(channel, plan.addressed)
+        spent = Spent(note_id, serials)
+        for attempt in range(1, SEAL_ATTEMPTS + 1):
+            try:
+                plan = await self._planner.plan(draft.channel, draft.to, draft.info)
+                signed = seal_note(
+                    draft,
+                    plan,
+                    spent,
+                    by=self.device.member,
+                    key=self.device.key,
+                    seen=self.watch.seen,
+                    now=self._now(),
+                )
+            except LiaisonError:
+                self.outbox.give_back(channel, serials)
+                raise
+            await self.outbox.keep(signed)
+            try:
+                entry = await self._submit(signed)
+            except RefusedByNode as exc:
+                is_last = attempt == SEAL_ATTEMPTS or exc.problem not in OUTDATED
+                self.outbox.refused(signed.digest, is_free=is_last)
+                if is_last:
+                    raise
+                self.book.forget()
+                self._planner.forget()
+                continue
+            self.outbox.receipted(signed.digest)
+            return self._sent(signed, entry, draft.content)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _submit(self, signed: Signed) -> Entry:
+        """Send what is on disk, and return its entry.
+
+        Raises:
+            RefusedByNode: also for what the node could not read.
+            Waiting: it isn't known, or the node can't take it now.
+        """
+        ciphertext = signed.ciphertext if signed.kind == "note" else None
+        try:
+            text = await self.transport.submit(signed.statement, ciphertext, signed.wraps)
+        except (NodeUnreachable, Busy) as exc:
+            raise Waiting(
+                f"The node gave no receipt: {exc.happened}",
+                safe="it stands in the outbox, signed and on disk. Do not write it again",
+                do="the next command sends the same bytes again; or run: liaison outbox flush",
+            ) from exc
+        except (Malformed, TooLarge) as exc:
+            raise RefusedByNode(exc.happened, problem=exc.code, safe=exc.safe, do=exc.do) from exc
+        except RefusedByNode as exc:
+            self._keep_refusal(signed, exc)
+            raise
+        return self.take_receipt(text, signed.statement)
+
+    def take_receipt(self, text: str, raw: bytes) -> Entry:
+        """Return the entry of a receipt that verifies and is that of the statement ``raw``."""
+        entry = self.watch.verify(text)
+        # A duplicate has the first one's receipt: other signature bytes, the same payload.
+        if entry.statement.payload_digest != parse_statement(raw).payload_digest:
+            raise LogUntrusted(
+                "The node answered with the receipt of another statement",
+                safe="what was sent stands in the outbox",
+                do="keep this home as it is and tell the node's operator",
+            )
+        self._watch_on()
+        return entry
+
+    def _keep_refusal(self, signed: Signed, exc: RefusedByNode) -> None:
+        """Keep the node's signed word that it refused: it can be shown to others."""
+        if exc.refusal:
+            name = f"refusals/{check_digest(signed.digest)}.refusal"
+            self.home.write(name, exc.refusal)
+
+    def _sent(self, signed: Signed, entry: Entry, content: Content | None) -> Sent:
+        reference = reference_of(entry, signed.alias)
+        path = self._keep_receipt(reference, entry)
+        if content is not None:
+            self.cabinet.put(Kept(entry.statement.digest, reference, entry.receipt, content))
+        return Sent(reference, entry.at, path, entry.statement.digest)
+
+    def _keep_receipt(self, reference: str, entry: Entry) -> Path:
+        # Not synced: the node gives it again for the asking, and the cabinet has it too.
+        path = self.home.path(f"receipts/{reference}.receipt")
+        return write_file(path, entry.receipt.encode("utf-8"), is_synced=False)
+
+    async def flush(self) -> list[Sent | Told | Waiting | RefusedByNode]:
+        """Send again what has no receipt, fill serials spent in vain; return what came of it."""
+        outcomes: list[Sent | Told | Waiting | RefusedByNode] = []
+        for signed in self.outbox.waiting:
+            try:
+                outcomes.append(await self._resend(signed))
+            except Waiting as exc:
+                return [*outcomes, exc]
+            except RefusedByNode as exc:
+                self.outbox.refused(signed.digest, is_free=True)
+                outcomes.append(exc)
+        self._flushed = True
+        for channel, party, serial in self.outbox.free_serials():
+            await self._fill(channel, party, serial)
+        return outcomes
+
+    async def _resend(self, signed: Signed) -> Sent | Told:
+        entry = await self._submit(signed)
+        self.outbox.receipted(signed.digest)
+        if signed.kind == "note":
+            return self._sent(signed, entry, self._own_copy(signed, entry))
+        if signed.kind == "answer":
+            return self._told(signed.alias, signed.about, entry)
+        return Told(signed.about, Verdict.DELIVERED, self.device.member, "", entry.at, None)
+
+    def _own_copy(self, signed: Signed, entry: Entry) -> Content | None:
+        """Open what this device sealed, for the cabinet."""
+        note = note_of(entry)
+        names = [wrap.key for addressee in note.addressees for wrap in addressee.wraps]
+        size = len(signed.wraps) // len(names)
+        wraps = {name: signed.wraps[i * size : (i + 1) * size] for i, name in enumerate(names)}
+        delivery = Delivery(signed.ciphertext, wraps)
+        try:
+            return open_content(note, signed.digest, delivery, self.device.opening)
+        except Unreadable:
+            return None
+
+    async def _fill(self, channel: str, party: str, serial: int) -> None:
+        """Fill a serial that nothing shows; a void that is refused leaves it free for a note."""
+        now = self._now()
+        payload = Void(
+            by=self.device.member,
+            key=self.device.key.id,
+            issued=now,
+            lapse=now + 10 * MINUTE,
+            log=self._origin,
+            channel=channel,
+            party=party,
+            serial=serial,
+        )
+        serials = self.outbox.claim(channel, party, serial)
+        signed = self._signed("void", channel, "", payload, serials, f"void {serial} to {party}")
+        await self.outbox.keep(signed)
+        try:
+            await self._submit(signed)
+        except RefusedByNode:
+            self.outbox.refused(signed.digest, is_free=True)
+        else:
+            self.outbox.receipted(signed.digest)
+
+    def _signed(
+        self,
+        kind: str,
+        channel: str,
+        alias: str,
+        payload: Payload,
+        serials: dict[str, int],
+        about: str,
+    ) -> Signed:
+        statement = make_statement(payload, self.device.key)
+        return Signed(
+            kind=kind,
+            digest=statement.digest,
+            channel=channel,
+            alias=alias,
+            note_id="",
+            serials=serials,
+            statement=statement.raw,
+            about=about,
+        )
+
+    # Reading
+
+    async def inbox(self) -> list[Item]:
+        """Return what came since the last time, once; what opened is *delivered*, by this device.
+
+        Raises:
+            LogUntrusted: the node shows what the log doesn't hold; nothing more is shown.
+        """
+        await self.tend()
+        state = self.home.read_state(INBOX)
+        items = await self._retry(state)
+        more = True
+        while more:
+            after = str(state.get("position", ""))
+            query = (
+                f"?after={after}&limit={PAGE_ITEMS}&content=1"
+                if after
+                else (f"?limit={PAGE_ITEMS}&content=1")
+            )
+            page = await self.transport.read(f"/v1/inbox{query}")
+            shown = cast("list[dict[str, object]]", page.get("items", []))
+            for item in shown:
+                seen = await self._take(item, state)
+                items += [seen] if seen is not None else []
+                state["position"] = str(item["position"])
+            # The cabinet first: once the position moved, nobody shows these again.
+            await self.cabinet.sync()
+            self.home.write_state(INBOX, state)
+            more = bool(page.get("more")) and bool(shown)
+        await self._answer_owed(state)
+        self._watch_on()
+        return items
+
+    async def _take(self, item: dict[str, object], state: dict[str, object]) -> Item | None:
+        entry = self.watch.verify(_text(item, "receipt"))
+        if item.get("kind") == "answer":
+            return await self._heard(entry)
+        note = note_of(entry)
+        channel = await self._channel_of(note.channel)
+        reference = reference_of(entry, channel.cell.alias)
+        digest = entry.statement.digest
+        if digest in self.cabinet:
+            return None
+        given = item.get("content")
+        content = given if isinstance(given, dict) else None
+        try:
+            letter = await self._open(entry, channel, content)
+        except NotReady as exc:
+            # Not yet to be judged: it is tried again, and no answer is given.
+            _list(state, "unopened").append(digest)
+            return Unopened(reference, exc)
+        except (LinkBroken, SignatureInvalid, Unreadable, Malformed) as exc:
+            self._owe(state, note, digest, _reason(exc))
+            return Unopened(reference, exc)
+        self._owe(state, note, digest, "")
+        return letter
+
+    async def _retry(self, state: dict[str, object]) -> list[Item]:
+        """Try again what could not be judged before; what still can't be is not shown again."""
+        items: list[Item] = []
+        waiting, state["unopened"] = list(_list(state, "unopened")), []
+        for digest in waiting:
+            answer = await self.transport.read(f"/v1/notes/{check_digest(str(digest))}")
+            seen = await self._take({"kind": "note", "receipt": answer["receipt"]}, state)
+            if seen is not None and digest not in _list(state, "unopened"):
+                items.append(seen)
+        return items
+
+    async def _open(
+        self, entry: Entry, channel: ChannelView, content: dict[str, object] | None
+    ) -> Letter:
+        """Verify and open, keep it in the cabinet, and return it."""
+        note = await check_note(self.book, entry, channel)
+        digest = entry.statement.digest
+        if content is None:
+            content = await self.transport.read(f"/v1/notes/{check_digest(digest)}/content")
+        opened = open_content(note, digest, _delivery(content), self.device.opening)
+        reference = reference_of(entry, channel.cell.alias)
+        self.cabinet.put(Kept(digest, reference, entry.receipt, opened))
+        self._keep_receipt(reference, entry)
+        return Letter(
+            digest, note.channel, reference, entry.index, entry.at, note, opened, entry.receipt
+        )
+
+    async def _heard(self, entry: Entry) -> Told:
+        answer, _ = await check_answer(self.book, entry)
+        channel = await self._channel_of(answer.channel)
+        return self._told(channel.cell.alias, self._references(answer.notes), entry)
+
+    def _told(self, alias: str, reference: str, entry: Entry) -> Told:
+        answer, facts = entry.statement.payload, entry.record.facts
+        assert isinstance(answer, Answer)
+        assert isinstance(facts, AnswerFacts)
+        path = None
+        if answer.verdict is not Verdict.DELIVERED and reference.startswith(f"{alias}/"):
+            name = f"{reference}.{answer.verdict.value}.{entry.index}"
+            path = self._keep_receipt(name, entry)
+        return Told(
+            reference or alias,
+            answer.verdict,
+            answer.by,
+            answer.post,
+            entry.at,
+            facts.notes[0].first,
+            path,
+            answer.reason or answer.code or "",
+        )
+
+    def _references(self, digests: Sequence[str]) -> str:
+        return ", ".join(self.cabinet.reference(digest) for digest in digests)
+
+    async def read(self, reference: str) -> Letter:
+        """Return a note from the cabinet, fetching what is new where it isn't there yet.
+
+        Reading never acknowledges. Fetched items stay to be shown by ``inbox``.
+
+        Raises:
+            NotHere: no such note.
+        """
+        kept = self.cabinet.get(reference)
+        entry = self.watch.verify(kept.receipt)
+        note = note_of(entry)
+        return Letter(
+            kept.digest,
+            note.channel,
+            reference,
+            entry.index,
+            entry.at,
+            note,
+            kept.content,
+            kept.receipt,
+        )
+
+    async def state(self, letter: Letter) -> list[dict[str, object]]:
+        """Return what the node says of each addressee's state; it proves nothing."""
+        answer = await self.transport.read(f"/v1/notes/{check_digest(letter.digest)}")
+        state = cast("dict[str, object]", answer.get("state", {}))
+        return cast("list[dict[str, object]]", state.get("addressees", []))
+
+    # Answering
+
+    async def acknowledge(self, reference: str) -> Told:
+        """Take a note on, for the post that it is addressed to; tell who was first.
+
+        Raises:
+            NotHere: it isn't in the cabinet: it must be opened first.
+            RefusedByNode: it was acknowledged for this post before, or isn't for action.
+            Waiting: no receipt came; the answer stands in the outbox.
+        """
+        await self.tend()
+        letter = await self.read(reference)
+        posts = self._posts_of(letter.note)
+        if not posts:
+            raise NotReady(
+                f"{reference} is not addressed to a post that you hold",
+                safe="nothing was sent",
+            )
+        channel = await self._channel_of(letter.channel)
+        payload = self._answer(channel, posts[0], Verdict.ACKNOWLEDGED, (letter.digest,), code=None)
+        alias = channel.cell.alias
+        signed = self._signed("answer", letter.channel, alias, payload, {}, reference)
+        await self.outbox.keep(signed)
+        try:
+            entry = await self._submit(signed)
+        except RefusedByNode:
+            self.outbox.refused(signed.digest, is_free=True)
+            raise
+        self.outbox.receipted(signed.digest)
+        return self._told(alias, reference, entry)
+
+    def _posts_of(self, note: Note) -> list[str]:
+        """Return the posts for which this device got a wrap, for action first."""
+        mine = [
+            addressee
+            for addressee in note.addressees
+            if addressee.role is not AddresseeRole.COPY
+            and any(wrap.key in self._own_keys for wrap in addressee.wraps)
+        ]
+        mine.sort(key=lambda addressee: addressee.role is not AddresseeRole.ACTION)
+        return [addressee.post for addressee in mine]
+
+    @property
+    def _own_keys(self) -> set[str]:
+        return {certified.digest for certified in self.device.certified}
+
+    def _answer(
+        self,
+        channel: ChannelView,
+        post: str,
+        verdict: Verdict,
+        notes: Iterable[str],
+        *,
+        code: str | None,
+    ) -> Answer:
+        now = self._now()
+        return Answer(
+            by=self.device.member,
+            key=self.device.key.id,
+            issued=now,
+            lapse=now + channel.cell.terms.lapse_max_s * SECOND,
+            log=self._origin,
+            channel=channel.cell.channel,
+            post=post,
+            verdict=verdict,
+            notes=tuple(sorted(notes)),
+            code=code,
+        )
+
+    def _owe(self, state: dict[str, object], note: Note, digest: str, code: str) -> None:
+        """Note down that an answer is due: it survives a crash with the inbox position."""
+        for post in self._posts_of(note):
+            owed: dict[str, object] = {
+                "channel": note.channel,
+                "code": code,
+                "digest": digest,
+                "post": post,
+            }
+            if owed not in _list(state, "owed"):
+                _list(state, "owed").append(owed)
+
+    async def _answer_owed(self, state: dict[str, object]) -> None:
+        """Say *delivered* or *unreadable*, gathered by channel and post."""
+        groups: dict[tuple[str, str, str], list[str]] = {}
+        for owed in cast("list[dict[str, str]]", _list(state, "owed")):
+            key = (owed["channel"], owed["post"], owed["code"])
+            groups.setdefault(key, []).append(owed["digest"])
+        for (channel_id, post, code), digests in groups.items():
+            channel = await self._channel_of(channel_id)
+            verdict = Verdict.UNREADABLE if code else Verdict.DELIVERED
+            for start in range(0, len(digests), MAX_ANSWERED):
+                notes = sorted(digests[start : start + MAX_ANSWERED])
+                answer = self._answer(channel, post, verdict, notes, code=code or None)
+                raw = make_statement(answer, self.device.key).raw
+                try:
+                    self.take_receipt(await self.transport.submit(raw), raw)
+                except RefusedByNode:
+                    pass  # known already, or no longer ours to say: either way nothing is owed
+                except (NodeUnreachable, Busy):
+                    return  # owed still; the next inbox says it
+        if groups:
+            state["owed"] = []
+            self.home.write_state(INBOX, state)
+
+    # Channels, keys, log
+
+    async def channels(self) -> list[ChannelView]:
+        """Return the channels whose charter names this party."""
+        answer = await self.transport.read("/v1/channels")
+        aliases = [
+            _text(item, "alias") for item in cast("list[dict[str, object]]", answer["channels"])
+        ]
+        return [await self.book.channel(alias) for alias in aliases]
+
+    async def channel(self, alias: str) -> ChannelView:
+        return await self.book.channel(alias, is_fresh=True)
+
+    async def _channel_of(self, channel: str) -> ChannelView:
+        known = self.book.channel_by_id(channel)
+        if known is None:
+            await self.channels()
+            known = self.book.channel_by_id(channel)
+        if known is None:
+            raise LinkBroken("charter", "The node shows no charter for a channel of this note")
+        return known
+
+    async def tend(self) -> None:
+        """Do what any command does first: renew the key where due, send again what waits."""
+        self.device.renew(self._now())
+        if self._flushed and not self.device.unposted():
+            return
+        async with self._tending:
+            for certified in self.device.unposted():
+                raw = certified.statement.raw
+                try:
+                    self.take_receipt(await self.transport.submit(raw), raw)
+                except (NodeUnreachable, Busy):
+                    break  # the older key serves until then
+                self.device.posted(certified)
+            if not self._flushed and self.outbox.has_waiting:
+                await self.flush()
+            self._flushed = True
+
+    def _session(self, challenge: str) -> bytes:
+        now = self._now()
+        payload = Session(
+            by=self.device.member,
+            key=self.device.key.id,
+            issued=now,
+            lapse=now + MINUTE,
+            log=self._origin,
+            challenge=challenge,
+        )
+        return make_statement(payload, self.device.key).raw
+
+    def _watch_on(self) -> None:
+        """Have the pending checkpoints compared within a second, or at 64 of them."""
+        if self.watch.pending and self._settling is None:
+            self._settling = asyncio.create_task(self._settle_soon())
+
+    async def _settle_soon(self) -> None:
+        try:
+            for _ in range(20):
+                if self.watch.pending >= PENDING_MAX:
+                    break
+                await asyncio.sleep(0.05)
+            await self._settle()
+        finally:
+            self._settling = None
+
+    async def _settle(self) -> None:
+        try:
+            await self.watch.settle()
+        except (NodeUnreachable, Busy) as exc:
+            self.unsettled = exc
+        else:
+            self.unsettled = None
+
+
+def _reason(exc: LiaisonError) -> str:
+    if isinstance(exc, Unreadable):
+        return exc.reason
+    if isinstance(exc, LinkBroken):
+        return exc.link
+    return "signature" if isinstance(exc, SignatureInvalid) else "malformed"
+
+
+def _list(state: dict[str, object], name: str) -> list[object]:
+    return cast("list[object]", state.setdefault(name, []))
+
+
+def _text(item: dict[str, object], name: str) -> str:
+    value = item.get(name)
+    if not isinstance(value, str):
+        raise Malformed(f"the node's answer: {name} is not a string")
+    return value
+
+
+def _delivery(content: dict[str, object]) -> Delivery:
+    wraps = cast("list[dict[str, object]]", content.get("wraps", []))
+    try:
+        ciphertext = base64.b64decode(_text(content, "ciphertext"), validate=True)
+    except binascii.Error as exc:
+        raise Malformed(f"the node's answer: ciphertext is not base64: {exc}") from exc
+    return Delivery(
+        ciphertext, {_text(item, "key"): from_base64(_text(item, "wrap")) for item in wraps}
+    )

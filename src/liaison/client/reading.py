@@ -1,0 +1,252 @@
+"""Reading: a note is opened only after everything about it was verified, in design.md 4's order.
+
+Authority pin, registrar, member, device in force at the entry's position, note signature, the
+sender's directory at ``at``, charter and rosters, commitment, decryption. The first that fails is
+one typed error, and nothing of the content is shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from liaison.client.folding import Book, ChannelView, LinkBroken, public_of
+from liaison.client.watching import Entry
+from liaison.ledger.facts import AnswerFacts, NoteFacts
+from liaison.rules.chain import device_signs
+from liaison.sealing.content import Content
+from liaison.sealing.keys import EncryptionKey
+from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, open_sealed, unwrap
+from liaison.statements.payloads import Addressee, AddresseeRole, Answer, Logged, Note, Reliance
+from liaison.words.encoding import from_base64, to_base64
+from liaison.words.errors import LogUntrusted, SignatureInvalid, Unreadable
+from liaison.words.ids import party_of
+
+FRESH_US: Final = 60 * 1_000_000
+"""So old may be what is known of a party, in microseconds, before it is asked for anew."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The ciphertext of a note, and the wraps for this device by key statement digest."""
+
+    ciphertext: bytes
+    wraps: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A note that this home can read: who, when, by what right, and the content."""
+
+    digest: str
+    channel: str
+    reference: str
+    index: int
+    at: int
+    note: Note
+    content: Content
+    receipt: str
+
+    def roles(self, posts: frozenset[str]) -> tuple[Addressee, ...]:
+        """Return how these posts are addressed."""
+        return tuple(a for a in self.note.addressees if a.post in posts)
+
+
+def reference_of(entry: Entry, alias: str) -> str:
+    """Return a note's reference, such as ``london-hotline/412``."""
+    facts = entry.record.facts
+    if not isinstance(facts, NoteFacts):
+        raise LogUntrusted(f"Entry {entry.index} is not a note")
+    return f"{alias}/{facts.reference}"
+
+
+def note_of(entry: Entry) -> Note:
+    """Return the note of an entry whose facts are what it says.
+
+    Raises:
+        LogUntrusted: they aren't.
+    """
+    note, facts = entry.statement.payload, entry.record.facts
+    if not isinstance(note, Note) or not isinstance(facts, NoteFacts):
+        raise LogUntrusted(f"Entry {entry.index} is not a note")
+    said = (
+        note.channel,
+        note.by,
+        note.key,
+        note.kind,
+        note.precedence.action,
+        note.precedence.info,
+        note.exercise,
+        tuple((a.post, a.role) for a in note.addressees),
+        tuple((r.party, r.serial) for r in note.parties if r.serial is not None),
+    )
+    logged = (
+        facts.channel,
+        facts.sender,
+        facts.device,
+        facts.kind,
+        facts.precedence,
+        facts.info_precedence,
+        facts.exercise,
+        tuple((a.post, a.role) for a in facts.addressees),
+        tuple((s.party, s.serial) for s in facts.serials),
+    )
+    if said != logged or entry.record.channel.id != note.channel:
+        raise LogUntrusted(
+            f"The facts of entry {entry.index} are not what its note says",
+            safe="nothing of it is shown",
+            do="keep the receipt and show it to the auditors",
+        )
+    return note
+
+
+async def check_note(book: Book, entry: Entry, channel: ChannelView) -> Note:
+    """Return the note of ``entry`` once everything before the commitment holds.
+
+    Raises:
+        NotReady: the sender's party isn't pinned.
+        LinkBroken: a link of the chain, the directory, the charter or a roster.
+        SignatureInvalid: the note's, or one in the chain.
+        LogUntrusted: the record isn't what the note says.
+    """
+    note = note_of(entry)
+    party = party_of(note.by)
+    own = next((r for r in note.parties if r.party == party), None)
+    if own is None:
+        raise LinkBroken("directory", f"The note names no directory of {party}")
+    await _check_speaker(book, entry, note, own.directory)
+    directory = await book.directory(own.directory, party)
+    if directory.entry.index > entry.index or entry.at >= directory.payload.valid_until:
+        raise LinkBroken(
+            "directory",
+            f"The directory of {party} that the note names was not in force when it was accepted",
+        )
+    if (note.channel, note.charter) != (channel.cell.channel, channel.cell.charter):
+        raise LinkBroken("charter", "The note names another charter than the one that is held")
+    await _check_rosters(book, entry, note, channel)
+    return note
+
+
+async def _check_speaker(book: Book, entry: Entry, said: Logged, directory: str) -> None:
+    """Authority pin, registrar, member, device at the position, signature: in this order."""
+    by = said.by
+    party = party_of(by)
+    current = await book.standing(party)
+    link = await book.directory(directory, party)
+    named = link.member(by)
+    if named is None:
+        raise LinkBroken("member", f"The directory of {party} that the note names has no {by}")
+    member = await book.member_at(named, by, entry.index)
+    at_entry = await book.party_at(party, entry.index)
+    refused = device_signs(at_entry, member, said.key, who=by)
+    if refused is not None:
+        raise LinkBroken("device", refused.text)
+    assert current.party.party == party
+    try:
+        entry.statement.check_signature(public_of(member, said.key))
+    except SignatureInvalid as exc:
+        raise SignatureInvalid(
+            f"The signature of entry {entry.index} is not by the device that it names",
+            safe="nothing of it is shown",
+            do="keep the receipt and show it to the auditors",
+        ) from exc
+
+
+async def _check_rosters(book: Book, entry: Entry, note: Note, channel: ChannelView) -> None:
+    for reliance in note.parties:
+        if reliance.roster is not None:
+            await _check_roster(book, entry, note, channel, reliance)
+
+
+async def _check_roster(
+    book: Book, entry: Entry, note: Note, channel: ChannelView, reliance: Reliance
+) -> None:
+    assert reliance.roster is not None
+    logged = await book.statement(reliance.roster)
+    roster, _ = await book.roster(logged, channel.cell.channel)
+    posts = {post for tier in roster.tiers for post in tier.posts}
+    if roster.by != reliance.party or logged.index > entry.index:
+        raise LinkBroken("roster", f"The note names a roster that isn't one of {reliance.party}")
+    for addressee in note.addressees:
+        if addressee.role is AddresseeRole.COPY or party_of(addressee.post) != reliance.party:
+            continue
+        if addressee.post not in posts:
+            raise LinkBroken(
+                "roster", f"{addressee.post} is not on the roster of {reliance.party} that it names"
+            )
+
+
+async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:
+    """Return what an answer says and what the log told of it, once its chain holds.
+
+    Raises:
+        NotReady, LinkBroken, SignatureInvalid, LogUntrusted: as ``check_note``.
+    """
+    answer, facts = entry.statement.payload, entry.record.facts
+    if not isinstance(answer, Answer) or not isinstance(facts, AnswerFacts):
+        raise LogUntrusted(f"Entry {entry.index} is not an answer")
+    said = (answer.channel, answer.post, answer.by, answer.verdict, answer.notes)
+    logged = (
+        facts.channel,
+        facts.post,
+        facts.by,
+        facts.verdict,
+        tuple(n.note for n in facts.notes),
+    )
+    if said != logged:
+        raise LogUntrusted(f"The facts of entry {entry.index} are not what its answer says")
+    party = party_of(answer.by)
+    # An answer names no directory: the newest tells who the member is, its history who it was.
+    standing = await book.standing(party)
+    if standing.directory is None:
+        raise LinkBroken("directory", f"{party} has no directory")
+    await _check_speaker(book, entry, answer, standing.directory.digest)
+    return answer, facts
+
+
+def open_content(
+    note: Note, digest: str, delivery: Delivery, keys: Mapping[str, EncryptionKey]
+) -> Content:
+    """Return the content of a note whose chain held; ``keys`` by key statement digest.
+
+    Raises:
+        Unreadable: with the reason of the first step that failed (SEAL-30).
+    """
+    context = SealContext(note.id, note.charter, note.key, note.kind)
+    commitment = from_base64(note.commitment, COMMITMENT_BYTES)
+    for addressee in note.addressees:
+        for named in addressee.wraps:
+            key, wrap = keys.get(named.key), delivery.wraps.get(named.key)
+            if key is None or wrap is None:
+                continue
+            if sha256(wrap) != named.wrap:
+                raise _unreadable("The wrap isn't the one that the note names", "wrap")
+            secret = unwrap(
+                wrap,
+                key,
+                context,
+                wrapper=note.key,
+                statement=named.key,
+                commitment=commitment,
+            )
+            content = open_sealed(secret, delivery.ciphertext, context, commitment)
+            if sha256(delivery.ciphertext) != note.content.digest:
+                raise _unreadable("The ciphertext isn't the one that the note names", "ciphertext")
+            return content
+    raise _unreadable(f"Note {digest} has no wrap for a key that this device still has", "key")
+
+
+def sha256(data: bytes) -> str:
+    """Return the digest by which statements name a ciphertext or a wrap."""
+    return to_base64(hashlib.sha256(data).digest())
+
+
+def _unreadable(happened: str, reason: str) -> Unreadable:
+    return Unreadable(
+        happened,
+        reason=reason,
+        safe="nothing of it is shown, and nothing was lost",
+        do="the sender, or another reader, can wrap it again",
+    )

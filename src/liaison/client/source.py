@@ -1,0 +1,75 @@
+"""Where a client's receipts come from: the node, each verified before it is given on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote
+
+from liaison.client.transport import Transport
+from liaison.client.watching import Entry, Watch, check_digest
+from liaison.words.errors import Malformed
+from liaison.words.ids import check_id
+
+_OF_PARTY: Final = ("members", "postings", "keys")
+_OF_CHANNEL: Final = ("accessions", "rosters")
+
+
+class NodeSource:
+    """``folding.Source`` over HTTP."""
+
+    def __init__(self, transport: Transport, watch: Watch) -> None:
+        self._transport = transport
+        self._watch = watch
+        self._statements: dict[str, Entry] = {}
+
+    async def statement(self, digest: str) -> Entry:
+        """Return the logged statement with this digest."""
+        known = self._statements.get(digest)
+        if known is None:
+            text = await self._transport.read_text(f"/v1/statements/{check_digest(digest)}")
+            known = self._watch.verify(text)
+            if known.statement.digest != digest:
+                raise Malformed("the node shows another statement than the one that was asked for")
+            self._statements[digest] = known
+        return known
+
+    async def party(self, party: str) -> dict[str, list[Entry]]:
+        answer = await self._transport.read(f"/v1/parties/{quote(check_id('party id', party))}")
+        shown = {name: self._entries(answer, name) for name in _OF_PARTY}
+        shown["party"] = self._entries(answer, "party", is_one=True)
+        shown["directory"] = self._entries(answer, "directory", is_one=True)
+        return shown
+
+    async def channel(self, alias: str) -> dict[str, list[Entry]]:
+        answer = await self._transport.read(f"/v1/channels/{quote(check_id('alias', alias))}")
+        return self.channel_entries(answer)
+
+    def channel_entries(self, answer: dict[str, object]) -> dict[str, list[Entry]]:
+        shown = {name: self._entries(answer, name) for name in _OF_CHANNEL}
+        shown["charter"] = self._entries(answer, "charter", is_one=True)
+        return shown
+
+    def _entries(
+        self, answer: dict[str, object], name: str, *, is_one: bool = False
+    ) -> list[Entry]:
+        value = answer.get(name)
+        if is_one:
+            value = [] if value is None else [value]
+        if not isinstance(value, list):
+            raise Malformed(f"the node's answer: {name} is not a list")
+        return [self._entry(text) for text in _texts(value, name)]
+
+    def _entry(self, text: str) -> Entry:
+        entry = self._watch.verify(text)
+        self._statements[entry.statement.digest] = entry
+        return entry
+
+
+def _texts(value: Iterable[object], name: str) -> list[str]:
+    texts: list[str] = []
+    for item in value:
+        if not isinstance(item, str):
+            raise Malformed(f"the node's answer: {name} holds something that isn't a receipt")
+        texts.append(item)
+    return texts

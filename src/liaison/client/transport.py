@@ -1,0 +1,215 @@
+"""Transport: the node's HTTP interface, protocols/api.md. HTTP ends here.
+
+Problem documents become errors of words.errors. What a receipt or a statement proves is judged by
+others; a token reads and never authorises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+
+from liaison.words.encoding import from_base64
+from liaison.words.errors import (
+    Busy,
+    ClockSuspect,
+    CommitFailed,
+    LiaisonError,
+    Malformed,
+    NodeUnreachable,
+    NotAllowed,
+    NotHere,
+    RefusedByNode,
+    TooLarge,
+)
+
+CONNECTIONS: Final = 64
+TIMEOUT_S: Final = 60
+_WAITING: Final[dict[str, type[Busy]]] = {
+    "busy": Busy,
+    "clock-suspect": ClockSuspect,
+    "commit-failed": CommitFailed,
+}
+_PLAIN: Final[dict[str, type[LiaisonError]]] = {
+    "malformed": Malformed,
+    "too-large": TooLarge,
+    "not-allowed": NotAllowed,
+    "not-here": NotHere,
+}
+
+SessionMaker = Callable[[str], bytes]
+"""Gives the bytes of a session statement over a challenge."""
+
+
+class Transport:
+    """A node at ``url``, asked over a pool of connections, with a session where one is needed."""
+
+    def __init__(self, url: str, make_session: SessionMaker | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._make_session = make_session
+        self._http: aiohttp.ClientSession | None = None
+        self._token = ""
+        self._token_lock = asyncio.Lock()
+        self._boundary = secrets.token_hex(16)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def submit(
+        self, statement: bytes, ciphertext: bytes | None = None, wraps: bytes = b""
+    ) -> str:
+        """Send a statement through the one door (API-4) and return its receipt's text."""
+        parts = [("statement", statement)]
+        if ciphertext is not None:
+            parts += [("ciphertext", ciphertext), ("wraps", wraps)]
+        body = _multipart(self._boundary, parts)
+        kind = f"multipart/form-data; boundary={self._boundary}"
+        answer = await self._ask("POST", "/v1/statements", body, {"Content-Type": kind})
+        return _utf8(answer)
+
+    async def read(self, path: str) -> dict[str, object]:
+        """Return the JSON object at ``path``, under a session (API-3)."""
+        return _json(await self._read(path))
+
+    async def read_text(self, path: str) -> str:
+        """Return the text at ``path``, under a session."""
+        return _utf8(await self._read(path))
+
+    async def _read(self, path: str) -> bytes:
+        token = self._token or await self._begin_session("")
+        try:
+            return await self._ask("GET", path, None, {"Authorization": f"Bearer {token}"})
+        except NotAllowed:
+            token = await self._begin_session(token)
+            return await self._ask("GET", path, None, {"Authorization": f"Bearer {token}"})
+
+    async def fetch(self, path: str) -> bytes:
+        """Return what is published at ``path`` for anybody."""
+        return await self._ask("GET", path, None, {})
+
+    async def about(self) -> dict[str, object]:
+        return _json(await self.fetch("/v1/about"))
+
+    async def _begin_session(self, ended: str) -> str:
+        """Return a token that isn't ``ended``; many callers share one login."""
+        async with self._token_lock:
+            if self._token != ended:
+                return self._token
+            if self._make_session is None:
+                raise NotAllowed(
+                    "This home has no key that could read from the node",
+                    safe="nothing was sent",
+                    do="finish the enrolment first",
+                )
+            challenge = _json(await self._ask("POST", "/v1/challenges", b"", {})).get("challenge")
+            if not isinstance(challenge, str):
+                raise Malformed("the node's challenge is not a string")
+            statement = self._make_session(challenge)
+            kind = {"Content-Type": "application/json"}
+            token = _json(await self._ask("POST", "/v1/sessions", statement, kind)).get("token")
+            if not isinstance(token, str):
+                raise Malformed("the node's token is not a string")
+            self._token = token
+            return token
+
+    async def _ask(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> bytes:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+                auto_decompress=True,
+            )
+        try:
+            async with self._http.request(
+                method, self._url + path, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                data = await response.read()
+                status, retry = response.status, response.headers.get("Retry-After", "")
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise NodeUnreachable(
+                f"No answer from the node at {self._url}: {str(exc) or type(exc).__name__}",
+                safe="whether it accepted anything isn't known; sending the same bytes again is safe",
+                do="try again later",
+            ) from exc
+        if 200 <= status < 300:
+            return data
+        raise _error(status, data, retry, self._url)
+
+
+def _error(status: int, data: bytes, retry: str, url: str) -> LiaisonError:
+    """Return the error that a problem document (API-2) tells of."""
+    try:
+        problem = json.loads(data)
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict) or not isinstance(problem.get("code"), str):
+        return NodeUnreachable(
+            f"The node at {url} answered {status} without saying why",
+            safe="whether it accepted anything isn't known; sending the same bytes again is safe",
+            do="try again later, or tell its operator",
+        )
+    code: str = problem["code"]
+    happened, safe, do = (str(problem.get(name, "")) for name in ("detail", "safe", "do"))
+    if code in _WAITING:
+        seconds = int(retry) if retry.isascii() and retry.isdigit() and len(retry) < 6 else 1
+        return _WAITING[code](happened, retry_after_s=seconds, safe=safe, do=do)
+    if code in _PLAIN:
+        return _PLAIN[code](happened, safe=safe, do=do)
+    if status >= 500:
+        return NodeUnreachable(f"The node failed ({code}): {happened}", safe=safe, do=do)
+    try:
+        refusal = from_base64(str(problem.get("refusal", "")))
+    except Malformed:
+        refusal = b""
+    return RefusedByNode(happened, problem=code, status=status, refusal=refusal, safe=safe, do=do)
+
+
+def _multipart(boundary: str, parts: list[tuple[str, bytes]]) -> bytes:
+    """Return a multipart/form-data body (RFC 7578); by hand, since every note is one."""
+    pieces: list[bytes] = []
+    for name, data in parts:
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        pieces += (head.encode("ascii"), data, b"\r\n")
+    pieces.append(f"--{boundary}--\r\n".encode("ascii"))
+    return b"".join(pieces)
+
+
+def _json(data: bytes) -> dict[str, object]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as exc:
+        raise Malformed(f"the node's answer is not JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise Malformed("the node's answer is not a JSON object")
+    return value
+
+
+def _utf8(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise Malformed(f"the node's answer is not UTF-8 at byte {exc.start}") from exc

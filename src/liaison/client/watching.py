@@ -1,0 +1,195 @@
+"""Watching the log: every receipt verifies, and all checkpoints seen are of one growing tree.
+
+protocols/log.md, RCPT and LOG-16. Public tiles alone suffice to check consistency: the roots of
+the old, of every pending and of the newest size are recomputed from the same hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from liaison.client.home import Home
+from liaison.client.pins import NodePin
+from liaison.ledger.receipt import Receipt
+from liaison.ledger.record import Record
+from liaison.statements.payloads import Payload, Seen
+from liaison.statements.statement import Statement, parse_statement
+from liaison.tlog.merkle import EMPTY_ROOT, frontier_nodes, root_at
+from liaison.tlog.tiles import Tile, node_from_tiles, tile_of, tile_path
+from liaison.words.encoding import from_base64, to_base64
+from liaison.words.errors import LogUntrusted, Malformed
+
+FILE: Final = "log.json"
+PENDING_MAX: Final = 64
+"""So many unchecked checkpoints at most stand in a long session before they are checked."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A receipt that verified: what the log holds at ``index``. The signature isn't checked yet."""
+
+    index: int
+    record: Record
+    statement: Statement[Payload]
+    receipt: str
+
+    @property
+    def at(self) -> int:
+        return self.record.at
+
+
+class Watch:
+    """The newest checkpoint, and those that were not yet checked against it."""
+
+    def __init__(self, home: Home, pin: NodePin, fetch: Callable[[str], Awaitable[bytes]]) -> None:
+        self._home = home
+        self._pin = pin
+        self._verifier = pin.verifier
+        self._fetch = fetch
+        state = home.read_state(FILE)
+        kept = state.get("checkpoint", {"root": to_base64(EMPTY_ROOT), "size": 0})
+        self._kept = Seen.model_validate(kept)
+        self._pending: dict[int, str] = {}
+        pending = state.get("pending", [])
+        assert isinstance(pending, list)
+        for item in pending:
+            seen = Seen.model_validate(item)
+            self._pending[seen.size] = seen.root
+        at = state.get("at", 0)
+        assert isinstance(at, int)
+        self.log_time = at
+        """The time of the newest record seen, in microseconds."""
+        self._is_changed = False
+        self._verify_once = lru_cache(maxsize=1024)(self._verify)
+
+    @property
+    def seen(self) -> Seen:
+        """The newest checkpoint that was verified: what a note names."""
+        size = max(self._pending, default=0)
+        if size <= self._kept.size:
+            return self._kept
+        return Seen(size=size, root=self._pending[size])
+
+    @property
+    def pending(self) -> int:
+        return len(self._pending)
+
+    def verify(self, text: str) -> Entry:
+        """Return what a receipt proves under the pinned log key.
+
+        Raises:
+            Malformed: it has no reading, or doesn't open what is needed.
+            LogUntrusted: a part contradicts another, the log's signature, or what was seen.
+        """
+        entry, size, root = self._verify_once(text)
+        self._add(size, root)
+        if entry.at > self.log_time:
+            self.log_time = entry.at
+            self._is_changed = True
+        return entry
+
+    def _verify(self, text: str) -> tuple[Entry, int, str]:
+        verified = Receipt.from_text(text).verify(self._verifier, self._pin.origin)
+        record = verified.record()
+        statement = parse_statement(record.statement)
+        check_record(record, statement)
+        checkpoint = verified.checkpoint
+        entry = Entry(verified.index, record, statement, text)
+        return entry, checkpoint.size, to_base64(checkpoint.root)
+
+    def _add(self, size: int, root: str) -> None:
+        known = self._kept.root if size == self._kept.size else self._pending.get(size)
+        if known is None:
+            self._pending[size] = root
+            self._is_changed = True
+        elif known != root:
+            raise self._forked(size)
+
+    async def settle(self) -> None:
+        """Check everything pending together, and keep the newest.
+
+        Raises:
+            LogUntrusted: no one tree has all the roots that the log signed: it shows two faces.
+            NodeUnreachable: it couldn't be checked now; what is pending stays so.
+        """
+        pending = dict(self._pending)
+        newest = max(pending, default=0)
+        if newest <= self._kept.size:
+            newest = self._kept.size
+        roots = {**pending, self._kept.size: self._kept.root}
+        if len(roots) > 1:
+            tiles: dict[Tile, bytes] = {}
+            needed = {tile_of(node, newest) for size in roots for node in frontier_nodes(size)}
+            for tile in sorted(needed):
+                tiles[tile] = await self._fetch(f"/log/{tile_path(tile)}")
+            get = node_from_tiles(tiles.__getitem__, newest)
+            for size in sorted(roots):
+                if to_base64(root_at(size, get)) != roots[size]:
+                    raise self._forked(size)
+        self._kept = Seen(size=newest, root=roots[newest])
+        for size in pending:
+            self._pending.pop(size, None)
+        self._is_changed = self._is_changed or bool(pending)
+        self.save()
+
+    def save(self) -> None:
+        """Write what is known, checked and pending."""
+        if not self._is_changed:
+            return
+        self._home.write_state(
+            FILE,
+            {
+                "at": self.log_time,
+                "checkpoint": self._kept.model_dump(),
+                "pending": [
+                    {"root": root, "size": size} for size, root in sorted(self._pending.items())
+                ],
+            },
+        )
+        self._is_changed = False
+
+    def _forked(self, size: int) -> LogUntrusted:
+        self._is_changed = True
+        self.save()
+        return LogUntrusted(
+            f"The log {self._pin.origin} signed two trees that don't fit together, at size {size}",
+            safe="nothing of it is believed; the receipts of this home are the evidence",
+            do="keep this home as it is, tell the other party and the auditors by another way",
+        )
+
+
+def check_record(record: Record, statement: Statement[Payload]) -> None:
+    """Return if a record's fields say what its statement says, where both say it.
+
+    Raises:
+        LogUntrusted: the log committed to a record that contradicts its own statement.
+    """
+    facts = record.facts
+    wrong = [
+        name
+        for name, said, logged in (
+            ("kind", statement.kind, record.kind),
+            ("actor", statement.payload.by, record.actor),
+            ("statement digest", statement.digest, facts.statement),
+            ("payload digest", statement.payload_digest, facts.payload),
+        )
+        if said != logged
+    ]
+    if wrong:
+        raise LogUntrusted(
+            f"The record's {wrong[0]} is not that of the statement in it",
+            safe="nothing of it is believed",
+            do="keep the receipt and show it to the auditors",
+        )
+
+
+def check_digest(digest: str) -> str:
+    """Return a digest that stands in a URL's path as API asks for: unpadded base64url."""
+    try:
+        from_base64(digest, 32)
+    except Malformed as exc:
+        raise exc.within("digest") from exc
+    return digest.rstrip("=").translate(str.maketrans("+/", "-_"))
