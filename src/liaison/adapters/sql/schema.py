@@ -82,6 +82,7 @@ CELLS: Final = Table(
     METADATA,
     Column("key", Text, primary_key=True),
     Column("row", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 """Keys as rules.cells.spell_key has them, rows as spell_cell."""
 

@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("key", sa.Text),
         sa.Column("row", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_cells"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "inbox",
