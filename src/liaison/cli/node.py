@@ -63,9 +63,15 @@ def init(
 
 @node.command("serve")
 def serve_command(
-    context: typer.Context, listen: Listen = "127.0.0.1:8470", guard: GuardAt = None
+    context: typer.Context,
+    listen: Annotated[
+        str, typer.Option(help="Address and port to listen on; those of init by default.")
+    ] = "",
+    guard: GuardAt = None,
 ) -> None:
     """Serve until SIGTERM. Exit 3: the guard refuses, and nothing was signed."""
+    settings = _settings(context, guard=guard)
+    listen = listen or read_card(settings)["url"].rpartition("/")[2]
     settings = _settings(context, listen, guard)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, ready=lambda url: say(f"serving {url}")))
@@ -82,7 +88,7 @@ def admit(
     statement = parse_statement_of(Party, _read(party))
     statement.check_signature(from_base64(statement.payload.authority))
     card = read_card(settings)
-    asyncio.run(_admit(card["url"], card["origin"], keys.administrator, statement))
+    asyncio.run(_admit(_url(context, card), card["origin"], keys.administrator, statement))
     say(f"{statement.payload.party} ({visible(statement.payload.name)}) is admitted.")
 
 
@@ -92,7 +98,7 @@ def confirm_time_command(context: typer.Context) -> None:
     settings = _settings(context)
     card = read_card(settings)
     keys = load_keys(settings)
-    at = asyncio.run(_confirm(card["url"], card["origin"], keys.node))
+    at = asyncio.run(_confirm(_url(context, card), card["origin"], keys.node))
     say(f"The clock is confirmed at {at}; the node commits again.")
 
 
@@ -125,6 +131,10 @@ def _settings(
     context: typer.Context, listen: str = "127.0.0.1:8470", guard: Path | None = None
 ) -> Settings:
     return _settings_at(home_of(context), listen, guard)
+
+
+def _url(context: typer.Context, card: dict[str, str]) -> str:
+    return str(context.find_root().params.get("url") or card["url"])
 
 
 def _settings_at(home: Path, listen: str, guard: Path | None) -> Settings:

@@ -1,0 +1,5 @@
+"""``python -m liaison.cli`` is the ``liaison`` command."""
+
+from liaison.cli import main
+
+main()
