@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def codes_in_the_rules() -> Iterator[str]:
 
 
 def codes_in_the_tests() -> Iterator[str]:
-    """Yield the codes that stand in calls of ``refuses`` and in the tables that feed them."""
+    """Yield every text of the refusal tests: codes stand in calls of ``refuses`` and in tables."""
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         if path != Path(__file__):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -78,3 +79,21 @@ def test_cells_read_back_from_their_rows():
         assert read_cell(key, spell_cell(cell)) == cell
         assert spell_key(key).count(" ") == len(key) - 1
     assert world.have(cells.Note, world.channel, note.digest).reference == 1
+
+
+def test_the_normative_text_names_every_refusal_and_every_member():
+    text = (RULES_ROOM.parents[2] / "protocols" / "statements.md").read_text("utf-8")
+    codes = {code for group in re.findall(r"\[([a-z, -]+)\]", text) for code in group.split(", ")}
+    assert set(codes_in_the_rules()) - codes == set()
+    words = set(re.findall(r"[a-z_]+", text))
+    for kind, model in KINDS.items():
+        assert f"`{kind}`" in text
+        assert not set(model.model_fields) - words, kind
+
+
+def test_every_rule_that_a_vector_names_stands_in_a_text():
+    protocols = RULES_ROOM.parents[2] / "protocols"
+    texts = "".join(path.read_text("utf-8") for path in protocols.glob("*.md"))
+    for path in protocols.glob("vectors/*.json"):
+        for named in set(re.findall(r'"rules": "([A-Z0-9-]+)"', path.read_text("utf-8"))):
+            assert f"**{named}**" in texts, f"{path.name}: {named}"

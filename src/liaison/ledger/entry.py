@@ -47,6 +47,9 @@ def commit_to(fields: Sequence[bytes], leaf_key: bytes) -> tuple[bytes, tuple[Op
 
     ``leaf_key`` is 32 random bytes of this entry alone.
     """
+    if len(leaf_key) != LEAF_KEY_BYTES:
+        # HMAC pads its key with zeros, so that a longer one could open the same leaf.
+        raise ValueError(f"leaf key of {len(leaf_key)} bytes, not {LEAF_KEY_BYTES}")
     openings = tuple(
         Opening(name, value, hmac.digest(leaf_key, salted, "sha256"))
         for name, (salted, _), value in zip(FIELDS, _PREFIXES, fields, strict=True)

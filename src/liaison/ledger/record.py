@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from liaison.ledger.facts import FACTS, Facts
 from liaison.statements.fields import Count, Frozen, Micros, Positive, Word
+from liaison.words.canonical import MAX_INTEGER
 from liaison.words.encoding import from_decimal, to_decimal
 from liaison.words.errors import Malformed
 from liaison.words.precedence import Precedence
@@ -93,7 +94,7 @@ def record_from(fields: Sequence[bytes]) -> Record:
         kind_name = kind.decode("ascii")
         record = Record(
             kind=kind_name,
-            at=from_decimal(at.decode("ascii")),
+            at=_moment(at.decode("ascii")),
             channel=_read(Place, channel, "channel"),
             note=note.decode("ascii"),
             actor=actor.decode("ascii"),
@@ -106,6 +107,13 @@ def record_from(fields: Sequence[bytes]) -> Record:
     except KeyError as exc:
         raise Malformed(f"kind: no record kind {kind[:32]!r} in this version") from exc
     return record
+
+
+def _moment(text: str) -> int:
+    at = from_decimal(text)
+    if at > MAX_INTEGER:
+        raise Malformed(f"at: {text} is not below 2^53")
+    return at
 
 
 def _read(model: type[F], data: bytes, field: str) -> F:

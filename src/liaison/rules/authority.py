@@ -338,10 +338,6 @@ def _directory_needs(statement: Statement[Directory], _: Peek) -> Iterable[CellK
         yield cells.Member.key_of(member.member)
     for posting in payload.postings:
         yield cells.Post.key_of(posting.post)
-    for roster in payload.rosters:
-        yield cells.Rosters.key_of(roster.channel, payload.by)
-    for charter in payload.charters:
-        yield cells.Channel.key_of(charter.channel)
 
 
 def _decide_directory(view: View, statement: Statement[Directory], at: int) -> Drafted | Refused:
@@ -376,6 +372,11 @@ def _decide_directory(view: View, statement: Statement[Directory], at: int) -> D
 
 
 def _first_stale(view: View, payload: Directory) -> str | None:
+    """Return whose entry isn't the newest here.
+
+    Rosters and charters are left to the clients, who hold both: a party's statement may not read
+    a channel's cells, or no channel could be replayed alone (design.md, law 3).
+    """
     for member in payload.members:
         held = view.get(cells.Member, member.member)
         if held is None or held.party != payload.by or held.statement != member.statement:
@@ -384,14 +385,6 @@ def _first_stale(view: View, payload: Directory) -> str | None:
         post = view.get(cells.Post, posting.post)
         if post is None or post.party != payload.by or post.statement != posting.statement:
             return posting.post
-    for roster in payload.rosters:
-        rosters = view.get(cells.Rosters, roster.channel, payload.by)
-        if rosters is None or rosters.editions[-1].statement != roster.statement:
-            return f"the roster of {roster.channel}"
-    for charter in payload.charters:
-        channel = view.get(cells.Channel, charter.channel)
-        if channel is None or channel.charter != charter.statement:
-            return f"the charter of {charter.channel}"
     return None
 
 
