@@ -124,21 +124,11 @@ def _diagnose(raw: bytes) -> Malformed:
         return Malformed("envelope: its members must be payload, payloadType and signatures")
     if not isinstance(value["payload"], str) or not value["payload"]:
         return Malformed("payload: not a string, or empty")
-    try:
-        from_base64(value["payload"])
-    except Malformed as exc:
-        return exc.within("payload")
-    signatures = value["signatures"]
-    if not isinstance(signatures, list) or len(signatures) != 1:
-        return Malformed("signatures: there must be exactly one")
-    signature = signatures[0]
-    if not isinstance(signature, dict) or set(signature) != {"keyid", "sig"}:
-        return Malformed("signatures[0]: its members must be keyid and sig")
-    for name, size in (("keyid", 32), ("sig", SIGNATURE_BYTES)):
-        try:
-            from_base64(str(signature[name]), size)
-        except Malformed as exc:
-            return exc.within(f"signatures[0].{name}")
+    wrong = _wrong_base64("payload", value["payload"], None) or _wrong_signatures(
+        value["signatures"]
+    )
+    if wrong is not None:
+        return wrong
     if not re.fullmatch(
         r"application/vnd\.liaison\.[a-z]{1,32}\.v1\+json", str(value["payloadType"])
     ):
@@ -146,3 +136,22 @@ def _diagnose(raw: bytes) -> Malformed:
     return Malformed(
         "envelope: white space or the order of its members differs from its one spelling"
     )
+
+
+def _wrong_signatures(signatures: object) -> Malformed | None:
+    if not isinstance(signatures, list) or len(signatures) != 1:
+        return Malformed("signatures: there must be exactly one")
+    signature = signatures[0]
+    if not isinstance(signature, dict) or set(signature) != {"keyid", "sig"}:
+        return Malformed("signatures[0]: its members must be keyid and sig")
+    return _wrong_base64("signatures[0].keyid", str(signature["keyid"]), 32) or _wrong_base64(
+        "signatures[0].sig", str(signature["sig"]), SIGNATURE_BYTES
+    )
+
+
+def _wrong_base64(field: str, text: str, size: int | None) -> Malformed | None:
+    try:
+        from_base64(text, size)
+    except Malformed as exc:
+        return exc.within(field)
+    return None
