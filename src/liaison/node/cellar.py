@@ -49,14 +49,26 @@ class Cellar:
                 # A commit that merged meanwhile is newer than what was read.
                 self.cells.setdefault(key, value)
 
-    async def load_for(self, statements: Iterable[Statement[Payload]]) -> None:
-        """Load what deciding these statements needs, in as few rounds as their needs take."""
-        open_ended = list(statements)
+    async def load_for(self, statements: Iterable[Statement[Payload]]) -> dict[int, Exception]:
+        """Load what deciding these statements needs, in as few rounds as their needs take.
+
+        Return, by place, what the rules raised where they should have said what they need.
+        """
+        open_ended = dict(enumerate(statements))
+        failed: dict[int, Exception] = {}
         while True:
-            wanted = {key for statement in open_ended for key in needs(statement, self.peek)}
-            missing = {key for key in wanted if key not in self.cells}
+            missing: set[CellKey] = set()
+            for place, statement in open_ended.items():
+                try:
+                    wanted = needs(statement, self.peek)
+                except Exception as exc:  # noqa: BLE001 one statement must not stop the others
+                    failed[place] = exc
+                    continue
+                missing.update(key for key in wanted if key not in self.cells)
+            for place in failed:
+                open_ended.pop(place, None)
             if not missing:
-                return
+                return failed
             await self.load(missing)
 
     def merge(self, changes: dict[CellKey, Cell]) -> None:

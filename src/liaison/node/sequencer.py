@@ -193,6 +193,7 @@ class Sequencer:
     _queue: _Queue = field(default_factory=_Queue)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
+    _deciding: list[_Waiting] = field(default_factory=list)
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="writer")
     )
@@ -236,16 +237,32 @@ class Sequencer:
                     await self._batch(self._queue.take(BATCH_MAX))
                 if self._stopping:
                     return
+        except BaseException:
+            self._end()
+            raise
         finally:
             self._thread.shutdown(wait=True)
+
+    def _end(self) -> None:
+        """Let nobody wait for an answer that won't come."""
+        self._stopping = True
+        for waiting in self._deciding:
+            # Not Busy: it may be in the log, and only a node that takes the log up again can say.
+            _fail(waiting, Fatal("the node ended while it committed this"))
+        for waiting in self._queue.take(QUEUE_MAX):
+            _fail(waiting, Busy("the node is stopping", safe="nothing of it happened"))
 
     async def _batch(self, taken: list[_Waiting]) -> None:
         batch = self._while_suspect(taken)
         if not batch:
             return
-        await self.cellar.load_for(waiting.submitted.statement for waiting in batch)
+        self._deciding = batch
+        failed = await self.cellar.load_for(waiting.submitted.statement for waiting in batch)
         overlay = Overlay(self.cellar.cells)
-        decided, others = self._decide(batch, overlay)
+        decided, others = self._decide(
+            [waiting for place, waiting in enumerate(batch) if place not in failed], overlay
+        )
+        others += [(batch[place], _poison(batch[place], exc)) for place, exc in failed.items()]
         if decided:
             try:
                 await self._commit(decided, overlay)
@@ -255,6 +272,7 @@ class Sequencer:
                 return
         for waiting, outcome in others:
             _resolve(waiting, outcome)
+        self._deciding = []
         self.cellar.trim()
 
     def _while_suspect(self, taken: list[_Waiting]) -> list[_Waiting]:
@@ -293,9 +311,8 @@ class Sequencer:
                 outcome = decide(overlay, statement, at)
                 if isinstance(outcome, Record):
                     changes = evolve(overlay, outcome, index)
-            except Exception:
-                log.exception("poison", kind=statement.kind, payload=statement.payload_digest)
-                outcome = Refused("poison", "the node failed on this statement; it is journalled")
+            except Exception as exc:  # noqa: BLE001 it refuses this input and stops no other
+                outcome = _poison(waiting, exc)
             if not isinstance(outcome, Record):
                 others.append((waiting, outcome))
                 continue
@@ -382,6 +399,12 @@ class Sequencer:
             do="send the same again; the operator finds the cause in the journal",
             retry_after_s=5,
         ) from exc
+
+
+def _poison(waiting: _Waiting, exc: Exception) -> Refused:
+    statement = waiting.submitted.statement
+    log.error("poison", kind=statement.kind, payload=statement.payload_digest, exc_info=exc)
+    return Refused("poison", "the node failed on this statement; it is journalled")
 
 
 def _entry(waiting: _Waiting, record: Record, index: int) -> _Decided:

@@ -1,0 +1,39 @@
+"""A home with an open channel, made once, copied for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.node.live import live_node
+from tests.world import MemoryWorld
+
+
+async def _open(home: Path) -> MemoryWorld:
+    async with live_node(home) as node:
+        await node.open_channel()
+        return node.world
+
+
+@pytest.fixture(scope="session")
+def _opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MemoryWorld]:
+    home = tmp_path_factory.mktemp("opened") / "home"
+    return home, asyncio.run(_open(home))
+
+
+@pytest.fixture
+def opened(
+    _opened: tuple[Path, MemoryWorld], tmp_path: Path
+) -> Callable[[], tuple[Path, MemoryWorld]]:
+    """Return what makes a home whose node has an open channel, and the world that fits it."""
+
+    def make(name: str = "home") -> tuple[Path, MemoryWorld]:
+        home, world = _opened
+        shutil.copytree(home, tmp_path / name)
+        return tmp_path / name, world.copy()
+
+    return make
