@@ -182,8 +182,9 @@ class Book:
             posts[post.post] = post
         keys: dict[str, list[tuple[cells.EncryptionKey, bytes]]] = {}
         for entry in shown["keys"]:
-            key = await self._fold_key(entry, own, members)
-            keys.setdefault(key[0].member, []).append(key)
+            key = self._fold_key(entry, own, members)
+            if key is not None:
+                keys.setdefault(key[0].member, []).append(key)
         standing = Standing(
             party=own,
             directory=directory,
@@ -366,13 +367,15 @@ class Book:
         await self._registrar_signed(entry, Scope.POSTING)
         return post_cell(facts)
 
-    async def _fold_key(
+    def _fold_key(
         self, entry: Entry, party: cells.Party, members: dict[str, cells.Member]
-    ) -> tuple[cells.EncryptionKey, bytes]:
+    ) -> tuple[cells.EncryptionKey, bytes] | None:
+        """Fold a key statement; None where its device is no longer in force: nobody seals to it."""
         payload = _payload(entry, payloads.Key)
         facts = _same(entry, key_facts(entry.statement, payload), KeyFacts)
         member = members.get(payload.by)
-        _held("key", device_signs(party, member, payload.key, who=payload.by))
+        if device_signs(party, member, payload.key, who=payload.by) is not None:
+            return None
         assert member is not None  # device_signs
         entry.statement.check_signature(public_of(member, payload.key))
         return key_cell(facts), from_base64(payload.encryption)

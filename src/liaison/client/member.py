@@ -422,24 +422,27 @@ class Client:
 
     async def _take(self, item: dict[str, object], state: dict[str, object]) -> Item | None:
         entry = self.watch.verify(_text(item, "receipt"))
-        if item.get("kind") == "answer":
-            return await self._heard(entry)
-        note = note_of(entry)
-        channel = await self._channel_of(note.channel)
-        reference = reference_of(entry, channel.cell.alias)
         digest = entry.statement.digest
         if digest in self.cabinet:
             return None
-        given = item.get("content")
-        content = given if isinstance(given, dict) else None
+        reference = f"entry {entry.index}"
         try:
+            if item.get("kind") == "answer":
+                return await self._heard(entry)
+            note = note_of(entry)
+            channel = await self._channel_of(note.channel)
+            reference = reference_of(entry, channel.cell.alias)
+            given = item.get("content")
+            content = given if isinstance(given, dict) else None
             letter = await self._open(entry, channel, content)
         except NotReady as exc:
             # Not yet to be judged: it is tried again, and no answer is given.
-            _list(state, "unopened").append(digest)
+            if item.get("kind") != "answer":
+                _list(state, "unopened").append(digest)
             return Unopened(reference, exc)
         except (LinkBroken, SignatureInvalid, Unreadable, Malformed) as exc:
-            self._owe(state, note, digest, _reason(exc))
+            if item.get("kind") != "answer":
+                self._owe(state, note_of(entry), digest, _reason(exc))
             return Unopened(reference, exc)
         self._owe(state, note, digest, "")
         return letter
@@ -609,26 +612,34 @@ class Client:
 
     async def _answer_owed(self, state: dict[str, object]) -> None:
         """Say *delivered* or *unreadable*, gathered by channel and post."""
+        owed = cast("list[dict[str, str]]", _list(state, "owed"))
         groups: dict[tuple[str, str, str], list[str]] = {}
-        for owed in cast("list[dict[str, str]]", _list(state, "owed")):
-            key = (owed["channel"], owed["post"], owed["code"])
-            groups.setdefault(key, []).append(owed["digest"])
-        for (channel_id, post, code), digests in groups.items():
+        for one in owed:
+            key = (one["channel"], one["post"], one["code"])
+            groups.setdefault(key, []).append(one["digest"])
+        said: set[tuple[str, str]] = set()
+        for (channel, post, code), digests in groups.items():
+            for start in range(0, len(digests), MAX_ANSWERED):
+                notes = digests[start : start + MAX_ANSWERED]
+                if await self._say(channel, post, code, notes):
+                    said |= {(post, digest) for digest in notes}
+        if said:
+            state["owed"] = [one for one in owed if (one["post"], one["digest"]) not in said]
+            self.home.write_state(INBOX, state)
+
+    async def _say(self, channel_id: str, post: str, code: str, notes: Sequence[str]) -> bool:
+        """Return whether nothing is owed any more; else the next ``inbox`` says it."""
+        try:
             channel = await self._channel_of(channel_id)
             verdict = Verdict.UNREADABLE if code else Verdict.DELIVERED
-            for start in range(0, len(digests), MAX_ANSWERED):
-                notes = sorted(digests[start : start + MAX_ANSWERED])
-                answer = self._answer(channel, post, verdict, notes, code=code or None)
-                raw = make_statement(answer, self.device.key).raw
-                try:
-                    self.take_receipt(await self.transport.submit(raw), raw)
-                except RefusedByNode:
-                    pass  # known already, or no longer ours to say: either way nothing is owed
-                except (NodeUnreachable, Busy):
-                    return  # owed still; the next inbox says it
-        if groups:
-            state["owed"] = []
-            self.home.write_state(INBOX, state)
+            answer = self._answer(channel, post, verdict, notes, code=code or None)
+            raw = make_statement(answer, self.device.key).raw
+            self.take_receipt(await self.transport.submit(raw), raw)
+        except (LinkBroken, SignatureInvalid, NotReady, NodeUnreachable, Busy):
+            return False  # a channel that can't be trusted is not answered in either
+        except RefusedByNode:
+            pass  # known already, or no longer ours to say
+        return True
 
     # Channels, keys, log
 
@@ -645,12 +656,15 @@ class Client:
 
     async def _channel_of(self, channel: str) -> ChannelView:
         known = self.book.channel_by_id(channel)
-        if known is None:
-            await self.channels()
-            known = self.book.channel_by_id(channel)
-        if known is None:
-            raise LinkBroken("charter", "The node shows no charter for a channel of this note")
-        return known
+        if known is not None:
+            return known
+        answer = await self.transport.read("/v1/channels")
+        for item in cast("list[dict[str, object]]", answer["channels"]):
+            if item.get("channel") == channel:
+                view = await self.book.channel(_text(item, "alias"))
+                if view.cell.channel == channel:
+                    return view
+        raise LinkBroken("charter", "The node shows no charter for the channel of this note")
 
     async def tend(self) -> None:
         """Do what any command does first: renew the key where due, send again what waits."""

@@ -1,0 +1,72 @@
+"""Encryption keys of a device: renewed by the week, destroyed by log time. design.md 4."""
+
+from __future__ import annotations
+
+import pytest
+
+from liaison.client.device import Device
+from liaison.client.home import KEYSTORE, Home
+from liaison.sealing.keystore import Keystore
+from liaison.words.errors import NotReady
+from liaison.words.times import DAY
+from tests.client.hotline import CHEAP, PASSPHRASE
+
+T0 = 1_795_000_000_000_000
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path / "F")
+
+
+@pytest.fixture
+def device(home):
+    return Device.enrol(
+        home,
+        PASSPHRASE,
+        post="attache.london@fco.example",
+        member="attache.london.1@fco.example",
+        name="A",
+        cost=CHEAP,
+    )
+
+
+def reopened(home):
+    return Device(home, Keystore.open(home.path(KEYSTORE), PASSPHRASE))
+
+
+def test_a_key_is_replaced_after_seven_days_and_not_before(device):
+    device.renew(T0)
+    device.renew(T0 + 7 * DAY - 1)
+    assert len(device.certified) == 1
+    device.renew(T0 + 7 * DAY)
+    first, second = (c.statement.payload for c in device.certified)
+    assert (first.use_until, first.kept_until) == (T0 + 35 * DAY, T0 + 57 * DAY)
+    assert second.use_from == T0 + 7 * DAY
+
+
+def test_a_key_is_destroyed_at_kept_until_of_the_log_and_not_before(device, home):
+    device.renew(T0)
+    (digest,) = device.opening
+    assert device.destroy(T0 + 57 * DAY - 1) == []
+    assert set(reopened(home).opening) == {digest}
+    assert device.destroy(T0 + 57 * DAY) == [digest]
+    assert device.opening == {}
+    assert reopened(home).opening == {}
+    assert digest not in reopened(home).keystore.secrets
+
+
+def test_what_was_made_is_there_again_with_what_is_still_to_be_posted(device, home):
+    device.renew(T0)
+    again = reopened(home)
+    assert again.public == device.public
+    assert [c.is_posted for c in again.certified] == [False]
+    again.posted(again.certified[0])
+    assert reopened(home).unposted() == []
+
+
+def test_a_member_and_a_post_never_share_a_name(home):
+    post = "attache.london@fco.example"
+    with pytest.raises(NotReady, match="never share a name"):
+        Device.enrol(home, PASSPHRASE, post=post, member=post, name="A", cost=CHEAP)
+    assert not home.has(KEYSTORE)

@@ -1,0 +1,345 @@
+"""The client over a real node: send, receive, acknowledge; and what an attacker or a cut changes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from liaison.client import Letter, Sent, Told, Unopened, Waiting
+from liaison.client.receipts import prove
+from liaison.client.watching import Watch
+from liaison.sealing import seal as sealing
+from liaison.statements.payloads import Note, Verdict
+from liaison.statements.statement import parse_statement_of
+from liaison.words.errors import (
+    Busy,
+    LiaisonError,
+    LogUntrusted,
+    Malformed,
+    NodeUnreachable,
+    NotHere,
+    NotReady,
+    RefusedByNode,
+    Unreadable,
+)
+from tests.client.hotline import ALIAS, CANARY, DEPUTY, DUTY, PASSPHRASE, draft, enrol, hotline
+
+
+@pytest.fixture
+async def line(tmp_path):
+    async with hotline(tmp_path) as line:
+        yield line
+
+
+def files_with(folder, text: str) -> list[str]:
+    return [
+        str(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and text.encode() in path.read_bytes()
+    ]
+
+
+async def test_a_note_crosses_is_read_and_is_acknowledged(line):
+    async with line.client("F") as f:
+        sent = await f.send(draft())
+    assert sent.reference == f"{ALIAS}/1"
+    async with line.client("M") as m:
+        (letter,) = await m.inbox()
+        assert isinstance(letter, Letter)
+        assert (letter.reference, letter.content.body) == (sent.reference, CANARY)
+        assert await m.inbox() == []
+        assert (await m.state(letter))[0]["life"] == "delivered"
+        told = await m.acknowledge(sent.reference)
+        assert (told.verdict, told.post, told.first) == (Verdict.ACKNOWLEDGED, DUTY, None)
+    async with line.client("F") as f:
+        (heard,) = await f.inbox()
+        assert isinstance(heard, Told)
+        assert (heard.reference, heard.verdict, heard.by) == (
+            sent.reference,
+            Verdict.ACKNOWLEDGED,
+            "duty.desk.1@mod.example",
+        )
+        assert (await f.read(sent.reference)).content.body == CANARY
+    assert files_with(line.folder, CANARY) == []
+
+
+async def test_reading_shows_the_note_again_and_never_acknowledges(line):
+    async with line.client("F") as f:
+        sent = await f.send(draft())
+    async with line.client("M") as m:
+        await m.inbox()
+    async with line.client("M") as m:
+        letter = await m.read(sent.reference)
+        assert letter.content.body == CANARY
+        assert (await m.state(letter))[0]["life"] == "delivered"
+        with pytest.raises(NotHere, match="run `inbox` first"):
+            await m.read(f"{ALIAS}/2")
+
+
+async def test_many_coroutines_send_at_once_and_no_serial_is_spent_twice(line):
+    async with line.client("F") as f:
+        sent = await asyncio.gather(*(f.send(draft(f"{CANARY} {n}")) for n in range(40)))
+    assert sorted(s.reference for s in sent) == sorted(f"{ALIAS}/{n}" for n in range(1, 41))
+    async with line.client("M") as m:
+        letters = await m.inbox()
+    assert {letter.content.body for letter in letters} == {f"{CANARY} {n}" for n in range(40)}
+
+
+async def test_the_salamander_reader_gets_unreadable_and_the_sender_is_told(line, monkeypatch):
+    def two_faced(content, context, recipients, *, wrapper):
+        honest = sealing.seal(content, context, recipients, wrapper=wrapper)
+        other = sealing._wraps(bytes(32), context, recipients, wrapper, honest.commitment)
+        own = recipients[-1].statement
+        return replace(honest, wraps={**other, own: honest.wraps[own]})
+
+    monkeypatch.setattr("liaison.client.writing.seal", two_faced)
+    async with line.client("F") as f:
+        sent = await f.send(draft())
+    monkeypatch.undo()
+    async with line.client("M") as m:
+        (item,) = await m.inbox()
+        assert isinstance(item, Unopened)
+        assert isinstance(item.error, Unreadable)
+        assert item.error.reason == "commitment"
+        assert await m.inbox() == []
+        with pytest.raises(NotHere):
+            await m.read(sent.reference)
+    async with line.client("F") as f:
+        (told,) = await f.inbox()
+        assert (told.verdict, told.reason) == (Verdict.UNREADABLE, "commitment")
+    assert files_with(line.folder / "M", CANARY) == []
+
+
+async def test_a_note_of_a_party_not_pinned_waits_for_the_pin(line):
+    async with line.client("F") as f:
+        await f.send(draft())
+    async with line.client("M") as m:
+        pin = m.pins.authorities.pop("fco.example")
+        (item,) = await m.inbox()
+        assert isinstance(item, Unopened)
+        assert isinstance(item.error, NotReady)
+        assert await m.inbox() == []
+        m.pins.authorities["fco.example"] = pin
+        (letter,) = await m.inbox()
+        assert letter.content.body == CANARY
+
+
+# The outbox
+
+
+def cut(client, *, is_after: bool) -> list[bytes]:
+    """Cut the connection at the next submission; return the statements that were submitted."""
+    submit, sent = client.transport.submit, []
+
+    async def submitted(statement, ciphertext=None, wraps=b""):
+        sent.append(statement)
+        if len(sent) == 1:
+            if is_after:
+                await submit(statement, ciphertext, wraps)
+            raise NodeUnreachable("cut")
+        return await submit(statement, ciphertext, wraps)
+
+    client.transport.submit = submitted
+    return sent
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("is_reopened", [False, True])
+async def test_a_cut_costs_one_more_sending_of_the_same_bytes(line, is_after, is_reopened):
+    outcome: object = None
+    async with line.client("F") as f:
+        sent = cut(f, is_after=is_after)
+        with pytest.raises(Waiting, match="Do not write it again"):
+            await f.send(draft())
+        if not is_reopened:
+            (outcome,) = await f.flush()
+            assert sent[0] == sent[1]
+    if is_reopened:
+        async with line.client("F") as f:
+            again = cut(f, is_after=True)
+            again.append(b"")
+            (outcome,) = await f.flush()
+            assert again[1:] == sent
+    assert isinstance(outcome, Sent)
+    assert outcome.reference == f"{ALIAS}/1"
+    async with line.client("F") as f:
+        assert f.outbox.waiting == ()
+        assert (await f.read(f"{ALIAS}/1")).content.body == CANARY
+        assert (await f.send(draft("next"))).reference == f"{ALIAS}/2"
+    async with line.client("M") as m:
+        assert [letter.content.body for letter in await m.inbox()] == [CANARY, "next"]
+
+
+async def test_the_next_send_first_sends_what_waits(line):
+    async with line.client("F") as f:
+        cut(f, is_after=False)
+        with pytest.raises(Waiting):
+            await f.send(draft())
+    async with line.client("F") as f:
+        assert (await f.send(draft("next"))).reference == f"{ALIAS}/2"
+        assert f.outbox.waiting == ()
+
+
+async def test_a_busy_node_leaves_the_note_in_the_outbox(line):
+    async with line.client("F") as f:
+
+        async def busy(*_):
+            raise Busy("too many at once")
+
+        f.transport.submit = busy
+        with pytest.raises(Waiting):
+            await f.send(draft())
+        assert len(f.outbox.waiting) == 1
+
+
+def refuse(client, problem: str, times: int) -> list[bytes]:
+    submit, sent = client.transport.submit, []
+
+    async def submitted(statement, ciphertext=None, wraps=b""):
+        sent.append(statement)
+        if len(sent) <= times:
+            raise RefusedByNode("no", problem=problem, status=409)
+        return await submit(statement, ciphertext, wraps)
+
+    client.transport.submit = submitted
+    return sent
+
+
+async def test_after_a_refusal_for_what_is_outdated_it_is_sealed_anew(line):
+    async with line.client("F") as f:
+        sent = refuse(f, "roster-outdated", 1)
+        await f.send(draft())
+        first, second = (parse_statement_of(Note, raw).payload for raw in sent)
+    assert (first.id, first.parties) == (second.id, second.parties)
+    assert first.commitment != second.commitment
+    assert first.content.digest != second.content.digest
+
+
+async def test_a_serial_that_was_refused_is_used_by_the_next_note(line):
+    async with line.client("F") as f:
+        sent = refuse(f, "precedence", 1)
+        with pytest.raises(RefusedByNode):
+            await f.send(draft())
+        assert f.outbox.waiting == ()
+        await f.send(draft())
+    serials = [parse_statement_of(Note, raw).payload.parties[1].serial for raw in sent]
+    assert serials == [1, 1]
+
+
+async def test_an_abandoned_serial_is_filled_with_a_void(line):
+    async with line.client("F") as f:
+        refuse(f, "precedence", 1)
+        with pytest.raises(RefusedByNode):
+            await f.send(draft())
+    async with line.client("F") as f:
+        assert f.outbox.free_serials()[0][1:] == ("mod.example", 1)
+        await f.flush()
+        assert f.outbox.free_serials() == []
+        await f.send(draft())
+    async with line.client("F") as f:
+        assert f.outbox.free_serials() == []
+
+
+async def test_a_refusal_by_the_node_is_kept_with_its_signature(line):
+    async with line.client("F") as f:
+        with pytest.raises(RefusedByNode) as caught:
+            await f.send(replace(draft(), classification="COSMIC"))
+        assert caught.value.problem == "classification"
+        (kept,) = (line.folder / "F" / "refusals").iterdir()
+        assert kept.read_bytes() == caught.value.refusal
+
+
+async def test_what_cannot_be_written_spends_nothing(line):
+    async with line.client("F") as f:
+        with pytest.raises(NotReady, match=r"is not on the roster of mod\.example"):
+            await f.send(draft(to=DEPUTY))
+        assert f.outbox.waiting == ()
+        assert (await f.send(draft())).reference == f"{ALIAS}/1"
+
+
+async def test_a_second_device_of_another_member_reads_after_the_posting(line):
+    await enrol(line, "M2", "MA", DUTY, local="duty.desk.2")
+    async with line.authority("MA") as ma:
+        ma.sign_directory()
+        await ma.post()
+    from liaison.client import Pins
+
+    pins = Pins(line.home("M2"))
+    pins.pin_authority(Pins(line.home("M")).authorities["fco.example"])
+    async with line.client("F") as f:
+        await f.send(draft())
+    for name in ("M", "M2"):
+        async with line.client(name) as m:
+            (letter,) = await m.inbox()
+            assert letter.content.body == CANARY
+    async with line.client("M") as m:
+        await m.acknowledge(f"{ALIAS}/1")
+    async with line.client("M2") as m:
+        with pytest.raises(RefusedByNode, match=r"was acknowledged for duty\.desk"):
+            await m.acknowledge(f"{ALIAS}/1")
+
+
+# The log
+
+
+async def test_a_receipt_with_any_bit_flipped_is_refused(line):
+    async with line.client("F") as f:
+        sent = await f.send(draft())
+    data = sent.receipt.read_bytes()
+    prove(data.decode(), line.card)
+    for at in range(0, len(data), 1 if len(data) < 2000 else 3):
+        flipped = bytearray(data)
+        flipped[at] ^= 1 << at % 8
+        with pytest.raises((Malformed, LogUntrusted, UnicodeDecodeError)):
+            prove(flipped.decode(), line.card)
+
+
+async def test_checkpoints_that_are_not_of_one_tree_stop_the_client(line):
+    async with line.client("F") as f:
+        await f.send(draft())
+        await f.watch.settle()
+        assert f.watch.pending == 0
+        await f.send(draft())
+        honest = f.watch._fetch
+
+        async def tampered(path):
+            data = bytearray(await honest(path))
+            data[0] ^= 1
+            return bytes(data)
+
+        f.watch._fetch = tampered
+        with pytest.raises(LogUntrusted, match="two trees that don't fit together"):
+            await f.watch.settle()
+        f.watch._fetch = honest
+    async with line.client("F") as f:
+        assert f.watch.pending == 0
+        assert f.watch.seen.size > 0
+
+
+async def test_a_watch_that_cannot_reach_the_tiles_keeps_what_is_pending(line):
+    async with line.client("F") as f:
+        await f.send(draft())
+
+        async def unreachable(path):
+            raise NodeUnreachable("cut")
+
+        f.watch._fetch = unreachable
+    assert isinstance(f.unsettled, NodeUnreachable)
+    again = Watch(line.home("F"), line.card, unreachable)
+    assert again.pending > 0
+    async with line.client("F") as f:
+        pass
+    assert f.unsettled is None
+    assert Watch(line.home("F"), line.card, unreachable).pending == 0
+
+
+async def test_one_process_at_a_time_holds_a_home(line):
+    async with line.client("F"):
+        with pytest.raises(NotReady, match="Another liaison process"):
+            line.client("F")
+    async with line.client("F") as f:
+        assert f.device.member == "attache.london.1@fco.example"
+    with pytest.raises(LiaisonError):
+        type(f).open(line.home("F"), PASSPHRASE + "!")

@@ -1,0 +1,88 @@
+"""The journal and the outbox's serials survive what a crash leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from liaison.client.journal import Journal
+from liaison.client.outbox import Outbox, Signed
+
+
+async def test_frames_come_back_and_a_torn_end_is_cut(tmp_path):
+    journal = Journal(tmp_path / "j")
+    journal.append({"n": 1}, b"one")
+    journal.append({"n": 2}, b"two")
+    await asyncio.gather(journal.sync(), journal.sync())
+    journal.close()
+    whole = (tmp_path / "j").read_bytes()
+    for size in range(len(whole) // 2, len(whole)):
+        (tmp_path / "j").write_bytes(whole[:size])
+        again = Journal(tmp_path / "j")
+        (frame,) = again.frames()
+        assert (frame.header, again.body(frame)) == ({"n": 1}, b"one")
+        again.append({"n": 3}, b"three")
+        assert [f.header["n"] for f in again.frames()] == [1, 3]
+        again.close()
+
+
+def signed(digest: str, serial: int, kind: str = "note") -> Signed:
+    return Signed(kind, digest, "C", "alias", "id", {"mod.example": serial}, b"s", b"c", b"w")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "outbox"
+
+
+async def test_serials_go_on_after_a_restart(path):
+    box = Outbox(path)
+    assert [box.take_serials("C", ["mod.example"])["mod.example"] for _ in range(3)] == [1, 2, 3]
+    await box.keep(signed("three", 3))
+    await box.keep(signed("one", 1))
+    box.close()
+    box = Outbox(path)
+    # 2 was taken by a process that ended before it signed: nobody was shown it.
+    assert box.free_serials() == [("C", "mod.example", 2)]
+    assert [item.digest for item in box.waiting] == ["three", "one"]
+    assert (box.waiting[0].statement, box.waiting[0].wraps) == (b"s", b"w")
+    assert box.take_serials("C", ["mod.example", "fco.example"]) == {
+        "mod.example": 2,
+        "fco.example": 1,
+    }
+    assert box.take_serials("C", ["mod.example"]) == {"mod.example": 4}
+    box.close()
+
+
+async def test_a_refused_serial_is_free_and_a_replaced_one_is_not(path):
+    box = Outbox(path)
+    box.take_serials("C", ["mod.example"])
+    await box.keep(signed("first", 1))
+    box.refused("first", is_free=False)
+    assert box.free_serials() == []
+    await box.keep(signed("again", 1))
+    box.refused("again", is_free=True)
+    for again in (box, Outbox(path)):
+        assert again.free_serials() == [("C", "mod.example", 1)]
+        assert again.waiting == ()
+    box.close()
+
+
+async def test_the_journal_is_made_smaller_and_says_the_same(path, monkeypatch):
+    monkeypatch.setattr("liaison.client.outbox.COMPACT_BYTES", 10)
+    box = Outbox(path)
+    for n in range(1, 4):
+        box.take_serials("C", ["mod.example"])
+        await box.keep(signed(f"note {n}", n))
+    box.receipted("note 1")
+    box.refused("note 2", is_free=True)
+    size = path.stat().st_size
+    box.close()
+    assert path.stat().st_size < size
+    box = Outbox(path)
+    assert [item.digest for item in box.waiting] == ["note 3"]
+    assert box.free_serials() == [("C", "mod.example", 2)]
+    assert box.take_serials("C", ["mod.example"]) == {"mod.example": 2}
+    assert box.take_serials("C", ["mod.example"]) == {"mod.example": 4}
+    box.close()
