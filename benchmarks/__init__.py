@@ -1,0 +1,1 @@
+"""Measurements, never tests: `make bench`. A figure stands beside what it was measured against."""

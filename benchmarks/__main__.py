@@ -1,0 +1,100 @@
+"""``make bench``: a table for people, ``build/bench.json`` for machines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import sdk, wire
+from benchmarks.limits import limits
+from benchmarks.stage import Stage, prepare, stage, token
+
+SENDERS = {1: 600, 32: 4000, 128: 6000}
+"""Concurrent senders, and how many notes they send together."""
+OUTPUT = Path("build/bench.json")
+
+
+def percentile_ms(values: list[float], percent: int) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1000
+
+
+def row_of(
+    generator: str, senders: int, loaded: wire.Loaded, cpu_s: float, rss: float
+) -> dict[str, Any]:
+    count = len(loaded.accepted_s)
+    e2e = loaded.e2e_s()
+    return {
+        "generator": generator,
+        "senders": senders,
+        "notes_per_s": round(count / loaded.elapsed_s, 1),
+        "accept_p50_ms": round(percentile_ms(loaded.accepted_s, 50), 2),
+        "accept_p99_ms": round(percentile_ms(loaded.accepted_s, 99), 2),
+        "e2e_p50_ms": round(percentile_ms(e2e, 50), 2),
+        "e2e_p99_ms": round(percentile_ms(e2e, 99), 2),
+        "server_cpu_s_per_1000": round(cpu_s / count * 1000, 3),
+        "rss_mib": round(rss, 1),
+    }
+
+
+async def measure(made: Stage, generator: str, senders: int, notes: int) -> dict[str, Any]:
+    if generator == "wire":
+        prepared = await prepare(made, notes)
+        asker = await token(made, "M")
+        before = made.cpu_s()
+        loaded = await wire.run(made.url, asker, senders, prepared)
+    else:
+        before = made.cpu_s()
+        loaded = await sdk.run(made, senders, notes)
+    return row_of(generator, senders, loaded, made.cpu_s() - before, made.rss_mib())
+
+
+async def main() -> dict[str, Any]:
+    console = Console()
+    measured: list[dict[str, Any]] = []
+    console.print("limits of this machine …")
+    found = await limits()
+    with tempfile.TemporaryDirectory(prefix="liaison-bench-") as folder:
+        async with stage(Path(folder)) as made:
+            for senders, notes in SENDERS.items():
+                for generator in ("wire", "sdk"):
+                    console.print(f"{generator}, {senders} senders, {notes} notes …")
+                    measured.append(await measure(made, generator, senders, notes))
+    report = {
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "load": measured,
+        "limits": {name: round(rate, 1) for name, rate in found.items()},
+    }
+    show(console, report)
+    return report
+
+
+def show(console: Console, report: dict[str, Any]) -> None:
+    table = Table(title="1 KiB notes, durable, one online recipient")
+    for name in report["load"][0]:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in report["load"]:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+    beside = Table(title="Beside it, in the same run: what this machine does at most")
+    beside.add_column("limit")
+    beside.add_column("per second", justify="right")
+    for name, rate in report["limits"].items():
+        beside.add_row(name.removesuffix("_per_s").replace("_", " "), f"{rate:,.0f}")
+    console.print(beside)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        OUTPUT.parent.mkdir(exist_ok=True)
+        OUTPUT.write_text(json.dumps(runner.run(main()), indent=2) + "\n")
+    print(f"written to {OUTPUT}")
