@@ -12,11 +12,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.errors import Malformed, NotReady
 
-KEYSTORE = "keystore"
+KEYSTORE: Final = "keystore"
+_OVERWRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 class Home:
@@ -89,7 +91,18 @@ class Home:
         return write_file(self.path(name), data)
 
 
-def write_file(path: Path, data: bytes, *, is_synced: bool = True) -> Path:
+def write_private(path: Path, data: bytes) -> None:
+    """Write what is kept elsewhere too: quickly, readable by its owner only."""
+    try:
+        descriptor = os.open(path, _OVERWRITE, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, _OVERWRITE, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def write_file(path: Path, data: bytes) -> Path:
     """Replace ``path`` by ``data`` at once, readable by its owner only."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -97,14 +110,12 @@ def write_file(path: Path, data: bytes, *, is_synced: bool = True) -> Path:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            if is_synced:
-                os.fsync(file.fileno())
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    if is_synced:
-        _sync_folder(path.parent)
+    _sync_folder(path.parent)
     return path
 
 

@@ -20,7 +20,7 @@ from typing import Final, Self, cast
 from liaison.client.cabinet import Cabinet, Kept
 from liaison.client.device import Device
 from liaison.client.folding import Book, ChannelView, LinkBroken
-from liaison.client.home import KEYSTORE, Home, write_file
+from liaison.client.home import KEYSTORE, Home, write_private
 from liaison.client.outbox import Outbox, Signed, Waiting
 from liaison.client.pins import Pins
 from liaison.client.reading import (
@@ -49,7 +49,7 @@ from liaison.statements.payloads import (
     Verdict,
     Void,
 )
-from liaison.statements.statement import make_statement, parse_statement
+from liaison.statements.statement import Statement, make_statement, parse_statement
 from liaison.words.encoding import from_base64
 from liaison.words.errors import (
     Busy,
@@ -273,13 +273,14 @@ class Client:
         except RefusedByNode as exc:
             self._keep_refusal(signed, exc)
             raise
-        return self.take_receipt(text, signed.statement)
+        return self.take_receipt(text, signed.statement, signed.parsed)
 
-    def take_receipt(self, text: str, raw: bytes) -> Entry:
+    def take_receipt(self, text: str, raw: bytes, known: Statement[Payload] | None = None) -> Entry:
         """Return the entry of a receipt that verifies and is that of the statement ``raw``."""
-        entry = self.watch.verify(text)
+        entry = self.watch.verify(text, known)
         # A duplicate has the first one's receipt: other signature bytes, the same payload.
-        if entry.statement.payload_digest != parse_statement(raw).payload_digest:
+        is_same = entry.statement.raw == raw
+        if not is_same and entry.statement.payload_digest != parse_statement(raw).payload_digest:
             raise LogUntrusted(
                 "The node answered with the receipt of another statement",
                 safe="what was sent stands in the outbox",
@@ -302,9 +303,10 @@ class Client:
         return Sent(reference, entry.at, path, entry.statement.digest)
 
     def _keep_receipt(self, reference: str, entry: Entry) -> Path:
-        # Not synced: the node gives it again for the asking, and the cabinet has it too.
+        # Neither synced nor replaced at once: the cabinet and the node have it too.
         path = self.home.path(f"receipts/{reference}.receipt")
-        return write_file(path, entry.receipt.encode("utf-8"), is_synced=False)
+        write_private(path, entry.receipt.encode("utf-8"))
+        return path
 
     async def flush(self) -> list[Sent | Told | Waiting | RefusedByNode]:
         """Send again what has no receipt, fill serials spent in vain; return what came of it."""
@@ -385,6 +387,7 @@ class Client:
             serials=serials,
             statement=statement.raw,
             about=about,
+            parsed=statement,
         )
 
     # Reading

@@ -8,11 +8,13 @@ nobody uses is filled by a void.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, cast
 
 from liaison.client.journal import Frame, Journal
+from liaison.statements.payloads import Payload
+from liaison.statements.statement import Statement
 from liaison.words.errors import LiaisonError
 
 COMPACT_BYTES: Final = 2**20
@@ -40,6 +42,8 @@ class Signed:
     wraps: bytes = b""
     about: str = ""
     """What a list of the outbox says of it."""
+    parsed: Statement[Payload] | None = field(default=None, repr=False)
+    """Its reading, where this process made it."""
 
 
 class Outbox:

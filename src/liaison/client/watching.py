@@ -13,11 +13,19 @@ from typing import Final
 
 from liaison.client.home import Home
 from liaison.client.pins import NodePin
-from liaison.ledger.receipt import Receipt
+from liaison.ledger.entry import check_openings
+from liaison.ledger.receipt import Receipt, Verified
 from liaison.ledger.record import Record
 from liaison.statements.payloads import Payload, Seen
 from liaison.statements.statement import Statement, parse_statement
-from liaison.tlog.merkle import EMPTY_ROOT, frontier_nodes, root_at
+from liaison.tlog.checkpoint import Checkpoint, open_checkpoint
+from liaison.tlog.merkle import (
+    EMPTY_ROOT,
+    check_inclusion,
+    frontier_nodes,
+    leaf_hash,
+    root_at,
+)
 from liaison.tlog.tiles import Tile, node_from_tiles, tile_of, tile_path
 from liaison.words.encoding import from_base64, to_base64
 from liaison.words.errors import LogUntrusted, Malformed
@@ -63,7 +71,9 @@ class Watch:
         self.log_time = at
         """The time of the newest record seen, in microseconds."""
         self._is_changed = False
-        self._verify_once = lru_cache(maxsize=1024)(self._verify)
+        self._read_once = lru_cache(maxsize=512)(parse_statement)
+        # The receipts of one batch share their checkpoint, so its signature is checked once.
+        self._open_once = lru_cache(maxsize=64)(self._open)
 
     @property
     def seen(self) -> Seen:
@@ -77,28 +87,36 @@ class Watch:
     def pending(self) -> int:
         return len(self._pending)
 
-    def verify(self, text: str) -> Entry:
+    def verify(self, text: str, known: Statement[Payload] | None = None) -> Entry:
         """Return what a receipt proves under the pinned log key.
+
+        ``known`` is the statement that was sent: the same bytes aren't read a second time.
 
         Raises:
             Malformed: it has no reading, or doesn't open what is needed.
             LogUntrusted: a part contradicts another, the log's signature, or what was seen.
         """
-        entry, size, root = self._verify_once(text)
-        self._add(size, root)
+        entry, checkpoint = self._verify(text, known)
+        self._add(checkpoint.size, to_base64(checkpoint.root))
         if entry.at > self.log_time:
             self.log_time = entry.at
             self._is_changed = True
         return entry
 
-    def _verify(self, text: str) -> tuple[Entry, int, str]:
-        verified = Receipt.from_text(text).verify(self._verifier, self._pin.origin)
-        record = verified.record()
-        statement = parse_statement(record.statement)
+    def _verify(self, text: str, known: Statement[Payload] | None) -> tuple[Entry, Checkpoint]:
+        receipt = Receipt.from_text(text)
+        fields = check_openings(receipt.entry, receipt.openings)
+        checkpoint = self._open_once(receipt.checkpoint)
+        leaf = leaf_hash(receipt.entry)
+        check_inclusion(leaf, receipt.index, checkpoint.size, receipt.hashes, checkpoint.root)
+        record = Verified(receipt.index, fields, checkpoint).record()
+        is_known = known is not None and known.raw == record.statement
+        statement = known if known and is_known else self._read_once(record.statement)
         check_record(record, statement)
-        checkpoint = verified.checkpoint
-        entry = Entry(verified.index, record, statement, text)
-        return entry, checkpoint.size, to_base64(checkpoint.root)
+        return Entry(receipt.index, record, statement, text), checkpoint
+
+    def _open(self, checkpoint: str) -> Checkpoint:
+        return open_checkpoint(checkpoint, self._verifier, self._pin.origin)
 
     def _add(self, size: int, root: str) -> None:
         known = self._kept.root if size == self._kept.size else self._pending.get(size)

@@ -339,6 +339,7 @@ def seal_note(
         statement=statement.raw,
         ciphertext=sealed.ciphertext,
         wraps=b"".join(sealed.wraps[k] for _, _, keys in plan.addressees for k in keys),
+        parsed=statement,
         about=f"{action.value.upper()} to {', '.join((*draft.to, *draft.info))}",
     )
 
