@@ -16,7 +16,7 @@ WRITING_DRIVERS: Final = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql
 READING_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
 _BUSY_S: Final = 10.0
-_READERS: Final = 4
+READERS: Final = 4
 _WRITER_PRAGMAS: Final = (
     # Small pages: most writes of a large store go to random places of an index, a page each.
     "PRAGMA page_size = 4096",  # heeded by a database that is still empty
@@ -74,7 +74,7 @@ def reading_engine(url: str | URL) -> AsyncEngine:
     located = make_url(url).set(drivername=READING_DRIVERS[backend])
     engine = create_async_engine(
         located,
-        pool_size=_READERS,
+        pool_size=READERS,
         max_overflow=0,
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,
