@@ -74,8 +74,20 @@ async def test_reading_shows_the_note_again_and_never_acknowledges(line):
         letter = await m.read(sent.reference)
         assert letter.content.body == CANARY
         assert (await m.state(letter))[0]["life"] == "delivered"
-        with pytest.raises(NotHere, match="run `inbox` first"):
+        with pytest.raises(NotHere, match=r"There is no london-hotline/2 for this member"):
             await m.read(f"{ALIAS}/2")
+
+
+async def test_what_was_read_before_the_inbox_is_still_shown_and_said_to_be_delivered(line):
+    async with line.client("F") as f:
+        sent = await f.send(draft())
+    async with line.client("M") as m:
+        letter = await m.read(sent.reference)
+        assert letter.content.body == CANARY
+        assert (await m.state(letter))[0]["life"] == "queued"
+        assert await m.inbox() == [letter]
+        assert (await m.state(letter))[0]["life"] == "delivered"
+        assert await m.inbox() == []
 
 
 async def test_many_coroutines_send_at_once_and_no_serial_is_spent_twice(line):
@@ -104,7 +116,7 @@ async def test_the_salamander_reader_gets_unreadable_and_the_sender_is_told(line
         assert isinstance(item.error, Unreadable)
         assert item.error.reason == "commitment"
         assert await m.inbox() == []
-        with pytest.raises(NotHere):
+        with pytest.raises(Unreadable):
             await m.read(sent.reference)
     async with line.client("F") as f:
         (told,) = await f.inbox()

@@ -1,13 +1,14 @@
 """The ``liaison`` command. ``main`` is the entry point; each module registers its commands.
 
-The convention: a module of this room has ``register(app)``. Errors end in ``failure``.
+The convention: a module of this room has ``register(app)`` and stands in ``MODULES``.
+Errors end in ``failure``.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,18 +18,19 @@ from liaison import __version__
 from liaison.cli.failure import tell
 from liaison.words.errors import LiaisonError
 
-MODULES: Final = (
-    "party",
-    "enrol",
-    "authority",
-    "channel",
-    "notes",
-    "receipt",
-    "outbox",
-    "node",
-    "audit",
-    "demo",
-)
+MODULES: Final = {  # module: its commands
+    "party": ("party",),
+    "enrol": ("enrol",),
+    "authority": ("member", "posting", "roster", "directory"),
+    "channel": ("channel",),
+    "notes": ("send", "inbox", "read", "ack"),
+    "receipt": ("receipt",),
+    "outbox": ("outbox",),
+    "node": ("node",),
+    "audit": ("audit",),
+    "demo": ("demo",),
+}
+"""A person who sends a note doesn't wait until a database was imported: only what is typed is."""
 
 app = typer.Typer(
     name="liaison",
@@ -67,18 +69,21 @@ def options(
     del home, passphrase_file, url, version
 
 
-def register_all() -> None:
-    for name in MODULES:
-        module = f"liaison.cli.{name}"
-        if importlib.util.find_spec(module) is not None:
-            importlib.import_module(module).register(app)
+_registered: set[str] = set()
 
 
-register_all()
+def register(words: Sequence[str]) -> None:
+    """Register the modules of the commands among ``words``, or all where there is none."""
+    named = [module for module, commands in MODULES.items() if {*commands} & {*words}]
+    for module in named or MODULES:
+        if module not in _registered:
+            importlib.import_module(f"liaison.cli.{module}").register(app)
+            _registered.add(module)
 
 
 def main() -> None:
     """Run the command line; exit 0, or 1 refused, 2 usage, 3 guard, 75 waiting in the outbox."""
+    register(sys.argv[1:])
     try:
         app()
     except LiaisonError as exc:

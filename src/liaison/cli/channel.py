@@ -16,6 +16,7 @@ from liaison.cli.context import say
 from liaison.client import Authority, ChannelView, Client
 from liaison.sealing.content import visible
 from liaison.statements.payloads import Charter
+from liaison.statements.statement import Statement
 from liaison.words.errors import NotReady
 from liaison.words.times import to_dtg
 
@@ -80,7 +81,7 @@ def accede(
     desk.as_authority(context, work, node=node)
 
 
-async def _charter(authority: Authority, alias: str):  # type: ignore[no-untyped-def]
+async def _charter(authority: Authority, alias: str) -> Statement[Charter]:
     try:
         return authority.charter_of(alias)
     except NotReady:

@@ -39,6 +39,9 @@ class Cabinet:
     def __contains__(self, digest: str) -> bool:
         return digest in self._by_digest
 
+    def has(self, reference: str) -> bool:
+        return reference in self._by_reference
+
     def reference(self, digest: str) -> str:
         """Return a note's reference, or that it isn't known here."""
         frame = self._by_digest.get(digest)
@@ -64,9 +67,9 @@ class Cabinet:
         digest = self._by_reference.get(reference)
         if digest is None:
             raise NotHere(
-                f"There is no {reference} in this cabinet",
+                f"There is no {reference[:80]} for this member",
                 safe="nothing was changed",
-                do="run `inbox` first, or check the reference",
+                do="check the reference, as the inbox shows it",
             )
         data = self._keystore.unbox(self._journal.body(self._by_digest[digest]), f"note {digest}")
         end = 4 + int.from_bytes(data[:4], "big")

@@ -427,7 +427,12 @@ class Client:
         entry = self.watch.verify(_text(item, "receipt"))
         digest = entry.statement.digest
         if digest in self.cabinet:
-            return None
+            if item.get("kind") != "note":
+                return None
+            # It was opened by ``read``, or just before a crash: it was not shown here yet.
+            kept = self._kept(self.cabinet.reference(digest))
+            self._owe(state, kept.note, digest, "")
+            return kept
         reference = f"entry {entry.index}"
         try:
             if item.get("kind") == "answer":
@@ -507,11 +512,37 @@ class Client:
     async def read(self, reference: str) -> Letter:
         """Return a note from the cabinet, fetching what is new where it isn't there yet.
 
-        Reading never acknowledges. Fetched items stay to be shown by ``inbox``.
+        Reading never acknowledges, and what was fetched is still shown by ``inbox``.
 
         Raises:
             NotHere: no such note.
+            LinkBroken, SignatureInvalid, Unreadable: it can't be opened; nothing of it is shown.
         """
+        if not self.cabinet.has(reference):
+            await self._fetch(reference)
+            await self.cabinet.sync()
+        return self._kept(reference)
+
+    async def _fetch(self, reference: str) -> None:
+        """Look for a note among all that this member was sent, and open it."""
+        alias = reference.rpartition("/")[0]
+        after, more = "", True
+        while more:
+            page = await self.transport.read(f"/v1/inbox?limit=256{after}")
+            shown = cast("list[dict[str, object]]", page.get("items", []))
+            for item in shown:
+                after = f"&after={_text(item, 'position')}"
+                if item.get("kind") == "answer":
+                    continue
+                entry = self.watch.verify(_text(item, "receipt"))
+                if reference_of(entry, alias) == reference:
+                    channel = await self._channel_of(note_of(entry).channel)
+                    if channel.cell.alias == alias:
+                        await self._open(entry, channel, None)
+                        return
+            more = bool(page.get("more")) and bool(shown)
+
+    def _kept(self, reference: str) -> Letter:
         kept = self.cabinet.get(reference)
         entry = self.watch.verify(kept.receipt)
         note = note_of(entry)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from liaison.client.folding import Book, ChannelView, Standing, not_listed
+from liaison.client.folding import Book, ChannelView, DirectoryLink, Standing, not_listed
 from liaison.client.outbox import Signed
 from liaison.client.reading import FRESH_US, sha256
 from liaison.rules.chain import device_signs, key_opens
@@ -238,7 +238,7 @@ class Planner:
         )
 
 
-def _directory(standing: Standing):  # type: ignore[no-untyped-def]
+def _directory(standing: Standing) -> DirectoryLink:
     assert standing.directory is not None
     return standing.directory
 
