@@ -7,8 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
-from liaison.node.intake import CONTENT_MAX_BYTES, SUBMISSION_EXTRA_BYTES, Intake
-from liaison.node.reading import Reading
+from liaison.node.intake import SUBMISSION_EXTRA_BYTES, Intake
+from liaison.node.reading import CONTENT_MAX_BYTES, Reading
 from liaison.node.sequencer import Sequencer
 from liaison.node.sessions import Sessions
 from liaison.server import about, log, reading, sessions, statements

@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 from liaison.statements.fields import (
     Address,
     Alias,
-    Asker,
     Ascending,
+    Asker,
     Challenge,
     Count,
     Digest,
