@@ -62,6 +62,11 @@ ACTION, COPY = (
     addressee(DUTY, AddresseeRole.ACTION, "a"),
     addressee(LONDON, AddresseeRole.COPY, "b"),
 )
+OTHER_WRAP = payloads.Addressee(
+    post=LONDON,
+    role=AddresseeRole.COPY,
+    wraps=(payloads.Wrap(key=digest("a"), wrap=digest("another wrap")),),
+)
 KEY = KINDS["key"].payload
 CHARTER = KINDS["charter"].payload
 
@@ -121,9 +126,9 @@ BORDERS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ),
     (
         "note",
+        {"addressees": (ACTION, OTHER_WRAP)},
         {"addressees": (ACTION, addressee(LONDON, AddresseeRole.COPY, "a"))},
-        {"addressees": (ACTION, COPY)},
-        "addressees: a key is wrapped for twice",
+        "addressees: a key stands beside two wraps",
     ),
     (
         "note",

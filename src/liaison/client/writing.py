@@ -142,7 +142,7 @@ class Planner:
         }
         opened_by = now + channel.cell.terms.open_within_s * SECOND + OPENING_MARGIN_US
         copy_post = self._own_post(standings[own], channel)
-        recipients: list[Recipient] = []
+        recipients: dict[str, Recipient] = {}  # who holds two of the posts gets one wrap
         addressees: list[tuple[str, AddresseeRole, tuple[str, ...]]] = []
         wanted = [(post, AddresseeRole.ACTION) for post in to]
         wanted += [(post, AddresseeRole.INFO) for post in info]
@@ -152,14 +152,8 @@ class Planner:
             found = _keys_for(standing, post, now, opened_by, only)
             if not found:
                 raise self._unwritable(standing, post, channel, now, opened_by)
-            recipients += found
+            recipients |= {recipient.statement: recipient for recipient in found}
             addressees.append((post, role, tuple(sorted(r.statement for r in found))))
-        if len({recipient.statement for recipient in recipients}) != len(recipients):
-            raise NotReady(
-                "Two of these posts are held by one person, whose key can be wrapped for only once",
-                safe="nothing was sealed or sent",
-                do="address one of them only",
-            )
         reliances = tuple(
             (
                 party,
@@ -168,7 +162,7 @@ class Planner:
             )
             for party, standing in sorted(standings.items())
         )
-        return Plan(channel, tuple(recipients), tuple(addressees), reliances, now)
+        return Plan(channel, tuple(recipients.values()), tuple(addressees), reliances, now)
 
     async def _current(self, party: str, channel: ChannelView) -> Standing:
         """Return a party's standing under a directory that is in force and names the channel."""
@@ -338,7 +332,7 @@ def seal_note(
         serials=spent.serials,
         statement=statement.raw,
         ciphertext=sealed.ciphertext,
-        wraps=b"".join(sealed.wraps[k] for _, _, keys in plan.addressees for k in keys),
+        wraps=b"".join(sealed.wraps[wrap.key] for wrap in note.wraps()),
         parsed=statement,
         about=f"{action.value.upper()} to {', '.join((*draft.to, *draft.info))}",
     )

@@ -12,6 +12,7 @@ from liaison.node.sequencer import Published
 from liaison.rules.cells import Overlay, World
 from liaison.rules.decide import decide
 from liaison.rules.evolve import evolve
+from liaison.rules.ruling import TRAVELLING_LAPSE_MAX
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import Node, Predecessor
 from liaison.statements.statement import Statement, make_statement
@@ -54,12 +55,15 @@ def first_statement(
 
 
 def confirm_time(origin: str, node: SigningKey, at: int) -> Statement[Node]:
-    """Return the node's word that its clock, which says ``at``, was confirmed by the operator."""
+    """Return the node's word that its clock, which says ``at``, was confirmed by the operator.
+
+    It lapses as late as any: the log whose head it confirms may be far ahead of the clock.
+    """
     payload = Node(
         by=origin,
         key=node.id,
         issued=at,
-        lapse=at + DAY,
+        lapse=at + TRAVELLING_LAPSE_MAX,
         log=origin,
         event="time-confirmed",
         clock=at,

@@ -138,7 +138,7 @@ def _content(
         raise TooLarge(f"ciphertext of {len(ciphertext)} bytes; the limit is {CONTENT_MAX_BYTES}")
     if len(ciphertext) != note.content.size or _digest(ciphertext) != note.content.digest:
         raise Malformed("ciphertext: not the bytes that content names")
-    named = [wrap for addressee in note.addressees for wrap in addressee.wraps]
+    named = note.wraps()
     if len(wraps) != WRAP_BYTES * len(named):
         raise Malformed(f"wraps: {len(wraps)} bytes, not {WRAP_BYTES} for each of {len(named)}")
     cut = [wraps[i * WRAP_BYTES : (i + 1) * WRAP_BYTES] for i in range(len(named))]

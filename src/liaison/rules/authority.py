@@ -39,6 +39,8 @@ from liaison.words.ids import party_of
 from liaison.words.times import DAY
 
 DIRECTORY_VALID_MAX: Final = 7 * DAY
+EDITIONS_KEPT: Final = 12
+KEYS_KEPT: Final = 8
 KEY_USE_MAX: Final = 35 * DAY
 KEY_KEPT_MAX: Final = 400 * DAY
 
@@ -398,11 +400,12 @@ def _evolve_directory(view: View, record: Record, index: int) -> Iterable[Cell]:
         at=record.at,
         valid_until=facts.valid_until,
     )
-    in_force = tuple(e for e in known.editions if e.valid_until > record.at) if known else ()
+    # At most a dozen, so that a party that signs one a minute can't make the cell grow.
+    in_force = [e for e in known.editions if e.valid_until > record.at] if known else []
     yield cells.Directories(
         party=facts.party,
         sequence=facts.sequence,
-        editions=(*in_force, edition),
+        editions=(*in_force[-(EDITIONS_KEPT - 1) :], edition),
         revoked_at=known.revoked_at if known else 0,
     )
 
@@ -462,8 +465,9 @@ def _evolve_key(view: View, record: Record, index: int) -> Iterable[Cell]:
     yield key_cell(facts)
     yield KeyClaim(id=facts.encryption, capacity="encryption", holder=facts.member, public="")
     known = view.get(cells.DeviceKeys, facts.device)
-    in_use = tuple(k for k in known.keys if k[1] > record.at) if known else ()
-    yield cells.DeviceKeys(device=facts.device, keys=(*in_use, (facts.statement, facts.use_until)))
+    in_use = [k for k in known.keys if k[1] > record.at] if known else []
+    keys = (*in_use[-(KEYS_KEPT - 1) :], (facts.statement, facts.use_until))
+    yield cells.DeviceKeys(device=facts.device, keys=keys)
 
 
 def key_cell(facts: KeyFacts) -> cells.EncryptionKey:

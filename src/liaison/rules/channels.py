@@ -216,6 +216,8 @@ def _decide_roster(view: View, statement: Statement[Roster], at: int) -> Drafted
             )
     if len(set(posts)) != len(posts):
         return Refused("roster-tiers", "a post stands in two tiers")
+    if len({tier.name for tier in payload.tiers}) != len(payload.tiers):
+        return Refused("roster-tiers", "two tiers have one name")
     return Drafted(
         RosterFacts(
             statement=statement.digest,

@@ -291,6 +291,12 @@ class NoteKind(Frozen):
         return self.kind
 
     @model_validator(mode="after")
+    def _default_is_allowed(self) -> Self:
+        if self.default.rank > self.action_max.rank:
+            raise ValueError("default: must not be above action_max")
+        return self
+
+    @model_validator(mode="after")
     def _standing_is_said(self) -> Self:
         if (self.justification == "standing") != (self.standing is not None):
             raise ValueError("standing: said where justification is 'standing', and only there")
@@ -481,12 +487,23 @@ class Note(Logged):
             raise ValueError("addressees: a post stands twice")
         if sum(a.role is AddresseeRole.COPY for a in self.addressees) != 1:
             raise ValueError("addressees: exactly one has the role copy, the sender's own post")
-        if sum(len(addressee.wraps) for addressee in self.addressees) > MAX_WRAPS:
+        wraps = {wrap.key: wrap for wrap in self.wraps()}
+        if len(wraps) > MAX_WRAPS:
             raise ValueError(f"addressees: more than {MAX_WRAPS} wraps")
-        keys = [wrap.key for addressee in self.addressees for wrap in addressee.wraps]
-        if len(set(keys)) != len(keys):
-            raise ValueError("addressees: a key is wrapped for twice")
+        if any(wraps[wrap.key] != wrap for a in self.addressees for wrap in a.wraps):
+            raise ValueError("addressees: a key stands beside two wraps")
         return self
+
+    def wraps(self) -> tuple[Wrap, ...]:
+        """Return each key's wrap once, in the order in which they travel (NOTE-2).
+
+        Who holds two of the posts stands under both with the one wrap.
+        """
+        first: dict[str, Wrap] = {}
+        for addressee in self.addressees:
+            for wrap in addressee.wraps:
+                first.setdefault(wrap.key, wrap)
+        return tuple(first.values())
 
 
 class Answer(Logged):
