@@ -184,7 +184,7 @@ def size_of_whole_store(path) -> int:
         assert rows["tiles"][-1][2] == b"tile of %d" % size
         assert f'"n":{size},'.encode() in dict(rows["cells"])["counter scope-1"]
         assert [row[1] for row in rows["contents"]] == [
-            c.ciphertext for c in sorted(batch.contents, key=lambda c: c.note)
+            c.ciphertext for c in sorted(batch.contents, key=lambda c: c.index)
         ]
     return size
 

@@ -18,7 +18,7 @@ from tests.audit.logs import ANCHORS, replayed, small
 
 SCRIPT = Path(__file__).with_name("digest_of.py")
 SOURCE = Path(liaison.__file__).parents[1]
-NEEDED = ("pydantic", "cryptography", "pynacl")
+NEEDED = ("pydantic", "cryptography", "pynacl", "orjson")
 INSTALL_S = 90
 _SAME = """
 import sys
@@ -72,7 +72,7 @@ def interpreter(minor: int, folder: Path) -> str:
     if not candidates:
         pytest.skip(f"no {name} on this machine")
     for candidate in candidates:
-        if runs(candidate, "-c", "import cryptography, nacl, pydantic"):
+        if runs(candidate, "-c", "import cryptography, nacl, orjson, pydantic"):
             return candidate
     python = folder / "bin" / "python"  # of an earlier run, perhaps
     packages = [f"{package}=={version(package)}" for package in NEEDED]

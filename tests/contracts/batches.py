@@ -68,11 +68,11 @@ class GrowingLog:
             cells=[Counter(scope=SCOPE, n=end), References(channel=SCOPE, last=end)],
             inbox=[InboxRow(MEMBER, index, index, "note", "FLASH") for index in range(start, end)],
             contents=[
-                ContentRow(digest_of(index), b"ciphertext %d" % index + bytes(self.padding))
+                ContentRow(index, b"ciphertext %d" % index + bytes(self.padding))
                 for index in range(start, end)
             ],
             wraps=[
-                WrapRow(digest_of(index), key, f"device of {key}", f"wrap {index} {key}".encode())
+                WrapRow(index, key, f"device of {key}", f"wrap {index} {key}".encode())
                 for index in range(start, end)
                 for key in ("key-1", "key-2")
             ],

@@ -22,7 +22,6 @@ from liaison.statements.statement import (
     make_statement,
     parse_statement,
     parse_statement_of,
-    spell,
 )
 from liaison.words.canonical import parse_canonical
 from liaison.words.encoding import to_base64
@@ -49,7 +48,7 @@ def test_a_statement_reads_back_as_it_was_made(kind):
     made = KINDS[kind]
     read = parse_statement(made.raw)
     assert read == made
-    assert spell(read.payload) == read.envelope.payload
+    assert read.payload.spelled() == read.envelope.payload
     assert parse_canonical(read.envelope.payload) == json.loads(read.envelope.payload)
     assert parse_statement_of(payloads.KINDS[kind], made.raw) == made
 

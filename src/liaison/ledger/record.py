@@ -6,7 +6,6 @@ fields, and a record that is read back is the record that was decided.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -57,27 +56,17 @@ class Record:
     facts: Facts
 
 
-def spell(value: Frozen) -> bytes:
-    """Return a model's canonical JSON."""
-    return json.dumps(
-        value.model_dump(exclude_none=True),
-        ensure_ascii=False,
-        separators=(",", ":"),
-        sort_keys=True,
-    ).encode("utf-8")
-
-
 def fields_of(record: Record) -> tuple[bytes, ...]:
     """Return the bytes of the eight fields in the order of ``FIELDS``."""
     return (
         record.kind.encode("ascii"),
         to_decimal(record.at).encode("ascii"),
-        spell(record.channel),
+        record.channel.spelled(),
         record.note.encode("ascii"),
         record.actor.encode("ascii"),
-        spell(record.urgency),
+        record.urgency.spelled(),
         record.statement,
-        spell(record.facts),
+        record.facts.spelled(),
     )
 
 
@@ -123,6 +112,6 @@ def _read(model: type[F], data: bytes, field: str) -> F:
         error = exc.errors(include_url=False)[0]
         where = ".".join([field, *(str(part) for part in error["loc"])])
         raise Malformed(f"{where}: {error['msg'][:200]}") from exc
-    if spell(value) != data:
+    if value.spelled() != data:
         raise Malformed(f"{field}: not its one spelling")
     return value

@@ -49,17 +49,17 @@ class InboxRow:
 
 @dataclass(frozen=True)
 class ContentRow:
-    """The ciphertext of the note whose statement digest is ``note``."""
+    """The ciphertext of the note that entry ``index`` is."""
 
-    note: str
+    index: int
     ciphertext: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class WrapRow:
-    """One wrap of a note, by the key statement and the device (a key id) that it is for."""
+    """One wrap of the note at ``index``, by the key statement and the device that it is for."""
 
-    note: str
+    index: int
     key: str
     device: str
     wrap: bytes = field(repr=False)
@@ -137,12 +137,15 @@ class Reader(Protocol):
         """Return the position of a member's newest item."""
         ...
 
-    async def contents(self, notes: Collection[str], *, most_bytes: int) -> dict[str, bytes]:
-        """Return the ciphertexts of these notes, those that exist and aren't larger."""
+    async def contents(self, indexes: Collection[int], *, most_bytes: int) -> dict[int, bytes]:
+        """Return the ciphertexts of the notes at these indexes, those that aren't larger."""
         ...
 
-    async def wraps(self, notes: Collection[str], device: str) -> dict[str, dict[str, bytes]]:
-        """Return a device's wraps of these notes: by note, then by key statement."""
+    async def wraps(self, indexes: Collection[int], device: str) -> dict[int, dict[str, bytes]]:
+        """Return a device's wraps of the notes at these indexes: by index, then by key statement.
+
+        ``device`` is its key id.
+        """
         ...
 
     async def close(self) -> None: ...

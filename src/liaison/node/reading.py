@@ -137,9 +137,9 @@ class Reading:
         page = rows[:limit]
         logged = await self._logged({row.pos for row in page})
         receipts = await self._receipts(logged)
-        contents: dict[str, Json] = {}
+        contents: dict[int, Json] = {}
         if with_content:
-            notes = [logged[row.pos].digest for row in page if row.kind != "answer"]
+            notes = [row.pos for row in page if row.kind != "answer"]
             contents = await self._contents(reader, notes, INLINE_MAX_BYTES)
         items = []
         for row in page:
@@ -149,7 +149,7 @@ class Reading:
                 "precedence": row.precedence,
                 "receipt": receipts[row.pos],
             }
-            content = contents.get(logged[row.pos].digest)
+            content = contents.get(row.pos)
             if content is not None:
                 item["content"] = content
             items.append(item)
@@ -181,10 +181,10 @@ class Reading:
     async def note_content(self, reader: Reader, digest: str) -> Json:
         """Return a note's ciphertext and the asking device's wraps (API-15)."""
         row, _ = await self._note(reader, digest)
-        contents = await self._contents(reader, [row.digest], CONTENT_MAX_BYTES)
-        if row.digest not in contents:
+        contents = await self._contents(reader, [row.index], CONTENT_MAX_BYTES)
+        if row.index not in contents:
             raise NotHere("the content of this note is no longer here")
-        return contents[row.digest]
+        return contents[row.index]
 
     async def _note(self, reader: Reader, digest: str) -> tuple[EntryRow, NoteFacts]:
         row = await self.store.entry_of(digest)
@@ -195,20 +195,20 @@ class Reading:
         raise NotHere("there is no such note for you")
 
     async def _contents(
-        self, reader: Reader, notes: Sequence[str], most_bytes: int
-    ) -> dict[str, Json]:
-        """Return CONTENT (API-15) by note, for those whose ciphertext isn't larger."""
-        ciphertexts = await self.store.contents(notes, most_bytes=most_bytes)
+        self, reader: Reader, indexes: Sequence[int], most_bytes: int
+    ) -> dict[int, Json]:
+        """Return CONTENT (API-15) by the note's index, for those whose ciphertext isn't larger."""
+        ciphertexts = await self.store.contents(indexes, most_bytes=most_bytes)
         wraps = await self.store.wraps(list(ciphertexts), reader.key)
         return {
-            note: {
+            index: {
                 "ciphertext": to_base64(ciphertext),
                 "wraps": [
                     {"key": key, "wrap": to_base64(wrap)}
-                    for key, wrap in wraps.get(note, {}).items()
+                    for key, wrap in wraps.get(index, {}).items()
                 ],
             }
-            for note, ciphertext in ciphertexts.items()
+            for index, ciphertext in ciphertexts.items()
         }
 
     # Channels, parties, single statements

@@ -335,12 +335,12 @@ class Sequencer:
             cells=list(overlay.changes.values()),
             inbox=rows,
             contents=[
-                ContentRow(d.row.digest, d.waiting.submitted.content)
+                ContentRow(d.row.index, d.waiting.submitted.content)
                 for d in decided
                 if d.waiting.submitted.content is not None
             ],
             wraps=[
-                WrapRow(d.row.digest, key, _device(overlay, key), wrap)
+                WrapRow(d.row.index, key, _device(overlay, key), wrap)
                 for d in decided
                 for key, wrap in d.waiting.submitted.wraps
             ],

@@ -6,7 +6,6 @@ ids that name it; its row is its canonical JSON.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, Protocol, TypeVar
 
@@ -333,12 +332,7 @@ def spell_key(key: CellKey) -> str:
 
 def spell_cell(cell: Cell) -> bytes:
     """Return a cell's row: canonical JSON."""
-    return json.dumps(
-        cell.model_dump(exclude_none=True),
-        ensure_ascii=False,
-        separators=(",", ":"),
-        sort_keys=True,
-    ).encode("utf-8")
+    return cell.spelled()
 
 
 def read_cell(key: CellKey, row: bytes) -> Cell:
@@ -358,7 +352,7 @@ class Overlay:
         self.changes: dict[CellKey, Cell] = {}
 
     def get(self, cell: type[C], *ids: str) -> C | None:
-        key = cell.key_of(*ids)
+        key = (cell.name, *ids)
         found = self.changes.get(key)
         if found is None:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from liaison.server.answers import json_of
 from liaison.server.keys import READING
 from liaison.server.sessions import reader_of
 from liaison.words.encoding import from_base64url, from_decimal, to_base64
@@ -24,34 +25,32 @@ async def inbox(request: web.Request) -> web.Response:
     page = await request.app[READING].inbox(
         reader, after=after, limit=limit, with_content=request.query.get("content") == "1"
     )
-    return web.json_response(page)
+    return json_of(page)
 
 
 async def note(request: web.Request) -> web.Response:
     reader = await reader_of(request)
-    return web.json_response(await request.app[READING].note(reader, _digest(request)))
+    return json_of(await request.app[READING].note(reader, _digest(request)))
 
 
 async def note_content(request: web.Request) -> web.Response:
     reader = await reader_of(request)
-    return web.json_response(await request.app[READING].note_content(reader, _digest(request)))
+    return json_of(await request.app[READING].note_content(reader, _digest(request)))
 
 
 async def channels(request: web.Request) -> web.Response:
     reader = await reader_of(request)
-    return web.json_response({"channels": await request.app[READING].channels(reader)})
+    return json_of({"channels": await request.app[READING].channels(reader)})
 
 
 async def channel(request: web.Request) -> web.Response:
     reader = await reader_of(request)
-    return web.json_response(
-        await request.app[READING].channel(reader, request.match_info["alias"])
-    )
+    return json_of(await request.app[READING].channel(reader, request.match_info["alias"]))
 
 
 async def party(request: web.Request) -> web.Response:
     reader = await reader_of(request)
-    return web.json_response(await request.app[READING].party(reader, request.match_info["party"]))
+    return json_of(await request.app[READING].party(reader, request.match_info["party"]))
 
 
 async def statement(request: web.Request) -> web.Response:
@@ -64,7 +63,7 @@ async def openings(request: web.Request) -> web.Response:
     reader = await reader_of(request)
     start, end = (_number(name, request.query.get(name, "")) for name in ("start", "end"))
     rows = await request.app[READING].openings(reader, start, end)
-    return web.json_response(
+    return json_of(
         {
             "entries": [
                 {

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from liaison.statements.keys import check_encryption_key, check_signing_key
 from liaison.words import ids
+from liaison.words.canonical import spell
 from liaison.words.encoding import from_base64
 from liaison.words.errors import Malformed
 
@@ -20,6 +21,10 @@ class Frozen(BaseModel):
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", revalidate_instances="never"
     )
+
+    def spelled(self) -> bytes:
+        """Return the value's canonical JSON: members that are None are left out."""
+        return spell(self.model_dump(exclude_none=True))
 
 
 def _checked(check: Callable[[bytes], bytes]) -> Callable[[str], str]:

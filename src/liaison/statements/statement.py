@@ -6,7 +6,6 @@ is and whether the statement is allowed is decided by ``rules``.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -81,18 +80,7 @@ def make_statement(payload: Q, key: SigningKey) -> Statement[Q]:
     """Return ``payload`` signed by ``key``, which must be the one it names."""
     if payload.key != key.id:
         raise ValueError("the payload names another key")
-    return Statement(seal_envelope(payload.kind_name, spell(payload), key), payload)
-
-
-def spell(payload: Payload) -> bytes:
-    """Return the canonical JSON of a payload."""
-    return json.dumps(
-        payload.model_dump(exclude_none=True),
-        ensure_ascii=False,
-        allow_nan=False,
-        separators=(",", ":"),
-        sort_keys=True,
-    ).encode("utf-8")
+    return Statement(seal_envelope(payload.kind_name, payload.spelled(), key), payload)
 
 
 def _read(model: type[Q], data: bytes) -> Q:
@@ -103,7 +91,7 @@ def _read(model: type[Q], data: bytes) -> Q:
         raise Malformed(_first_complaint(exc)) from exc
     # Every model spells its values in exactly one way, so the same bytes coming out prove that
     # the payload was canonical: no member twice, none null, sorted, nothing between.
-    if spell(payload) != data:
+    if payload.spelled() != data:
         parse_canonical(data)
         raise Malformed("not canonical JSON: a member is null or spelled in another way")
     return payload

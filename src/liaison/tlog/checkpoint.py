@@ -6,6 +6,7 @@ Signed notes are tlog.note's business; whether to believe a size is the auditor'
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from liaison.tlog.merkle import EMPTY_ROOT, HASH_BYTES
 from liaison.tlog.note import SignerKey, VerifierKey, check_text, open_note
@@ -71,6 +72,7 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: SignerKey) -> str:
     return signer.sign_note(checkpoint.to_text())
 
 
+@lru_cache(256)  # a batch of receipts, or a page of an inbox, stands under one checkpoint
 def open_checkpoint(text: str, key: VerifierKey, origin: str) -> Checkpoint:
     """Return the checkpoint of the log ``origin`` that ``key`` signed.
 

@@ -11,12 +11,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
+import orjson
+
 from liaison.words.errors import Malformed
 
 MAX_DEPTH: Final = 8
 MAX_INTEGER: Final = 2**53 - 1
 
 Json = str | int | bool | Sequence["Json"] | Mapping[str, "Json"]
+
+
+def spell(value: object) -> bytes:
+    """Return the spelling of a value that is known to be of the subset, as models' values are."""
+    return orjson.dumps(value, default=dict, option=orjson.OPT_SORT_KEYS)
 
 
 def format_canonical(value: object) -> bytes:
@@ -26,7 +33,7 @@ def format_canonical(value: object) -> bytes:
         Malformed: a value outside the subset.
     """
     _check(value, 1)
-    return _spell(value)
+    return spell(value)
 
 
 def parse_canonical(data: bytes) -> dict[str, object]:
@@ -54,22 +61,11 @@ def parse_canonical(data: bytes) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Malformed("not a JSON object")
     _check(value, 1)
-    if _spell(value) != data:
+    if spell(value) != data:
         raise Malformed(
             "not canonical JSON: white space, order of members or spelling of a string differs"
         )
     return value
-
-
-def _spell(value: object) -> bytes:
-    return json.dumps(
-        value,
-        ensure_ascii=False,
-        allow_nan=False,
-        separators=(",", ":"),
-        sort_keys=True,
-        default=dict,  # _check lets no other type through that json doesn't know: a mapping
-    ).encode("utf-8")
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -72,11 +72,11 @@ _LAST_POSITION: Final = (
     .order_by(INBOX.c.pos.desc(), INBOX.c.note_index.desc())
     .limit(1)
 )
-_CONTENTS: Final = select(CONTENTS.c.note, CONTENTS.c.ciphertext).where(
-    CONTENTS.c.note.in_(_KEYS), func.length(CONTENTS.c.ciphertext) <= bindparam("most_bytes")
+_CONTENTS: Final = select(CONTENTS.c.index, CONTENTS.c.ciphertext).where(
+    CONTENTS.c.index.in_(_KEYS), func.length(CONTENTS.c.ciphertext) <= bindparam("most_bytes")
 )
-_WRAPS: Final = select(WRAPS.c.note, WRAPS.c.key, WRAPS.c.wrap).where(
-    WRAPS.c.note.in_(_KEYS), WRAPS.c.device == bindparam("device")
+_WRAPS: Final = select(WRAPS.c.index, WRAPS.c.key, WRAPS.c.wrap).where(
+    WRAPS.c.index.in_(_KEYS), WRAPS.c.device == bindparam("device")
 )
 
 
@@ -130,18 +130,18 @@ class SqlReader:
         rows = await self._read(_LAST_POSITION, member=member)
         return (rows[0][0], rows[0][1]) if rows else None
 
-    async def contents(self, notes: Collection[str], *, most_bytes: int) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
-        for chunk in _chunks(list(notes)):
-            for note, ciphertext in await self._read(_CONTENTS, keys=chunk, most_bytes=most_bytes):
-                found[note] = ciphertext
+    async def contents(self, indexes: Collection[int], *, most_bytes: int) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        for chunk in _chunks(list(indexes)):
+            for index, ciphertext in await self._read(_CONTENTS, keys=chunk, most_bytes=most_bytes):
+                found[index] = ciphertext
         return found
 
-    async def wraps(self, notes: Collection[str], device: str) -> dict[str, dict[str, bytes]]:
-        found: dict[str, dict[str, bytes]] = {}
-        for chunk in _chunks(list(notes)):
-            for note, key, wrap in await self._read(_WRAPS, keys=chunk, device=device):
-                found.setdefault(note, {})[key] = wrap
+    async def wraps(self, indexes: Collection[int], device: str) -> dict[int, dict[str, bytes]]:
+        found: dict[int, dict[str, bytes]] = {}
+        for chunk in _chunks(list(indexes)):
+            for index, key, wrap in await self._read(_WRAPS, keys=chunk, device=device):
+                found.setdefault(index, {})[key] = wrap
         return found
 
     async def close(self) -> None:

@@ -100,15 +100,17 @@ INBOX: Final = Table(
 CONTENTS: Final = Table(
     "contents",
     METADATA,
-    Column("note", Text, primary_key=True),
+    Column("index", _ENTRY_INDEX, primary_key=True, autoincrement=False),
     Column("ciphertext", LargeBinary, nullable=False),
 )
 
 WRAPS: Final = Table(
     "wraps",
     METADATA,
-    Column("note", Text, primary_key=True),
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
     Column("key", Text, primary_key=True),
     Column("device", Text, nullable=False),
     Column("wrap", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
+"""Content is kept by the index of the note's entry, so that it is written at the tables' ends."""

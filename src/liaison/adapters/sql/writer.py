@@ -62,8 +62,8 @@ class SqlWriter:
                 connection,
                 [(i.member, i.pos, i.note_index, i.kind, i.precedence) for i in batch.inbox],
             )
-            self._contents.write(connection, [(c.note, c.ciphertext) for c in batch.contents])
-            self._wraps.write(connection, [(w.note, w.key, w.device, w.wrap) for w in batch.wraps])
+            self._contents.write(connection, [(c.index, c.ciphertext) for c in batch.contents])
+            self._wraps.write(connection, [(w.index, w.key, w.device, w.wrap) for w in batch.wraps])
             head = batch.head
             self._head.write(connection, [(1, head.size, head.root, head.at)])
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from pydantic import ValidationError
@@ -26,12 +27,17 @@ RULES: Final[dict[str, type[ChannelRule]]] = {
 
 def load_rule(use: RuleUse) -> ChannelRule | Refused:
     """Return the rule that a charter names, or why there is none."""
-    rule = RULES.get(use.use)
+    return _load(use.use, tuple(sorted(use.parameters.items())))
+
+
+@lru_cache(1024)
+def _load(name: str, parameters: tuple[tuple[str, int | str], ...]) -> ChannelRule | Refused:
+    rule = RULES.get(name)
     if rule is None:
-        return Refused("unknown-rule", f"the charter names a rule not known here: {use.use}")
+        return Refused("unknown-rule", f"the charter names a rule not known here: {name}")
     try:
-        return rule.model_validate(use.parameters)
+        return rule.model_validate(dict(parameters))
     except ValidationError as exc:
         error = exc.errors(include_url=False)[0]
         where = ".".join(str(part) for part in error["loc"]) or "parameters"
-        return Refused("rule-parameters", f"rule {use.use}: {where}: {error['msg'][:120]}")
+        return Refused("rule-parameters", f"rule {name}: {where}: {error['msg'][:120]}")

@@ -72,15 +72,20 @@ def upgrade() -> None:
     )
     op.create_table(
         "contents",
-        sa.Column("note", sa.Text),
+        sa.Column(
+            "index",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+        ),
         sa.Column("ciphertext", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("note", name="pk_contents"),
+        sa.PrimaryKeyConstraint("index", name="pk_contents"),
     )
     op.create_table(
         "wraps",
-        sa.Column("note", sa.Text),
+        sa.Column("index", sa.BigInteger, autoincrement=False),
         sa.Column("key", sa.Text),
         sa.Column("device", sa.Text, nullable=False),
         sa.Column("wrap", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("note", "key", name="pk_wraps"),
+        sa.PrimaryKeyConstraint("index", "key", name="pk_wraps"),
+        sqlite_with_rowid=False,
     )
