@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import signal
@@ -239,6 +240,7 @@ def _check_card(card: dict[str, str], keys: NodeKeys) -> None:
 async def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. What ends the sequencer ends the process, by raising."""
     configure_journal()
+    _calm_the_collector()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -252,6 +254,15 @@ async def serve(settings: Settings, *, ready: Callable[[str], None] | None = Non
         stopping.cancel()
         log.info("stopping", waiting=running.services.sequencer.waiting)
     log.info("stopped")
+
+
+def _calm_the_collector() -> None:
+    """Collect cycles rarely: cells live long, records make none.
+
+    With the default thresholds a fifth of the processor time under load went into walking cells.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def configure_journal() -> None:

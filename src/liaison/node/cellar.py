@@ -8,7 +8,7 @@ from typing import Final
 
 from liaison.node.ports import Reader
 from liaison.rules.cells import C, Cell, CellKey
-from liaison.rules.decide import needs
+from liaison.rules.decide import EXPANDING, needs
 from liaison.statements.payloads import Payload
 from liaison.statements.statement import Statement
 
@@ -56,20 +56,23 @@ class Cellar:
         """
         open_ended = dict(enumerate(statements))
         failed: dict[int, Exception] = {}
-        while True:
-            missing: set[CellKey] = set()
+        while open_ended:
+            missing: dict[int, set[CellKey]] = {}
             for place, statement in open_ended.items():
                 try:
                     wanted = needs(statement, self.peek)
                 except Exception as exc:  # noqa: BLE001 one statement must not stop the others
                     failed[place] = exc
                     continue
-                missing.update(key for key in wanted if key not in self.cells)
-            for place in failed:
-                open_ended.pop(place, None)
-            if not missing:
-                return failed
-            await self.load(missing)
+                missing[place] = {key for key in wanted if key not in self.cells}
+            await self.load(set().union(*missing.values()))
+            # Only some cells tell of further needs; the rest of the batch is complete now.
+            open_ended = {
+                place: open_ended[place]
+                for place, keys in missing.items()
+                if any(key[0] in EXPANDING for key in keys)
+            }
+        return failed
 
     def merge(self, changes: dict[CellKey, Cell]) -> None:
         """Take over the changes of a committed batch."""

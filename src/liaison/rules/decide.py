@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from liaison.ledger.record import Place, Record
 from liaison.rules import authority, channels, notes, origin
-from liaison.rules.cells import CellKey, Counter, KeyClaim, Log, Taken, View
+from liaison.rules.cells import CellKey, Counter, EncryptionKey, KeyClaim, Log, Taken, View
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import TRAVELLING_LAPSE_MAX, Peek, Ruling
 from liaison.statements.keys import key_id
@@ -23,6 +23,9 @@ from liaison.words.times import MINUTE, to_rfc3339
 
 RULES_VERSIONS: Final = frozenset({1})
 AHEAD_MAX: Final = 2 * MINUTE
+
+EXPANDING: Final = frozenset({EncryptionKey.name})
+"""Cells whose content tells of further needs: a wrap's key statement, of its holder."""
 
 RULINGS: Final[dict[str, Ruling]] = {
     **origin.RULINGS,
@@ -47,7 +50,7 @@ def scope_of(statement: Statement[Payload]) -> str:
 def needs(statement: Statement[Payload], peek: Peek) -> set[CellKey]:
     """Return the cells that deciding and evolving ``statement`` may read.
 
-    Asked again after these are loaded, until it names nothing new.
+    Asked again after cells of a kind in ``EXPANDING`` are loaded, until it names nothing new.
     """
     ruling = RULINGS.get(statement.kind)
     if ruling is None:
