@@ -1,7 +1,8 @@
-"""What is shipped: the wheel holds the normative texts, and an install in place finds them too."""
+"""What is shipped: the wheel holds the normative texts, and the demonstration runs from it."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -54,3 +55,34 @@ def test_the_wheel_holds_the_code_its_types_and_the_licence_and_nothing_else(whe
     assert "liaison/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"liaison"}
+
+
+def test_the_demonstration_runs_from_the_wheel_and_holds(wheel, tmp_path):
+    """Two parties, a FLASH both ways, receipts, the audit, one altered byte named (README)."""
+    installed = tmp_path / "installed"
+    wheel.extractall(installed)
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    which = [sys.executable, "-c", "import liaison; print(liaison.__file__)"]
+    found = subprocess.run(
+        which, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == str(installed / "liaison" / "__init__.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "liaison.cli", "demo"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    for said in (
+        "ACCEPTED london-hotline/1 at",
+        "london-hotline/1 was acknowledged by duty.desk.1@mod.example for duty.desk@mod.example",
+        "VERIFIED london-hotline/1.receipt",
+        "As it must be.",
+        "FIRST DIFFERENCE: entry",
+        "All of it held",
+    ):
+        assert said in done.stdout
+    assert done.stderr == ""
