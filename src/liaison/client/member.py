@@ -20,7 +20,7 @@ from typing import Final, Self, cast
 from liaison.client.cabinet import Cabinet, Kept
 from liaison.client.device import Device
 from liaison.client.folding import Book, ChannelView, LinkBroken
-from liaison.client.home import KEYSTORE, Home, write_private
+from liaison.client.home import KEYSTORE, Home
 from liaison.client.outbox import Outbox, Signed, Waiting
 from liaison.client.pins import Pins
 from liaison.client.reading import (
@@ -32,6 +32,7 @@ from liaison.client.reading import (
     open_content,
     reference_of,
 )
+from liaison.client.receipts import ReceiptFiles
 from liaison.client.source import NodeSource
 from liaison.client.transport import Transport
 from liaison.client.watching import PENDING_MAX, Entry, Watch, check_digest
@@ -150,6 +151,8 @@ class Client:
         )
         self.outbox = Outbox(home.path("outbox"))
         self.cabinet = Cabinet(home.path("cabinet"), keystore)
+        self._receipts = ReceiptFiles()
+        self._owing: set[tuple[str, str]] = set()
         self._settling: asyncio.Task[None] | None = None
         self._flushed = False
         self._tending = asyncio.Lock()
@@ -195,6 +198,7 @@ class Client:
                 self._settling.cancel()
                 with suppress(asyncio.CancelledError):
                     await self._settling
+            await self._receipts.flush()
             if is_settled:
                 await self._settle()
             self.device.destroy(self.watch.log_time)
@@ -249,7 +253,7 @@ class Client:
                 self._planner.forget()
                 continue
             self.outbox.receipted(signed.digest)
-            return self._sent(signed, entry, draft.content)
+            return await self._sent(signed, entry, draft.content)
         raise AssertionError("the last attempt returns or raises")
 
     async def _submit(self, signed: Signed) -> Entry:
@@ -295,17 +299,17 @@ class Client:
             name = f"refusals/{check_digest(signed.digest)}.refusal"
             self.home.write(name, exc.refusal)
 
-    def _sent(self, signed: Signed, entry: Entry, content: Content | None) -> Sent:
+    async def _sent(self, signed: Signed, entry: Entry, content: Content | None) -> Sent:
         reference = reference_of(entry, signed.alias)
         path = self._keep_receipt(reference, entry)
         if content is not None:
             self.cabinet.put(Kept(entry.statement.digest, reference, entry.receipt, content))
+        await self._receipts.flush()
         return Sent(reference, entry.at, path, entry.statement.digest)
 
     def _keep_receipt(self, reference: str, entry: Entry) -> Path:
-        # Neither synced nor replaced at once: the cabinet and the node have it too.
         path = self.home.path(f"receipts/{reference}.receipt")
-        write_private(path, entry.receipt.encode("utf-8"))
+        self._receipts.put(path, entry.receipt)
         return path
 
     async def flush(self) -> list[Sent | Told | Waiting | RefusedByNode]:
@@ -328,7 +332,7 @@ class Client:
         entry = await self._submit(signed)
         self.outbox.receipted(signed.digest)
         if signed.kind == "note":
-            return self._sent(signed, entry, self._own_copy(signed, entry))
+            return await self._sent(signed, entry, self._own_copy(signed, entry))
         if signed.kind == "answer":
             return self._told(signed.alias, signed.about, entry)
         return Told(signed.about, Verdict.DELIVERED, self.device.member, "", entry.at, None)
@@ -400,6 +404,8 @@ class Client:
         """
         await self.tend()
         state = self.home.read_state(INBOX)
+        owed = cast("list[dict[str, str]]", _list(state, "owed"))
+        self._owing = {(one["post"], one["digest"]) for one in owed}
         items = await self._retry(state)
         more = True
         while more:
@@ -417,6 +423,7 @@ class Client:
                 state["position"] = str(item["position"])
             # The cabinet first: once the position moved, nobody shows these again.
             await self.cabinet.sync()
+            await self._receipts.flush()
             self.home.write_state(INBOX, state)
             more = bool(page.get("more")) and bool(shown)
         await self._answer_owed(state)
@@ -635,14 +642,12 @@ class Client:
     def _owe(self, state: dict[str, object], note: Note, digest: str, code: str) -> None:
         """Note down that an answer is due: it survives a crash with the inbox position."""
         for post in self._posts_of(note):
-            owed: dict[str, object] = {
-                "channel": note.channel,
-                "code": code,
-                "digest": digest,
-                "post": post,
-            }
-            if owed not in _list(state, "owed"):
-                _list(state, "owed").append(owed)
+            if (post, digest) in self._owing:
+                continue
+            self._owing.add((post, digest))
+            _list(state, "owed").append(
+                {"channel": note.channel, "code": code, "digest": digest, "post": post}
+            )
 
     async def _answer_owed(self, state: dict[str, object]) -> None:
         """Say *delivered* or *unreadable*, gathered by channel and post."""

@@ -1,9 +1,13 @@
-"""Receipts offline: what one proves under the pinned log key, without any node."""
+"""Receipts: what one proves under the pinned log key, without any node, and their files."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from liaison.client.home import write_private
 from liaison.client.pins import NodePin
 from liaison.client.watching import check_record
 from liaison.ledger.receipt import Receipt
@@ -32,3 +36,30 @@ def prove(text: str, node: NodePin) -> Proven:
     record = verified.record()
     check_record(record, parse_statement(record.statement))
     return Proven(node.origin, verified.index, verified.checkpoint.size, record)
+
+
+class ReceiptFiles:
+    """Receipts on their way to their files, many in one go.
+
+    Making a file takes longer than sealing a note; in a thread it holds up nobody, and who waits
+    meanwhile goes with the next lot. They aren't synced: the cabinet and the node have them too.
+    """
+
+    def __init__(self) -> None:
+        self._due: list[tuple[Path, bytes]] = []
+        self._writing = asyncio.Lock()
+
+    def put(self, path: Path, receipt: str) -> None:
+        self._due.append((path, receipt.encode("utf-8")))
+
+    async def flush(self) -> None:
+        """Return once everything that was put before is in its file."""
+        async with self._writing:
+            due, self._due = self._due, []
+            if due:
+                await asyncio.to_thread(_write, due)
+
+
+def _write(files: Sequence[tuple[Path, bytes]]) -> None:
+    for path, data in files:
+        write_private(path, data)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import orjson
+
 from liaison.ledger.entry import SALT_BYTES, Opening, check_openings
 from liaison.ledger.record import FIELDS, Record, record_from
 from liaison.tlog.checkpoint import Checkpoint
@@ -64,17 +66,8 @@ class Receipt:
         proof = TlogProof.from_text(text)
         if proof.extra is None:
             raise Malformed("receipt: no extra line, so no entry and no openings")
-        extra = parse_canonical(proof.extra)
-        entry, openings = extra.get("entry"), extra.get("openings")
-        if set(extra) != {"entry", "openings"} or not isinstance(entry, str):
-            raise Malformed("receipt: its extra line must have entry and openings")
-        if not entry.isascii() or not isinstance(openings, list):
-            raise Malformed("receipt: its extra line must have entry and openings")
-        opened = tuple(_opening(item) for item in openings)
-        order = [FIELDS.index(opening.name) for opening in opened]
-        if sorted(set(order)) != order:
-            raise Malformed("receipt: openings stand in the order of the fields, each once")
-        return cls(proof.index, entry.encode("ascii"), opened, proof.hashes, proof.checkpoint)
+        entry, openings = _read_extra(proof.extra)
+        return cls(proof.index, entry, openings, proof.hashes, proof.checkpoint)
 
     def verify(self, key: VerifierKey, origin: str) -> Verified:
         """Return what the receipt proves under the log ``origin``, whose key is ``key``.
@@ -100,6 +93,27 @@ def spell_extra(entry: bytes, openings: Iterable[Opening]) -> bytes:
     )
     leaf = entry.decode("ascii").replace('"', '\\"')
     return f'{{"entry":"{leaf}","openings":[{opened}]}}'.encode("ascii")
+
+
+def _read_extra(data: bytes) -> tuple[bytes, tuple[Opening, ...]]:
+    """Return what ``spell_extra`` spelled as ``data``, or raise ``Malformed``."""
+    try:
+        extra = orjson.loads(data)
+    except orjson.JSONDecodeError as exc:
+        raise Malformed(f"receipt: extra line: not JSON: {exc}") from exc
+    if not isinstance(extra, dict) or set(extra) != {"entry", "openings"}:
+        raise Malformed("receipt: its extra line must have entry and openings")
+    entry, openings = extra["entry"], extra["openings"]
+    if not isinstance(entry, str) or not entry.isascii() or not isinstance(openings, list):
+        raise Malformed("receipt: its extra line must have entry and openings")
+    opened = tuple(_opening(item) for item in openings)
+    order = [FIELDS.index(opening.name) for opening in opened]
+    if sorted(set(order)) != order:
+        raise Malformed("receipt: openings stand in the order of the fields, each once")
+    if spell_extra(entry.encode("ascii"), opened) != data:
+        parse_canonical(data)  # says it better where the JSON itself is at fault
+        raise Malformed("receipt: its extra line is not in its one spelling")
+    return entry.encode("ascii"), opened
 
 
 def _opening(item: object) -> Opening:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
@@ -72,6 +72,7 @@ class EncryptionKey:
         )
 
 
+@lru_cache(1024)  # a post is written to again and again
 def load_public(data: bytes) -> MLKEM768X25519PublicKey:
     """Return the key that HPKE encrypts to: ML-KEM-768 (1184 bytes), then X25519 (32 bytes).
 
