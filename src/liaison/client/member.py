@@ -51,7 +51,7 @@ from liaison.statements.payloads import (
     Void,
 )
 from liaison.statements.statement import Statement, make_statement, parse_statement
-from liaison.words.encoding import from_base64
+from liaison.words.encoding import from_base64, from_decimal
 from liaison.words.errors import (
     Busy,
     LiaisonError,
@@ -300,12 +300,24 @@ class Client:
             self.home.write(name, exc.refusal)
 
     async def _sent(self, signed: Signed, entry: Entry, content: Content | None) -> Sent:
-        reference = reference_of(entry, signed.alias)
+        reference = self._reference(entry, signed.alias)
         path = self._keep_receipt(reference, entry)
         if content is not None:
             self.cabinet.put(Kept(entry.statement.digest, reference, entry.receipt, content))
         await self._receipts.flush()
         return Sent(reference, entry.at, path, entry.statement.digest)
+
+    def _reference(self, entry: Entry, alias: str) -> str:
+        """Return a note's reference; one that is another note's already is the log's lie."""
+        reference = reference_of(entry, alias)
+        if self.cabinet.has(reference) and entry.statement.digest not in self.cabinet:
+            self._keep_receipt(f"{reference}.second.{entry.index}", entry)
+            raise LogUntrusted(
+                f"The log gave the reference {reference} to a second note, in entry {entry.index}",
+                safe="the first one stays as it is; nothing of the second is shown",
+                do="keep both receipts and show them to the auditors",
+            )
+        return reference
 
     def _keep_receipt(self, reference: str, entry: Entry) -> Path:
         path = self.home.path(f"receipts/{reference}.receipt")
@@ -340,7 +352,7 @@ class Client:
     def _own_copy(self, signed: Signed, entry: Entry) -> Content | None:
         """Open what this device sealed, for the cabinet."""
         note = note_of(entry)
-        names = [wrap.key for addressee in note.addressees for wrap in addressee.wraps]
+        names = [wrap.key for wrap in note.wraps()]
         size = len(signed.wraps) // len(names)
         wraps = {name: signed.wraps[i * size : (i + 1) * size] for i, name in enumerate(names)}
         delivery = Delivery(signed.ciphertext, wraps)
@@ -418,9 +430,10 @@ class Client:
             page = await self.transport.read(f"/v1/inbox{query}")
             shown = cast("list[dict[str, object]]", page.get("items", []))
             for item in shown:
+                position = self._position(item, str(state.get("position", "")))
                 seen = await self._take(item, state)
                 items += [seen] if seen is not None else []
-                state["position"] = str(item["position"])
+                state["position"] = position
             # The cabinet first: once the position moved, nobody shows these again.
             await self.cabinet.sync()
             await self._receipts.flush()
@@ -429,6 +442,22 @@ class Client:
         await self._answer_owed(state)
         self._watch_on()
         return items
+
+    def _position(self, item: dict[str, object], before: str) -> str:
+        """Return an item's position, which is behind ``before`` and that of the entry shown.
+
+        Else a node could lead this home round in circles, or past notes that it never showed.
+        """
+        position = _text(item, "position")
+        place = _place(position)
+        entry = self.watch.verify(_text(item, "receipt"))
+        if place[0] != entry.index or place[1] > entry.index or (before and place <= _place(before)):
+            raise LogUntrusted(
+                f"The node shows entry {entry.index} at the position {position}",
+                safe="nothing of it is shown; the inbox stays where it was",
+                do="tell the node's operator",
+            )
+        return position
 
     async def _take(self, item: dict[str, object], state: dict[str, object]) -> Item | None:
         entry = self.watch.verify(_text(item, "receipt"))
@@ -482,7 +511,7 @@ class Client:
         if content is None:
             content = await self.transport.read(f"/v1/notes/{check_digest(digest)}/content")
         opened = open_content(note, digest, _delivery(content), self.device.opening)
-        reference = reference_of(entry, channel.cell.alias)
+        reference = self._reference(entry, channel.cell.alias)
         self.cabinet.put(Kept(digest, reference, entry.receipt, opened))
         self._keep_receipt(reference, entry)
         return Letter(
@@ -764,6 +793,11 @@ def _reason(exc: LiaisonError) -> str:
     if isinstance(exc, LinkBroken):
         return exc.link
     return "signature" if isinstance(exc, SignatureInvalid) else "malformed"
+
+
+def _place(position: str) -> tuple[int, int]:
+    pos, _, number = position.partition(".")
+    return from_decimal(pos), from_decimal(number)
 
 
 def _list(state: dict[str, object], name: str) -> list[object]:

@@ -125,6 +125,8 @@ async def check_note(book: Book, entry: Entry, channel: ChannelView) -> Note:
         )
     if (note.channel, note.charter) != (channel.cell.channel, channel.cell.charter):
         raise LinkBroken("charter", "The note names another charter than the one that is held")
+    if party not in channel.cell.parties:
+        raise LinkBroken("charter", f"{party} is not a party of {channel.cell.alias}")
     await _check_rosters(book, entry, note, channel)
     return note
 
@@ -198,6 +200,8 @@ async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:
     if said != logged:
         raise LogUntrusted(f"The facts of entry {entry.index} are not what its answer says")
     party = party_of(answer.by)
+    if party_of(answer.post) != party:
+        raise LinkBroken("posting", f"{answer.by} can't answer for {answer.post}, a post of others")
     # An answer names no directory: the newest tells who the member is, its history who it was.
     standing = await book.standing(party)
     if standing.directory is None:

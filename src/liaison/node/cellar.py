@@ -30,10 +30,19 @@ class Cellar:
         return found
 
     async def get(self, cell: type[C], *ids: str) -> C | None:
-        """Return a committed cell, loading it where it must."""
+        """Return a committed cell, loading it where it must.
+
+        That there is none isn't kept: anybody may ask for what isn't there, as often as they like.
+        """
         key = cell.key_of(*ids)
-        if key not in self.cells:
-            await self.load((key,))
+        while key not in self.cells:
+            trimmed = self.trimmed
+            found = (await self.reader.cells((key,)))[key]
+            if key in self.cells or trimmed != self.trimmed:
+                continue
+            if found is None:
+                return None
+            self.cells[key] = found
         return self.peek(cell, *ids)
 
     async def load(self, keys: Collection[CellKey]) -> None:

@@ -67,7 +67,6 @@ class Intake:
         statement = parse_statement(raw)
         if statement.kind not in RULINGS:
             raise Malformed(f"a {statement.kind} statement does not enter a log")
-        content = _content(statement, ciphertext, wraps)
         claim = await self.cellar.get(KeyClaim, statement.payload.key)
         public = signer_of(statement, claim)
         if isinstance(public, Refused):
@@ -77,6 +76,8 @@ class Intake:
         except SignatureInvalid as exc:
             refused = Refused(SignatureInvalid.code, exc.happened)
             raise self._refusal(statement, refused, 403) from exc
+        # Only now: a stranger must not have the node hash 64 MiB at a time.
+        content = _content(statement, ciphertext, wraps)
         outcome = await self.sequencer.submit(
             Submitted(statement, _band(statement.payload), ciphertext, content)
         )

@@ -299,7 +299,22 @@ class Reading:
             return True
         mine = await self.cellar.get(cells.PartyChannels, reader.party)
         theirs = await self.cellar.get(cells.PartyChannels, party)
-        return bool(mine and theirs and set(mine.channels) & set(theirs.channels))
+        shared = set(mine.channels) & set(theirs.channels) if mine and theirs else set()
+        for digest in sorted(shared):
+            if await self._has_joined(party, digest):
+                return True
+        return False
+
+    async def _has_joined(self, party: str, digest: str) -> bool:
+        """Whether a party spoke in a channel itself: a charter of others only names it."""
+        channel = await self.cellar.get(cells.Channel, digest)
+        assert channel is not None
+        if any(acceded.party == party for acceded in channel.acceded):
+            return True
+        if await self.cellar.get(cells.Rosters, digest, party) is not None:
+            return True
+        charter = await self.store.entry_of(channel.charter)
+        return charter is not None and record_from(charter.fields).actor == party
 
     async def _may_read(self, reader: Reader, record: Record) -> bool:
         if reader.is_administrator:

@@ -49,7 +49,8 @@ from liaison.tlog.tiles import Edge
 from liaison.words.errors import Busy, ClockSuspect, CommitFailed
 
 BATCH_MAX: Final = 64
-"""About 5 ms of work on the reference machine, so that FLASH waits for one short batch."""
+"""Bounds how long FLASH waits for the batch before it. Measured with 128 senders: 16 costs a quarter
+of the rate, 128 gains a tenth; batches closed by time come with admission by precedence."""
 OLDEST_EVERY: Final = 16
 QUEUE_MAX: Final = 4096
 RECENT_KEPT: Final = 1024

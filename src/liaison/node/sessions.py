@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,6 +25,7 @@ TOKEN_LIFE: Final = 15 * MINUTE
 SESSION_LAPSE_MAX: Final = 5 * MINUTE
 CHALLENGES_MAX: Final = 10_000
 TOKENS_MAX: Final = 100_000
+TOKENS_OF_KEY_MAX: Final = 64
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,14 @@ class Sessions:
     origin: str
     _challenges: dict[str, int] = field(default_factory=dict)
     _tokens: dict[str, Reader] = field(default_factory=dict)
+    _of_key: dict[str, deque[str]] = field(default_factory=dict)
 
     def challenge(self) -> tuple[str, int]:
         """Return a one-use challenge (32 bytes, padded base64) and when it lapses."""
         now = self.clock.now()
-        if len(self._challenges) >= CHALLENGES_MAX:
-            self._challenges = {c: t for c, t in self._challenges.items() if t > now}
-        if len(self._challenges) >= CHALLENGES_MAX:
-            raise Busy("too many challenges are open", do="ask again")
+        while len(self._challenges) >= CHALLENGES_MAX:
+            # The oldest goes: who floods us shortens the minute, and keeps nobody out.
+            del self._challenges[next(iter(self._challenges))]
         challenge = to_base64(secrets.token_bytes(32))
         self._challenges[challenge] = now + CHALLENGE_LIFE
         return challenge, now + CHALLENGE_LIFE
@@ -102,6 +104,11 @@ class Sessions:
             raise Busy("too many sessions are open", do="try again in some minutes")
         token = to_base64url(secrets.token_bytes(32))
         self._tokens[token] = reader
+        # A key's newest few, so that one device can't use up what all share.
+        of_key = self._of_key.setdefault(payload.key, deque())
+        of_key.append(token)
+        if len(of_key) > TOKENS_OF_KEY_MAX:
+            self._tokens.pop(of_key.popleft(), None)
         return token, reader
 
     async def reader(self, token: str) -> Reader:

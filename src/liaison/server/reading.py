@@ -7,6 +7,7 @@ from aiohttp import web
 from liaison.server.answers import json_of
 from liaison.server.keys import READING
 from liaison.server.sessions import reader_of
+from liaison.words.canonical import MAX_INTEGER
 from liaison.words.encoding import from_base64url, from_decimal, to_base64
 from liaison.words.errors import Malformed
 
@@ -87,6 +88,9 @@ def _digest(request: web.Request) -> str:
 
 def _number(name: str, text: str) -> int:
     try:
-        return from_decimal(text)
+        number = from_decimal(text)
     except Malformed as exc:
         raise exc.within(name) from exc
+    if number > MAX_INTEGER:  # what no store could compare with
+        raise Malformed(f"{name}: not below 2^53")
+    return number

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from liaison.node.sessions import Reader
 from liaison.server.keys import SESSIONS
+from liaison.statements.envelope import MAX_STATEMENT_BYTES
 from liaison.words.errors import NotAllowed
 
 
@@ -15,7 +16,8 @@ async def challenge(request: web.Request) -> web.Response:
 
 
 async def begin(request: web.Request) -> web.Response:
-    token, reader = await request.app[SESSIONS].begin(await request.read())
+    raw = await request.clone(client_max_size=MAX_STATEMENT_BYTES).read()
+    token, reader = await request.app[SESSIONS].begin(raw)
     return web.json_response({"token": token, "by": reader.by, "until": reader.until}, status=201)
 
 
