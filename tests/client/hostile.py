@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from liaison.client import folding
 from liaison.client.folding import Book, ChannelView
 from liaison.client.home import Home
 from liaison.client.outbox import Signed
@@ -19,7 +18,7 @@ from liaison.client.watching import Entry
 from liaison.client.writing import Draft, Planner, Spent, seal_note
 from liaison.ledger.facts import AddresseeFacts, Facts, NoteFacts, SerialFacts
 from liaison.ledger.record import Place, Record
-from liaison.rules import cells
+from liaison.rules import cells, deriving
 from liaison.rules.cells import Overlay
 from liaison.rules.evolve import evolve
 from liaison.sealing.content import Content
@@ -48,13 +47,13 @@ from tests.world import (
 CANARY = "the canary sings at dawn"
 
 FACTS: dict[str, Any] = {
-    "party": folding.party_facts,
-    "member": folding.member_facts,
-    "posting": folding.posting_facts,
-    "directory": folding.directory_facts,
-    "key": folding.key_facts,
-    "charter": folding.charter_facts,
-    "roster": folding.roster_facts,
+    "party": deriving.party_facts,
+    "member": deriving.member_facts,
+    "posting": deriving.posting_facts,
+    "directory": deriving.directory_facts,
+    "key": deriving.key_facts,
+    "charter": deriving.charter_facts,
+    "roster": deriving.roster_facts,
 }
 
 
@@ -70,7 +69,7 @@ class HostileWorld(MemoryWorld):
     def force(self, statement: Statement[Any], facts: Facts | None = None) -> Entry:
         """Log a statement without asking the rules."""
         if facts is None:
-            facts = FACTS[statement.kind](statement, statement.payload)
+            facts = FACTS[statement.kind](statement)
         at = self.next_at
         scope = getattr(statement.payload, "channel", party_of(statement.payload.by))
         record = Record(

@@ -22,7 +22,6 @@ from liaison.ledger.facts import (
     MemberFacts,
     PartyFacts,
     PostingFacts,
-    RegistrarFacts,
     RosterFacts,
 )
 from liaison.rules import cells
@@ -30,9 +29,18 @@ from liaison.rules.authority import key_cell, member_cell, party_cell, post_cell
 from liaison.rules.cells import Cell
 from liaison.rules.chain import authority_signs, device_signs, id_of, registrar_signs
 from liaison.rules.channels import accede, add_roster, channel_cell
+from liaison.rules.deriving import (
+    accession_facts,
+    charter_facts,
+    directory_facts,
+    key_facts,
+    member_facts,
+    party_facts,
+    posting_facts,
+    roster_facts,
+)
 from liaison.rules.refusal import Refused
 from liaison.statements import payloads
-from liaison.statements.keys import ENCRYPTION, key_id
 from liaison.statements.payloads import Scope, Successive
 from liaison.statements.statement import Statement
 from liaison.words.encoding import from_base64
@@ -212,7 +220,7 @@ class Book:
         self._pins.check_log(charter.log.origin, charter.log.log_key, charter.log.node_key)
         if charter.alias != alias:
             raise LinkBroken("charter", f"The node shows {charter.alias} where {alias} was asked")
-        facts = _same(entry, charter_facts(entry.statement, charter), CharterFacts)
+        facts = _same(entry, charter_facts(_of(entry, charter)), CharterFacts)
         await self._authority_signed(entry, "charter")
         cell = channel_cell(facts)
         for accession in shown["accessions"]:
@@ -288,7 +296,7 @@ class Book:
         known = self._rosters.get(entry.statement.digest)
         if known is None:
             payload = _payload(entry, payloads.Roster)
-            facts = _same(entry, roster_facts(entry.statement, payload), RosterFacts)
+            facts = _same(entry, roster_facts(_of(entry, payload)), RosterFacts)
             await self._registrar_signed(entry, Scope.ROSTER)
             known = payload, add_roster(None, facts, entry.at)
             self._rosters[entry.statement.digest] = known
@@ -309,7 +317,7 @@ class Book:
         for link in links:
             if link.cell.statement == entry.statement.digest:
                 return link.cell
-        facts = _same(entry, party_facts(entry.statement, payload), PartyFacts)
+        facts = _same(entry, party_facts(_of(entry, payload)), PartyFacts)
         if id_of(payload.authority) != payload.key:
             raise LinkBroken("pin", f"The party statement of {party} isn't signed by its authority")
         entry.statement.check_signature(from_base64(payload.authority))
@@ -336,7 +344,7 @@ class Book:
     async def _fold_directory(self, entry: Entry, party: str) -> DirectoryLink:
         payload = _payload(entry, payloads.Directory)
         _of_party(payload, party)
-        _same(entry, directory_facts(entry.statement, payload), DirectoryFacts)
+        _same(entry, directory_facts(_of(entry, payload)), DirectoryFacts)
         await self._registrar_signed(entry, Scope.DIRECTORY)
         link = DirectoryLink(entry, payload)
         self._directories[link.digest] = link
@@ -351,7 +359,7 @@ class Book:
                 return link
         if party_of(payload.member) != party:
             raise LinkBroken("member", f"{payload.member} is not of {party}")
-        facts = _same(entry, member_facts(entry.statement, payload), MemberFacts)
+        facts = _same(entry, member_facts(_of(entry, payload)), MemberFacts)
         await self._registrar_signed(entry, Scope.MEMBER)
         made = Link(entry, member_cell(facts))
         links.append(made)
@@ -363,7 +371,7 @@ class Book:
         _of_party(payload, party)
         if party_of(payload.post) != party:
             raise LinkBroken("posting", f"{payload.post} is not of {party}")
-        facts = _same(entry, posting_facts(entry.statement, payload), PostingFacts)
+        facts = _same(entry, posting_facts(_of(entry, payload)), PostingFacts)
         await self._registrar_signed(entry, Scope.POSTING)
         return post_cell(facts)
 
@@ -372,7 +380,7 @@ class Book:
     ) -> tuple[cells.EncryptionKey, bytes] | None:
         """Fold a key statement; None where its device is no longer in force: nobody seals to it."""
         payload = _payload(entry, payloads.Key)
-        facts = _same(entry, key_facts(entry.statement, payload), KeyFacts)
+        facts = _same(entry, key_facts(_of(entry, payload)), KeyFacts)
         member = members.get(payload.by)
         if device_signs(party, member, payload.key, who=payload.by) is not None:
             return None
@@ -384,7 +392,7 @@ class Book:
         payload = _payload(entry, payloads.Accession)
         facts = entry.record.facts
         if not isinstance(facts, AccessionFacts) or facts != accession_facts(
-            entry.statement, payload, facts.opens
+            _of(entry, payload), opens=facts.opens
         ):
             raise _contradicts(entry)
         if (payload.channel, payload.charter) != (cell.channel, cell.charter):
@@ -428,118 +436,6 @@ class Book:
         self._home.write_state(FILE, self._seen)
 
 
-# What the facts of a statement must be: decide derives no more than this from these kinds
-
-
-def party_facts(statement: Statement[payloads.Payload], payload: payloads.Party) -> PartyFacts:
-    return PartyFacts(
-        statement=statement.digest,
-        payload=statement.payload_digest,
-        party=payload.party,
-        name=payload.name,
-        authority=payload.authority,
-        next=payload.next,
-        registrars=tuple(
-            RegistrarFacts(key=r.key, scope=r.scope, until=r.until) for r in payload.registrars
-        ),
-        state=payload.state,
-        sequence=payload.sequence,
-    )
-
-
-def member_facts(statement: Statement[payloads.Payload], payload: payloads.Member) -> MemberFacts:
-    return MemberFacts(
-        statement=statement.digest,
-        payload=statement.payload_digest,
-        party=payload.by,
-        member=payload.member,
-        name=payload.name,
-        roles=payload.roles,
-        state=payload.state,
-        devices=tuple(device.key for device in payload.devices),
-        removed=(),
-        sequence=payload.sequence,
-    )
-
-
-def posting_facts(
-    statement: Statement[payloads.Payload], payload: payloads.Posting
-) -> PostingFacts:
-    return PostingFacts(
-        statement=statement.digest,
-        payload=statement.payload_digest,
-        party=payload.by,
-        post=payload.post,
-        holders=payload.holders,
-        sequence=payload.sequence,
-    )
-
-
-def directory_facts(
-    statement: Statement[payloads.Payload], payload: payloads.Directory
-) -> DirectoryFacts:
-    return DirectoryFacts(
-        statement=statement.digest,
-        payload=statement.payload_digest,
-        party=payload.by,
-        valid_until=payload.valid_until,
-        sequence=payload.sequence,
-    )
-
-
-def key_facts(statement: Statement[payloads.Payload], payload: payloads.Key) -> KeyFacts:
-    return KeyFacts(
-        statement=statement.digest,
-        payload=statement.payload_digest,
-        member=payload.by,
-        device=payload.key,
-        encryption=key_id(from_base64(payload.encryption), ENCRYPTION),
-        use_from=payload.use_from,
-        use_until=payload.use_until,
-        kept_until=payload.kept_until,
-    )
-
-
-def charter_facts(
-    statement: Statement[payloads.Payload], payload: payloads.Charter
-) -> CharterFacts:
-    return CharterFacts(
-        statement=statement.digest,
-        payload=statement.payload_digest,
-        channel=statement.digest,
-        type=payload.type,
-        alias=payload.alias,
-        parties=payload.parties,
-        terms=payload.terms,
-        kinds=payload.kinds,
-        rules=payload.rules,
-    )
-
-
-def accession_facts(
-    statement: Statement[payloads.Payload], payload: payloads.Accession, opens: bool
-) -> AccessionFacts:
-    return AccessionFacts(
-        statement=statement.digest,
-        payload=statement.payload_digest,
-        party=payload.by,
-        channel=payload.channel,
-        charter=payload.charter,
-        opens=opens,
-    )
-
-
-def roster_facts(statement: Statement[payloads.Payload], payload: payloads.Roster) -> RosterFacts:
-    return RosterFacts(
-        statement=statement.digest,
-        payload=statement.payload_digest,
-        party=payload.by,
-        channel=payload.channel,
-        tiers=payload.tiers,
-        sequence=payload.sequence,
-    )
-
-
 def public_of(member: cells.Member, key: str) -> bytes:
     """Return the public key of a member's device, by key id; the chain said that it is there."""
     return from_base64(next(public for public in member.devices if id_of(public) == key))
@@ -578,6 +474,11 @@ def _payload(entry: Entry, kind: type[P]) -> P:
             f"The node shows a {entry.statement.kind} statement where a {kind.kind_name} was asked",
         )
     return payload
+
+
+def _of(entry: Entry, payload: P) -> Statement[P]:
+    """Return the entry's statement as one of the kind that its payload was found to be."""
+    return Statement(entry.statement.envelope, payload)
 
 
 def _of_party(payload: Successive, party: str) -> None:

@@ -14,15 +14,21 @@ from liaison.ledger.facts import (
     MemberFacts,
     PartyFacts,
     PostingFacts,
-    RegistrarFacts,
 )
 from liaison.ledger.record import Record
 from liaison.rules import cells
 from liaison.rules.cells import Admitted, Cell, CellKey, KeyClaim, View
 from liaison.rules.chain import device_signs, id_of, registrar_signs
+from liaison.rules.deriving import (
+    directory_facts,
+    encryption_id,
+    key_facts,
+    member_facts,
+    party_facts,
+    posting_facts,
+)
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Drafted, Peek, Ruling
-from liaison.statements.keys import ENCRYPTION, key_id
 from liaison.statements.payloads import (
     Directory,
     Key,
@@ -34,7 +40,6 @@ from liaison.statements.payloads import (
     Successive,
 )
 from liaison.statements.statement import Statement
-from liaison.words.encoding import from_base64
 from liaison.words.ids import party_of
 from liaison.words.times import DAY
 
@@ -118,21 +123,7 @@ def _decide_party(view: View, statement: Statement[Party], at: int) -> Drafted |
             )
     if len(capacities) != 1 + len(payload.registrars):
         return Refused("key-in-use", "a registrar's key is the authority's")
-    return Drafted(
-        PartyFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            party=payload.party,
-            name=payload.name,
-            authority=payload.authority,
-            next=payload.next,
-            registrars=tuple(
-                RegistrarFacts(key=r.key, scope=r.scope, until=r.until) for r in payload.registrars
-            ),
-            state=payload.state,
-            sequence=payload.sequence,
-        )
-    )
+    return Drafted(party_facts(statement))
 
 
 def _evolve_party(view: View, record: Record, index: int) -> Iterable[Cell]:
@@ -226,20 +217,8 @@ def _decide_member(view: View, statement: Statement[Member], at: int) -> Drafted
                 "key-in-use", "a device key was claimed here before; keys are not used twice"
             )
     named = {device.key for device in payload.devices}
-    return Drafted(
-        MemberFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            party=payload.by,
-            member=payload.member,
-            name=payload.name,
-            roles=payload.roles,
-            state=payload.state,
-            devices=tuple(device.key for device in payload.devices),
-            removed=tuple(sorted(id_of(public) for public in known - named)),
-            sequence=payload.sequence,
-        )
-    )
+    removed = tuple(sorted(id_of(public) for public in known - named))
+    return Drafted(member_facts(statement, removed=removed))
 
 
 def _evolve_member(view: View, record: Record, index: int) -> Iterable[Cell]:
@@ -300,16 +279,7 @@ def _decide_posting(view: View, statement: Statement[Posting], at: int) -> Draft
             return Refused("unknown-member", f"{holder} is not a member of {payload.by}")
         if member.state is not State.ACTIVE:
             return Refused("member-not-active", f"member {holder} is {member.state}")
-    return Drafted(
-        PostingFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            party=payload.by,
-            post=payload.post,
-            holders=payload.holders,
-            sequence=payload.sequence,
-        )
-    )
+    return Drafted(posting_facts(statement))
 
 
 def _evolve_posting(view: View, record: Record, index: int) -> Iterable[Cell]:
@@ -362,15 +332,7 @@ def _decide_directory(view: View, statement: Statement[Directory], at: int) -> D
     wrong = _first_stale(view, payload)
     if wrong is not None:
         return Refused("directory-stale", f"what it says of {wrong} is not the newest here")
-    return Drafted(
-        DirectoryFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            party=payload.by,
-            valid_until=payload.valid_until,
-            sequence=payload.sequence,
-        )
-    )
+    return Drafted(directory_facts(statement))
 
 
 def _first_stale(view: View, payload: Directory) -> str | None:
@@ -419,11 +381,7 @@ def _key_needs(statement: Statement[Key], _: Peek) -> Iterable[CellKey]:
     yield cells.Party.key_of(party_of(payload.by))
     yield cells.Member.key_of(payload.by)
     yield cells.DeviceKeys.key_of(payload.key)
-    yield KeyClaim.key_of(_encryption_id(payload))
-
-
-def _encryption_id(payload: Key) -> str:
-    return key_id(from_base64(payload.encryption), ENCRYPTION)
+    yield KeyClaim.key_of(encryption_id(payload))
 
 
 def _decide_key(view: View, statement: Statement[Key], at: int) -> Drafted | Refused:
@@ -443,20 +401,9 @@ def _decide_key(view: View, statement: Statement[Key], at: int) -> Drafted | Ref
         return Refused("key-dates", "an encryption key is kept for at most 400 days after its use")
     if at >= payload.use_until:
         return Refused("key-dates", "its use_until has passed")
-    if view.get(KeyClaim, _encryption_id(payload)) is not None:
+    if view.get(KeyClaim, encryption_id(payload)) is not None:
         return Refused("key-in-use", "this encryption key was claimed here before")
-    return Drafted(
-        KeyFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            member=payload.by,
-            device=payload.key,
-            encryption=_encryption_id(payload),
-            use_from=payload.use_from,
-            use_until=payload.use_until,
-            kept_until=payload.kept_until,
-        )
-    )
+    return Drafted(key_facts(statement))
 
 
 def _evolve_key(view: View, record: Record, index: int) -> Iterable[Cell]:

@@ -20,6 +20,7 @@ from liaison.rules.cells import (
     View,
 )
 from liaison.rules.chain import authority_signs, registrar_signs
+from liaison.rules.deriving import accession_facts, charter_facts, roster_facts
 from liaison.rules.kinds import load_rule
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Drafted, Peek, Ruling
@@ -79,19 +80,7 @@ def _decide_charter(view: View, statement: Statement[Charter], at: int) -> Draft
         refused = rule if isinstance(rule, Refused) else rule.of_charter(payload.parties)
         if refused is not None:
             return refused
-    return Drafted(
-        CharterFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            channel=statement.digest,
-            type=payload.type,
-            alias=payload.alias,
-            parties=payload.parties,
-            terms=payload.terms,
-            kinds=payload.kinds,
-            rules=payload.rules,
-        )
-    )
+    return Drafted(charter_facts(statement))
 
 
 def _evolve_charter(view: View, record: Record, index: int) -> Iterable[Cell]:
@@ -146,16 +135,7 @@ def _decide_accession(view: View, statement: Statement[Accession], at: int) -> D
     acceded = {accession.party for accession in channel.acceded}
     if payload.by in acceded:
         return Refused("already-so", f"{payload.by} has acceded to {channel.alias} already")
-    return Drafted(
-        AccessionFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            party=payload.by,
-            channel=payload.channel,
-            charter=payload.charter,
-            opens=acceded | {payload.by} == set(channel.parties),
-        )
-    )
+    return Drafted(accession_facts(statement, opens=acceded | {payload.by} == set(channel.parties)))
 
 
 def _evolve_accession(view: View, record: Record, index: int) -> Iterable[Cell]:
@@ -218,16 +198,7 @@ def _decide_roster(view: View, statement: Statement[Roster], at: int) -> Drafted
         return Refused("roster-tiers", "a post stands in two tiers")
     if len({tier.name for tier in payload.tiers}) != len(payload.tiers):
         return Refused("roster-tiers", "two tiers have one name")
-    return Drafted(
-        RosterFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            party=payload.by,
-            channel=payload.channel,
-            tiers=payload.tiers,
-            sequence=payload.sequence,
-        )
-    )
+    return Drafted(roster_facts(statement))
 
 
 def _evolve_roster(view: View, record: Record, index: int) -> Iterable[Cell]:

@@ -1,0 +1,147 @@
+"""Facts that follow from a statement alone. protocols/log.md, FACT.
+
+``decide`` derives no more than this for these kinds; a client derives the same from the statement
+in a receipt, and believes no record whose facts say otherwise.
+"""
+
+from __future__ import annotations
+
+from liaison.ledger.facts import (
+    AccessionFacts,
+    CharterFacts,
+    DirectoryFacts,
+    KeyFacts,
+    MemberFacts,
+    PartyFacts,
+    PostingFacts,
+    RegistrarFacts,
+    RosterFacts,
+)
+from liaison.statements.keys import ENCRYPTION, key_id
+from liaison.statements.payloads import (
+    Accession,
+    Charter,
+    Directory,
+    Key,
+    Member,
+    Party,
+    Posting,
+    Roster,
+)
+from liaison.statements.statement import Statement
+from liaison.words.encoding import from_base64
+
+
+def party_facts(statement: Statement[Party]) -> PartyFacts:
+    payload = statement.payload
+    return PartyFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.party,
+        name=payload.name,
+        authority=payload.authority,
+        next=payload.next,
+        registrars=tuple(
+            RegistrarFacts(key=r.key, scope=r.scope, until=r.until) for r in payload.registrars
+        ),
+        state=payload.state,
+        sequence=payload.sequence,
+    )
+
+
+def member_facts(statement: Statement[Member], *, removed: tuple[str, ...] = ()) -> MemberFacts:
+    """``removed``: key ids of devices that an earlier statement named and this one doesn't."""
+    payload = statement.payload
+    return MemberFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        member=payload.member,
+        name=payload.name,
+        roles=payload.roles,
+        state=payload.state,
+        devices=tuple(device.key for device in payload.devices),
+        removed=removed,
+        sequence=payload.sequence,
+    )
+
+
+def posting_facts(statement: Statement[Posting]) -> PostingFacts:
+    payload = statement.payload
+    return PostingFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        post=payload.post,
+        holders=payload.holders,
+        sequence=payload.sequence,
+    )
+
+
+def directory_facts(statement: Statement[Directory]) -> DirectoryFacts:
+    payload = statement.payload
+    return DirectoryFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        valid_until=payload.valid_until,
+        sequence=payload.sequence,
+    )
+
+
+def key_facts(statement: Statement[Key]) -> KeyFacts:
+    payload = statement.payload
+    return KeyFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        member=payload.by,
+        device=payload.key,
+        encryption=encryption_id(payload),
+        use_from=payload.use_from,
+        use_until=payload.use_until,
+        kept_until=payload.kept_until,
+    )
+
+
+def charter_facts(statement: Statement[Charter]) -> CharterFacts:
+    payload = statement.payload
+    return CharterFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        channel=statement.digest,
+        type=payload.type,
+        alias=payload.alias,
+        parties=payload.parties,
+        terms=payload.terms,
+        kinds=payload.kinds,
+        rules=payload.rules,
+    )
+
+
+def accession_facts(statement: Statement[Accession], *, opens: bool) -> AccessionFacts:
+    payload = statement.payload
+    return AccessionFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        channel=payload.channel,
+        charter=payload.charter,
+        opens=opens,
+    )
+
+
+def roster_facts(statement: Statement[Roster]) -> RosterFacts:
+    payload = statement.payload
+    return RosterFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        channel=payload.channel,
+        tiers=payload.tiers,
+        sequence=payload.sequence,
+    )
+
+
+def encryption_id(payload: Key) -> str:
+    """Return the key id of the encryption key that a key statement certifies."""
+    return key_id(from_base64(payload.encryption), ENCRYPTION)
