@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test check bench format clean lock
+.PHONY: help demo test check bench soak format clean lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
@@ -35,6 +35,10 @@ check: $(STAMP) ## formatting, lint, types, then the tests
 
 bench: $(STAMP) ## measure
 	$(BIN)/python -m benchmarks
+
+ROUNDS ?= 200
+soak: $(STAMP) ## kill the node under load, ROUNDS times
+	LIAISON_SOAK_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults/test_kill.py $(PYTEST_FLAGS)
 
 format: $(STAMP) ## format the code and repair what ruff can
 	$(BIN)/ruff format .

@@ -94,6 +94,15 @@ async def hotline(folder: Path, now: Callable[[], int] = wall_clock) -> AsyncIte
                 authority.sign_directory()
                 await authority.post()
         yield line
+    check_blind(folder / "N")
+
+
+def check_blind(node: Path) -> None:
+    """The text that crossed the node is in none of its files (design, law 4)."""
+    searched = [path for path in node.rglob("*") if path.is_file()]
+    assert any(path.name == "node.db" for path in searched)
+    for path in searched:
+        assert CANARY.encode() not in path.read_bytes(), path
 
 
 async def enrol(line: Hotline, name: str, authority_name: str, post: str, local: str = "") -> None:
