@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from liaison.node.sessions import CHALLENGES_MAX, TOKENS_OF_KEY_MAX
+from liaison.rules import cells
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import Session, State
 from liaison.statements.statement import make_statement
 from liaison.words.canonical import format_canonical
+from liaison.words.encoding import from_base64, to_base64url
 from liaison.words.times import MINUTE
-from tests.node.live import LiveNode
-from tests.world import ANNA, DORA, FCO, MOD, ORIGIN, digest, signing
+from tests.node.live import LiveNode, live_node
+from tests.world import ANNA, DORA, FCO, MOD, ORIGIN, MemoryWorld, digest, signing
 
 
 async def challenge_of(node: LiveNode) -> str:
@@ -143,3 +147,51 @@ async def test_a_restart_ends_every_session(tmp_path: Any) -> None:
     async with live_node(tmp_path) as node:
         assert (await node.get("/v1/inbox", token))[0] == 401
         assert (await begin(node))[0] == 201
+
+
+async def test_a_flood_of_challenges_keeps_nobody_out(node: LiveNode) -> None:
+    sessions = node.running.services.sessions
+    for _ in range(CHALLENGES_MAX + 1):
+        sessions.challenge()
+    assert (await begin(node))[0] == 201
+    assert len(sessions._challenges) < CHALLENGES_MAX
+
+
+async def test_one_device_has_only_its_newest_sessions(node: LiveNode) -> None:
+    tokens = [(await begin(node))[1]["token"] for _ in range(TOKENS_OF_KEY_MAX + 1)]
+    assert (await node.get("/v1/inbox", tokens[0]))[0] == 401
+    assert (await node.get("/v1/inbox", tokens[1]))[0] == 200
+
+
+async def test_asking_for_what_isnt_there_costs_no_memory(node: LiveNode) -> None:
+    token = (await begin(node))[1]["token"]
+    await node.get("/v1/channels/none", token)
+    known = len(node.running.services.intake.cellar.cells)
+    for number in range(50):
+        assert (await node.get(f"/v1/channels/none-{number}", token))[0] == 404
+        assert (await node.get(f"/v1/parties/none-{number}.example", token))[0] == 404
+    assert len(node.running.services.intake.cellar.cells) == known
+
+
+async def test_a_number_that_no_store_knows_is_malformed(node: LiveNode) -> None:
+    token = (await begin(node))[1]["token"]
+    for after in ("9223372036854775808.0", "0.9007199254740992"):
+        assert (await node.get(f"/v1/inbox?after={after}", token))[0] == 400
+
+
+async def test_a_charter_that_only_names_a_party_opens_nothing_of_it(tmp_path: Path) -> None:
+    async with live_node(tmp_path / "home") as node:
+        node.world.accept(node.world.node_init())
+        for party in (FCO, MOD):
+            await node.accept(node.world.admission(party))
+            await node.accept(node.world.party(party))
+        await node.follow(MemoryWorld.peopled())
+        await node.accept(node.world.charter(FCO))
+        fco, mod = await node.token(FCO), await node.token(MOD)
+        member = to_base64url(from_base64(node.world.have(cells.Member, DORA).statement))
+        assert (await node.get(f"/v1/parties/{MOD}", fco))[0] == 404
+        assert (await node.get(f"/v1/statements/{member}", fco))[0] == 404
+        assert (await node.get(f"/v1/parties/{FCO}", mod))[0] == 200, "it must see who proposes"
+        await node.accept(node.world.accession(MOD))
+        assert (await node.get(f"/v1/parties/{MOD}", fco))[0] == 200
+        assert (await node.get(f"/v1/statements/{member}", fco))[0] == 200

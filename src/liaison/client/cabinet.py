@@ -47,6 +47,10 @@ class Cabinet:
         frame = self._by_digest.get(digest)
         return "a note not kept here" if frame is None else str(frame.header["reference"])
 
+    def channel(self, digest: str) -> str:
+        """Return the alias of the channel of a note that is kept here."""
+        return self.reference(digest).rpartition("/")[0]
+
     def put(self, kept: Kept) -> None:
         """Keep a note; durable after ``sync``."""
         if kept.digest in self._by_digest:

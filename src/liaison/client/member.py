@@ -64,7 +64,7 @@ from liaison.words.errors import (
     TooLarge,
     Unreadable,
 )
-from liaison.words.ids import new_note_id
+from liaison.words.ids import new_note_id, party_of
 from liaison.words.times import MINUTE, SECOND
 
 INBOX: Final = "inbox.json"
@@ -451,7 +451,11 @@ class Client:
         position = _text(item, "position")
         place = _place(position)
         entry = self.watch.verify(_text(item, "receipt"))
-        if place[0] != entry.index or place[1] > entry.index or (before and place <= _place(before)):
+        if (
+            place[0] != entry.index
+            or place[1] > entry.index
+            or (before and place <= _place(before))
+        ):
             raise LogUntrusted(
                 f"The node shows entry {entry.index} at the position {position}",
                 safe="nothing of it is shown; the inbox stays where it was",
@@ -521,7 +525,13 @@ class Client:
     async def _heard(self, entry: Entry) -> Told:
         answer, _ = await check_answer(self.book, entry)
         channel = await self._channel_of(answer.channel)
-        return self._told(channel.cell.alias, self._references(answer.notes), entry)
+        alias = channel.cell.alias
+        if party_of(answer.by) not in channel.cell.parties:
+            raise LinkBroken("charter", f"{party_of(answer.by)} is not a party of {alias}")
+        for digest in answer.notes:
+            if digest in self.cabinet and self.cabinet.channel(digest) != alias:
+                raise LinkBroken("charter", f"An answer in {alias} names a note of another channel")
+        return self._told(alias, self._references(answer.notes), entry)
 
     def _told(self, alias: str, reference: str, entry: Entry) -> Told:
         answer, facts = entry.statement.payload, entry.record.facts

@@ -1,0 +1,137 @@
+"""What a node that lies about references, positions and answers can't make a client believe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from liaison.client import Letter
+from liaison.client.folding import LinkBroken
+from liaison.client.reading import Delivery, check_answer
+from liaison.client.watching import Entry
+from liaison.ledger.facts import AnsweredFacts, AnswerFacts
+from liaison.statements.payloads import Answer, Verdict
+from liaison.words.errors import LogUntrusted, Malformed
+from liaison.words.precedence import Precedence
+from tests.client.hostile import Desk, HostileWorld, note_in
+from tests.client.hotline import ALIAS, CANARY, draft, hotline
+from tests.world import ANNA, DORA, FCO
+from tests.world import DUTY as DESK
+
+
+@pytest.fixture
+async def line(tmp_path):
+    async with hotline(tmp_path) as line:
+        yield line
+
+
+def lying(client: Any, change: Any) -> None:
+    """Have what the node answers to reads pass through ``change``."""
+    honest = client.transport.read
+
+    async def read(path: str) -> dict[str, object]:
+        answer = await honest(path)
+        if path.startswith("/v1/inbox"):
+            change(answer)
+        return answer
+
+    client.transport.read = read
+
+
+async def test_a_second_note_under_a_reference_never_takes_the_place_of_the_first(line):
+    async with line.client("F") as f:
+        await f.send(draft("the first"))
+        await f.send(draft("the second"))
+    async with line.client("M") as m:
+        verify = m.watch.verify
+
+        def verify_as_the_first(text: str, known: Any = None) -> Entry:
+            entry = verify(text, known)
+            facts = entry.record.facts.model_copy(update={"reference": 1})
+            record = replace(entry.record, facts=facts)
+            return Entry(entry.index, record, entry.statement, entry.receipt)
+
+        m.watch.verify = verify_as_the_first
+        with pytest.raises(LogUntrusted, match=r"the reference london-hotline/1 to a second note"):
+            await m.inbox()
+        assert (await m.read(f"{ALIAS}/1")).content.body == "the first"
+    assert len(list(m.home.path("receipts").rglob("1.second.*.receipt"))) == 1
+
+
+@pytest.mark.parametrize("position", ["0.0", "99999999.0", "1", "x.y"])
+async def test_a_position_that_isnt_the_entrys_is_not_believed(line, position):
+    async with line.client("F") as f:
+        await f.send(draft())
+
+    def misplace(answer: Any) -> None:
+        for item in answer["items"]:
+            item["position"] = position
+
+    async with line.client("M") as m:
+        lying(m, misplace)
+        with pytest.raises((LogUntrusted, Malformed)):
+            await m.inbox()
+    async with line.client("M") as m:
+        (letter,) = await m.inbox()
+        assert isinstance(letter, Letter)
+        assert letter.content.body == CANARY
+
+
+async def test_pages_that_never_end_end(line):
+    async with line.client("F") as f:
+        await f.send(draft())
+    async with line.client("M") as m:
+        honest = m.transport.read
+        (first,) = (await honest("/v1/inbox"))["items"]
+
+        async def again(path: str) -> dict[str, object]:
+            return {"items": [first], "more": True} if "/inbox" in path else await honest(path)
+
+        m.transport.read = again
+        with pytest.raises(LogUntrusted, match="at the position"):
+            await m.inbox()
+
+
+async def test_an_outsider_writes_nothing_into_a_channel(tmp_path):
+    world = HostileWorld.peopled_and_open()
+    anna, dora = Desk(tmp_path / "anna", world, ANNA), Desk(tmp_path / "dora", world, DORA)
+    signed = await anna.write()
+    note = world.force(*_with_facts(world, signed))
+    view = await dora.book.channel(ALIAS)
+    view.cell.__dict__["parties"] = tuple(p for p in view.cell.parties if p != FCO)
+    with pytest.raises(LinkBroken, match="not a party of"):
+        await dora.open(note, Delivery(b"", {}))
+
+
+async def test_nobody_answers_for_a_post_of_another_party(tmp_path):
+    world = HostileWorld.peopled_and_open()
+    anna = Desk(tmp_path / "anna", world, ANNA)
+    signed = await anna.write()
+    note = world.force(*_with_facts(world, signed))
+    answer = world.answer(ANNA, Verdict.ACKNOWLEDGED, note.statement.digest, post=DESK)
+    said = answer.payload
+    assert isinstance(said, Answer)
+    facts = AnswerFacts(
+        statement=answer.digest,
+        payload=answer.payload_digest,
+        channel=said.channel,
+        post=said.post,
+        by=said.by,
+        verdict=said.verdict,
+        notes=tuple(
+            AnsweredFacts(
+                note=digest, index=note.index, sender=ANNA, precedence=Precedence.FLASH, moves=True
+            )
+            for digest in said.notes
+        ),
+    )
+    entry = world.force(answer, facts)
+    with pytest.raises(LinkBroken, match="a post of others"):
+        await check_answer(anna.book, entry)
+
+
+def _with_facts(world: HostileWorld, signed: Any) -> tuple[Any, Any]:
+    statement = note_in(signed)
+    return statement, world.note_facts(statement)
