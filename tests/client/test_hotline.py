@@ -24,7 +24,17 @@ from liaison.words.errors import (
     RefusedByNode,
     Unreadable,
 )
-from tests.client.hotline import ALIAS, CANARY, DEPUTY, DUTY, PASSPHRASE, draft, enrol, hotline
+from tests.client.hotline import (
+    ALIAS,
+    CANARY,
+    DEPUTY,
+    DUTY,
+    LONDON,
+    PASSPHRASE,
+    draft,
+    enrol,
+    hotline,
+)
 
 
 @pytest.fixture
@@ -267,6 +277,8 @@ async def test_what_cannot_be_written_spends_nothing(line):
     async with line.client("F") as f:
         with pytest.raises(NotReady, match=r"is not on the roster of mod\.example"):
             await f.send(draft(to=DEPUTY))
+        with pytest.raises(NotReady, match="it gets its copy by itself"):
+            await f.send(replace(draft(), info=(LONDON,)))
         assert f.outbox.waiting == ()
         assert (await f.send(draft())).reference == f"{ALIAS}/1"
 

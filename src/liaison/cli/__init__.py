@@ -6,6 +6,7 @@ Errors end in ``failure``.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import typer
 
 from liaison import __version__
 from liaison.cli.failure import tell
-from liaison.words.errors import LiaisonError
+from liaison.words.errors import LiaisonError, NotReady
 
 MODULES: Final = {  # module: its commands
     "party": ("party",),
@@ -31,6 +32,12 @@ MODULES: Final = {  # module: its commands
     "demo": ("demo",),
 }
 """A person who sends a note doesn't wait until a database was imported: only what is typed is."""
+
+_PLACE: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT}
+    | {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+)
+"""What is wrong with a place where a home is to be, not with liaison."""
 
 app = typer.Typer(
     name="liaison",
@@ -88,3 +95,15 @@ def main() -> None:
         app()
     except LiaisonError as exc:
         sys.exit(tell(exc))
+    except OSError as exc:
+        if exc.errno not in _PLACE:
+            raise
+        sys.exit(
+            tell(
+                NotReady(
+                    f"{exc.filename or 'A file'} can't be written or read: {exc.strerror}",
+                    safe="what was sent and kept before stands",
+                    do="see to the place, then repeat the command",
+                )
+            )
+        )

@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import aiohttp
 import typer
@@ -26,6 +26,7 @@ from liaison.audit.report import Report
 from liaison.audit.source import Anchors, Source
 from liaison.audit.url import UrlSource
 from liaison.cli.context import home_of, say
+from liaison.cli.desk import wrong_file
 from liaison.settings import Settings
 from liaison.statements.keys import SigningKey
 from liaison.words.canonical import parse_canonical
@@ -121,12 +122,17 @@ def _anchors(path: Path) -> Anchors:
     try:
         card = parse_canonical(_read(path).removesuffix(b"\n"))
         log, node, administrator = (
-            from_base64(str(card.get(f"{purpose}_key")), 32)
-            for purpose in ("log", "node", "administrator")
+            from_base64(_key(card, purpose), 32) for purpose in ("log", "node", "administrator")
         )
         return Anchors(str(card.get("origin")), log, node, administrator)
     except Malformed as exc:
-        raise exc.within(str(path)) from exc
+        raise wrong_file(path, "a node's card", exc) from exc
+
+
+def _key(card: dict[str, Any], purpose: str) -> str:
+    if (key := card.get(f"{purpose}_key")) is None:
+        raise Malformed(f"{purpose}_key is missing")
+    return str(key)
 
 
 def _read(path: Path) -> bytes:

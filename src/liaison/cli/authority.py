@@ -12,11 +12,12 @@ import typer
 
 from liaison.cli import desk
 from liaison.cli.context import say
+from liaison.cli.failure import warn
 from liaison.client import Approval, Authority, Request, fingerprint
 from liaison.sealing.content import visible
 from liaison.statements.payloads import MemberRole
 from liaison.statements.statement import Statement
-from liaison.words.errors import Malformed
+from liaison.words.errors import Malformed, RefusedByNode
 from liaison.words.times import to_dtg
 
 member = typer.Typer(no_args_is_help=True, help="Members of this party and their devices.")
@@ -44,7 +45,14 @@ async def send(authority: Authority, is_posted: bool, what: str, path: Path) -> 
     if not is_posted:
         say(f"{what}: signed in {path}; not sent (--post sends it).")
         return
-    entries = await authority.post()
+    try:
+        entries = await authority.post()
+    except RefusedByNode:
+        warn(
+            f"{what}: signed in {path}. What this home signed goes out in order; the first that "
+            "waits was refused, and the rest waits behind it:"
+        )
+        raise
     at = to_dtg(entries[-1].at) if entries else "an earlier time"
     say(f"{what}: in the log at {at} ({path}).")
 
@@ -61,7 +69,7 @@ def approve(
     try:
         request = Request.from_bytes(desk.read(context, file))
     except Malformed as exc:
-        raise exc.within(str(file)) from exc
+        raise desk.wrong_file(file, "a device's request", exc) from exc
 
     async def work(authority: Authority) -> Approval:
         return authority.approve(request, [str(each) for each in role], name=name)

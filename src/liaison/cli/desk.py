@@ -131,14 +131,23 @@ def read_statement(context: typer.Context, file: Path, kind: type[P]) -> Stateme
     try:
         return parse_statement_of(kind, read(context, file))
     except Malformed as exc:
-        raise exc.within(str(file)) from exc
+        raise wrong_file(file, f"a {kind.kind_name} statement", exc) from exc
+
+
+def wrong_file(file: Path, wanted: str, exc: Malformed) -> Malformed:
+    """Say which file it is, and what was wanted in its place."""
+    return Malformed(
+        f"{file} is not {wanted}: {exc.happened}",
+        safe="nothing was done",
+        do="name the file as it was handed over, whole",
+    )
 
 
 def read_node(context: typer.Context, file: Path) -> NodePin:
     try:
         return NodePin.from_bytes(read(context, file))
     except Malformed as exc:
-        raise exc.within(str(file)) from exc
+        raise wrong_file(file, "a node's card", exc) from exc
 
 
 def write(context: typer.Context, name: str, data: bytes, out: Path | None) -> Path:

@@ -64,7 +64,7 @@ def finish(
     try:
         approval = Approval.from_bytes(desk.read(context, file))
     except Malformed as exc:
-        raise exc.within(str(file)) from exc
+        raise desk.wrong_file(file, "an approval", exc) from exc
     card = desk.read_node(context, node)
     home = desk.home_at(context)
     with home.locked():

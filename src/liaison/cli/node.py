@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import secrets
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +13,7 @@ import typer
 import uvloop
 
 from liaison.cli.context import home_of, say
+from liaison.cli.desk import wrong_file
 from liaison.client.transport import Transport
 from liaison.main import (
     KEY_PURPOSES,
@@ -29,6 +32,7 @@ from liaison.statements.payloads import Admission, Party, State
 from liaison.statements.statement import Statement, make_statement, parse_statement_of
 from liaison.words.encoding import from_base64
 from liaison.words.errors import Malformed, NotReady, RefusedByNode
+from liaison.words.ids import check_id
 from liaison.words.times import HOUR, to_rfc3339
 
 node = typer.Typer(no_args_is_help=True, help="Begin, serve and keep a node.")
@@ -47,12 +51,16 @@ GuardAt = Annotated[
 @node.command()
 def init(
     context: typer.Context,
-    origin: Annotated[str, typer.Option(help="The log's name: a schema-less URL.")],
+    origin: Annotated[
+        str,
+        typer.Option(help="The log's name for good, without http://: such as node.example/log."),
+    ],
     listen: Listen = "127.0.0.1:8470",
     guard: GuardAt = None,
 ) -> None:
     """Make the node's three keys, its guard and its first record; write node.liaison."""
     settings = _settings(context, listen, guard)
+    _check_origin(origin)
     seeds = {purpose: secrets.token_bytes(32) for purpose in KEY_PURPOSES}
     begin(settings, origin, seeds=seeds, url=f"http://{listen}")
     say(f"The log {origin} begins. Hand {settings.card} to whoever is to use this node.")
@@ -74,7 +82,16 @@ def serve_command(
     listen = listen or read_card(settings)["url"].rpartition("/")[2]
     settings = _settings(context, listen, guard)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, ready=lambda url: say(f"serving {url}")))
+        try:
+            runner.run(serve(settings, ready=lambda url: say(f"serving {url}")))
+        except OSError as exc:
+            if exc.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+                raise
+            raise NotReady(
+                f"Nothing can listen on {listen}: {os.strerror(exc.errno)}",
+                safe="nothing was served or signed",
+                do="stop what listens there, or name another address with --listen",
+            ) from exc
 
 
 @node.command()
@@ -84,10 +101,13 @@ def admit(
 ) -> None:
     """Admit a party and its authority key to this node, then post its party statement."""
     settings = _settings(context)
-    keys = load_keys(settings)
-    statement = parse_statement_of(Party, _read(party))
-    statement.check_signature(from_base64(statement.payload.authority))
     card = read_card(settings)
+    keys = load_keys(settings)
+    try:
+        statement = parse_statement_of(Party, _read(party))
+    except Malformed as exc:
+        raise wrong_file(party, "a party statement", exc) from exc
+    statement.check_signature(from_base64(statement.payload.authority))
     asyncio.run(_admit(_url(context, card), card["origin"], keys.administrator, statement))
     say(f"{statement.payload.party} ({visible(statement.payload.name)}) is admitted.")
 
@@ -112,17 +132,29 @@ def retire(
 ) -> None:
     """Give this log up and begin a successor, whose first record names the loss."""
     old = _settings(context, guard=guard)
+    _check_origin(origin)
+    if old.retired.exists():
+        raise NotReady(
+            f"the node in {old.home} was retired already",
+            safe="nothing was changed",
+            do="serve its successor",
+        )
     predecessor = asyncio.run(predecessor_of(old))
     if predecessor.origin == origin:
-        raise NotReady("the successor needs another origin than the log that is given up")
+        raise NotReady(
+            "the successor needs another origin than the log that is given up",
+            safe="nothing was changed",
+            do="name it with --origin",
+        )
     new = _settings_at(successor, listen, None)
     seeds = {purpose: secrets.token_bytes(32) for purpose in KEY_PURPOSES}
     begin(new, origin, seeds=seeds, url=f"http://{listen}", predecessor=predecessor)
     mark_retired(old, origin)
-    guarded = "lost" if predecessor.guard_size is None else f"{predecessor.guard_size} entries"
+    size = predecessor.guard_size
+    guarded = "the guard was lost" if size is None else f"the guard had {size} entries"
     say(
-        f"{predecessor.origin} is retired. The first record of {origin} says so: the guard had "
-        f"{guarded}, the store {predecessor.store_size} entries."
+        f"{predecessor.origin} is retired. The first record of {origin} says so: {guarded}, "
+        f"the store had {predecessor.store_size}."
     )
     say(f"Hand {new.card} to whoever used the old node.")
 
@@ -144,11 +176,24 @@ def _settings_at(home: Path, listen: str, guard: Path | None) -> Settings:
     return Settings(home=home, host=host.strip("[]"), port=int(port), guard_path=guard)
 
 
+def _check_origin(origin: str) -> None:
+    """A log's name is forever: a URL's scheme in it is a slip."""
+    check_id("origin", origin)
+    if "://" in origin:
+        raise Malformed(
+            f"--origin: {origin} begins with a scheme",
+            safe="nothing was made",
+            do=f"name it {origin.partition('://')[2]}",
+        )
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes().rstrip(b"\n")
     except OSError as exc:
-        raise NotReady(f"{path} can't be read: {exc.strerror}") from exc
+        raise NotReady(
+            f"{path} can't be read: {exc.strerror}", safe="nothing was done", do="check the path"
+        ) from exc
 
 
 async def _admit(url: str, origin: str, key: SigningKey, party: Statement[Party]) -> None:

@@ -13,7 +13,7 @@ from liaison.cli.failure import warn
 from liaison.client import Client, Content, Draft, Item, Letter, Precedence, Sent, Told, Unopened
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole, Verdict
-from liaison.words.errors import LiaisonError, Malformed
+from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable
 from liaison.words.times import to_dtg
 
 
@@ -71,7 +71,14 @@ def send(
     )
 
     async def work(client: Client) -> Sent:
-        return await client.send(draft)
+        try:
+            return await client.send(draft)
+        except NodeUnreachable as exc:  # once it was on its way, the error is another: Waiting
+            raise NodeUnreachable(
+                exc.happened,
+                safe="nothing was sealed or sent, and the text isn't kept",
+                do="type it again when the node answers",
+            ) from exc
 
     say_sent(desk.as_member(context, work))
 

@@ -74,9 +74,10 @@ def pin(
         heard = typer.prompt("The last group as you heard it")
     if heard.strip().upper() != groups[-1]:
         raise ChainBroken(
-            f"{heard.strip()!r} is not the last group: the file is not what they read to you",
+            f"{heard.strip()!r} is not the last group: misheard, or the file is not theirs",
             safe="nothing was pinned",
-            do="get the file again by another way; it may have been exchanged",
+            do="have all eight read again; if one differs, the file may have been exchanged: "
+            "get it by another way",
         )
     kept = AuthorityPin(
         payload.party,

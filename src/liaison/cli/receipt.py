@@ -66,7 +66,15 @@ def _proven(context: typer.Context, file: Path) -> Proven:
         text = desk.read(context, path).decode("utf-8")
     except UnicodeDecodeError as exc:
         raise Malformed(f"{file}: not UTF-8 at byte {exc.start}") from exc
-    return prove(text, desk.pins(context).node)
+    node = desk.pins(context).node
+    try:
+        return prove(text, node)
+    except Malformed as exc:
+        raise Malformed(
+            f"{file} is not a receipt as the node gave it: {exc.happened}",
+            safe="it proves nothing so",
+            do="verify the file that was written at the time, not one that an editor saved",
+        ) from exc
 
 
 def _level(precedence: Precedence) -> str:

@@ -33,6 +33,7 @@ from liaison.statements.payloads import (
     Directory,
     Member,
     Party,
+    Payload,
     Posting,
     Roster,
     Session,
@@ -53,6 +54,7 @@ from liaison.words.errors import (
     Malformed,
     NodeUnreachable,
     NotReady,
+    RefusedByNode,
 )
 from liaison.words.ids import check_id, party_of
 from liaison.words.times import DAY, MINUTE
@@ -66,6 +68,7 @@ DIRECTORY_VALID: Final = 7 * DAY
 REQUEST: Final = "liaison/request/1"
 APPROVAL: Final = "liaison/approval/1"
 
+P = TypeVar("P", bound=Payload)
 S = TypeVar("S", bound=Successive)
 
 
@@ -258,6 +261,8 @@ class Authority:
     def approve(self, request: Request, roles: Sequence[str], *, name: str = "") -> Approval:
         """Sign a device into a member, and the member into a post.
 
+        The same request, asked again, gets the approval that it had.
+
         Raises:
             NotReady: another party's, or a name that the other kind bears already.
         """
@@ -273,6 +278,21 @@ class Authority:
         if self._newest("posting", request.member):
             raise _name_taken(request.member, "a post")
         before = self._newest_of(Member, request.member)
+        known = self._newest_of(Posting, request.post)
+        wanted = sorted({*roles, *(before.roles if before else ())})
+        if (
+            before
+            and known
+            and request.member in known.holders
+            and any(d.key == request.device for d in before.devices)
+            and (wanted, name or before.name) == (sorted(before.roles), before.name)
+        ):
+            # Asked again: an edition more would leave the device without the one before it.
+            return Approval(
+                self.statement,
+                self._newest_statement(Member, request.member),
+                self._newest_statement(Posting, request.post),
+            )
         devices = (
             {d.key: {"key": d.key, "proof": d.proof} for d in before.devices} if before else {}
         )
@@ -282,11 +302,10 @@ class Authority:
             request.member,
             member=request.member,
             name=name or request.name,
-            roles=sorted({*roles, *(before.roles if before else ())}),
+            roles=wanted,
             state="active",
             devices=[devices[key] for key in sorted(devices)],
         )
-        known = self._newest_of(Posting, request.post)
         posting = self.set_posting(
             request.post, sorted({request.member, *(known.holders if known else ())})
         )
@@ -309,9 +328,21 @@ class Authority:
     def propose(
         self, channel_type: str, alias: str, parties: Sequence[str], defaults: Mapping[str, Any]
     ) -> Statement[Charter]:
-        """Sign a charter whose parameters are those of a ``protocols/*.toml`` file."""
+        """Sign a charter whose parameters are those of a ``protocols/*.toml`` file.
+
+        Raises:
+            NotReady: a party isn't pinned, or this home knows a channel of this alias.
+        """
         node = self.pins.node
         check_id("alias", alias)
+        for party in parties:
+            self.pins.authority(check_id("party id", party))
+        if any(known["alias"] == alias for known in self._subjects("charter").values()):
+            raise NotReady(
+                f"This authority knows a channel {alias} already",
+                safe="nothing was signed",
+                do=f"choose another alias, or go on with: liaison channel accede {alias}",
+            )
         rules = [
             {"use": rule["use"], "parameters": {k: v for k, v in rule.items() if k != "use"}}
             for rule in defaults.get("rule", [])
@@ -325,7 +356,7 @@ class Authority:
             lapse=now + LAPSE,
             type=channel_type,
             alias=alias,
-            parties=[self.party, *(check_id("party id", party) for party in parties)],
+            parties=[self.party, *parties],
             log={"origin": node.origin, "log_key": node.log_key, "node_key": node.node_key},
             terms=defaults["terms"],
             kinds=sorted(defaults["kind"], key=lambda kind: kind["kind"]),
@@ -336,7 +367,7 @@ class Authority:
         return statement
 
     def accede(self, charter: Statement[Charter]) -> Statement[Accession]:
-        """Sign this party's yes to a charter that it was shown.
+        """Sign this party's yes to a charter that it was shown; once, however often it is asked.
 
         Raises:
             NotReady: the proposer isn't pinned, or this party isn't named.
@@ -351,6 +382,8 @@ class Authority:
                 safe="nothing was signed",
                 do=f"its parties are {', '.join(payload.parties)}",
             )
+        if self._newest("accession", charter.digest):
+            return self._newest_statement(Accession, charter.digest)
         now = self._now()
         statement = make_statement(
             Accession(
@@ -434,10 +467,15 @@ class Authority:
         entries: list[Entry] = []
         while unposted := cast("list[dict[str, str]]", self._state.get("unposted", [])):
             raw = self._raw(unposted[0]["statement"], unposted[0]["kind"])
-            entry = online.watch.verify(await online.transport.submit(raw))
-            if entry.statement.payload_digest != parse_statement(raw).payload_digest:
-                raise LogUntrusted("The node answered with the receipt of another statement")
-            entries.append(entry)
+            try:
+                entry = online.watch.verify(await online.transport.submit(raw))
+            except RefusedByNode as exc:
+                if exc.problem != "already-so":  # another statement said it: none follows this one
+                    raise
+            else:
+                if entry.statement.payload_digest != parse_statement(raw).payload_digest:
+                    raise LogUntrusted("The node answered with the receipt of another statement")
+                entries.append(entry)
             self._state["unposted"] = unposted[1:]
             self._save()
         return entries
@@ -532,11 +570,13 @@ class Authority:
         return self._subjects(kind).get(subject)
 
     def _newest_of(self, model: type[Any], subject: str) -> Any:
-        known = self._newest(model.kind_name, subject)
-        if known is None:
+        if self._newest(model.kind_name, subject) is None:
             return None
-        raw = self._raw(str(known["statement"]), model.kind_name)
-        return parse_statement_of(model, raw).payload
+        return self._newest_statement(model, subject).payload
+
+    def _newest_statement(self, model: type[P], subject: str) -> Statement[P]:
+        known = self._subjects(model.kind_name)[subject]
+        return parse_statement_of(model, self._raw(str(known["statement"]), model.kind_name))
 
     def _raw(self, digest: str, kind: str) -> bytes:
         return self.home.read(_file(digest, kind))

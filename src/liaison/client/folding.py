@@ -44,7 +44,7 @@ from liaison.statements import payloads
 from liaison.statements.payloads import Scope, Successive
 from liaison.statements.statement import Statement
 from liaison.words.encoding import from_base64
-from liaison.words.errors import ChainBroken, LogUntrusted, Malformed, NotReady
+from liaison.words.errors import ChainBroken, LogUntrusted, Malformed, NotHere, NotReady
 from liaison.words.ids import party_of
 
 FILE: Final = "directories.json"
@@ -214,7 +214,14 @@ class Book:
         known = self._channels.get(alias)
         if known is not None and not is_fresh:
             return known
-        shown = await self._source.channel(alias)
+        try:
+            shown = await self._source.channel(alias)
+        except NotHere as exc:
+            raise NotHere(
+                f"There is no channel {alias} for you",
+                safe="nothing was signed or sent",
+                do="see which there are: liaison channel list",
+            ) from exc
         entry = _only(shown, "charter")
         charter = _payload(entry, payloads.Charter)
         self._pins.check_log(charter.log.origin, charter.log.log_key, charter.log.node_key)

@@ -142,6 +142,12 @@ class Planner:
         }
         opened_by = now + channel.cell.terms.open_within_s * SECOND + OPENING_MARGIN_US
         copy_post = self._own_post(standings[own], channel)
+        if copy_post in (*to, *info):
+            raise NotReady(
+                f"{copy_post} is the post that you write for: it gets its copy by itself",
+                safe="nothing was sealed or sent",
+                do="leave it out",
+            )
         recipients: dict[str, Recipient] = {}  # who holds two of the posts gets one wrap
         addressees: list[tuple[str, AddresseeRole, tuple[str, ...]]] = []
         wanted = [(post, AddresseeRole.ACTION) for post in to]
