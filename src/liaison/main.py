@@ -77,7 +77,7 @@ def begin(
     check_id("origin", origin)
     if settings.card.exists():
         raise NotReady(f"there is a node in {settings.home} already", safe="nothing was changed")
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.key("log").parent.mkdir(mode=0o700, exist_ok=True)
     for purpose in KEY_PURPOSES:
         create_seed(settings.key(purpose), purpose, seeds[purpose])

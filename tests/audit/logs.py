@@ -37,6 +37,7 @@ class MemorySource:
     signed: str | None
     head: Head | None
     leaf_rows: list[bytes] | None = None
+    kept_rows: dict[str, bytes] | None = None
     asked: list[str] = field(default_factory=list)
 
     async def checkpoint(self) -> str | None:
@@ -62,6 +63,9 @@ class MemorySource:
     async def _cells(self, rows: dict[str, bytes]) -> AsyncIterator[tuple[str, bytes]]:
         for key, row in rows.items():
             yield key, row
+
+    def kept(self) -> AsyncIterator[tuple[str, bytes]] | None:
+        return None if self.kept_rows is None else self._cells(self.kept_rows)
 
     async def close(self) -> None: ...
 

@@ -251,3 +251,33 @@ async def test_the_commands_audit_a_running_node_over_http(tmp_path):
             done = await asyncio.to_thread(run, command, url, home=tmp_path)
             assert done.exit_code == 0, done.output
             assert ("this source has no cells" in done.output) == (command == "replay")
+
+
+ALTERED = {
+    "an item deleted": (f"delete from inbox where member = '{DORA}'", f"inbox {DORA}"),
+    "an item for a stranger": (
+        "insert into inbox values ('eve@mod.example', 3, 3, 'note', 'flash')",
+        "inbox eve@mod.example 3 3",
+    ),
+    "an item less urgent": ("update inbox set precedence = 'routine'", "inbox"),
+    "a ciphertext changed": ("update contents set ciphertext = x'00'", "content"),
+    "a ciphertext deleted": ("delete from contents", "content"),
+    "a content too many": ("insert into contents values (2, x'00')", "content 2"),
+    "a wrap changed": ("update wraps set wrap = x'00'", "wrap"),
+    "a wrap deleted": ("delete from wraps", "wrap"),
+    "a wrap for another device": ("update wraps set device = 'another'", "wrap"),
+}
+
+
+@pytest.mark.parametrize(("statement", "named"), ALTERED.values(), ids=ALTERED)
+async def test_what_is_kept_for_readers_must_follow_from_the_records(home, statement, named):
+    _, replayed = await audited(home)
+    assert replayed.difference is None
+    assert replayed.counts["kept for readers"] == sum(
+        sql(home, f"select count(*) from {table}")[0][0] for table in ("inbox", "contents", "wraps")
+    )
+    sql(home, statement)
+    _, replayed = await audited(home)
+    assert replayed.exit_code == 1
+    assert replayed.difference is not None
+    assert replayed.difference.where.startswith(named)

@@ -107,6 +107,8 @@ def test_the_first_hotline_as_it_is_typed(begun):
         "duty.desk.1@mod.example at DTG"
     )
     assert "(already-acknowledged)" in shown
+    by_card = "receipt verify F/receipts/london-hotline/1.receipt --node N/node.liaison"
+    assert screen.ok(by_card).startswith("VERIFIED F/receipts/london-hotline/1.receipt")
     assert screen.ok("--home F receipt verify london-hotline/1.receipt").startswith(
         "VERIFIED london-hotline/1.receipt\n"
         "The log localhost/test is bound to this: entry 18, a note by "

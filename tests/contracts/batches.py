@@ -6,8 +6,9 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from liaison.node.ports import Batch, ContentRow, EntryRow, Head, InboxRow, WrapRow
+from liaison.node.ports import Batch, ContentRow, EntryRow, Head, WrapRow
 from liaison.rules.cells import Counter, References
+from liaison.rules.inbox import InboxRow
 
 START_AT = 1_790_000_000_000_000
 SCOPE = "scope-1"

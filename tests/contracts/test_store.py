@@ -14,8 +14,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from liaison.adapters.sql.writer import SqlWriter
-from liaison.node.ports import Batch, ContentRow, HeadMoved, InboxRow
+from liaison.node.ports import Batch, ContentRow, HeadMoved
 from liaison.rules.cells import AliasClaim, Counter, Taken
+from liaison.rules.inbox import InboxRow
 from tests.contracts.batches import MEMBER, SCOPE, GrowingLog, digest_of, entry_row, head_of
 from tests.contracts.stores import STORES, TABLES
 

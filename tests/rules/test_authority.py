@@ -528,3 +528,12 @@ def test_what_travels_lapses_after_400_days_at_most(peopled):
     most = peopled.clock + 400 * DAY
     refuses(peopled, peopled.member(ANNA, lapse=most + 1), "lapse-too-long")
     peopled.accept(peopled.member(ANNA, lapse=most))
+
+
+def test_a_party_may_not_bear_the_logs_own_name(world):
+    """Else one scope would count the records of both."""
+    named = world.have(cells.Log).model_copy(update={"origin": UN})
+    world.cells[cells.Log.key_of()] = named
+    said = {"by": UN, "log": UN}
+    refuses(world, world.admission(UN, **said), "name-taken", "the name of this log")
+    world.accept(world.admission("eu.example", **said))

@@ -19,11 +19,12 @@ from liaison.audit.verify import (
     read_statement,
 )
 from liaison.ledger.record import FIELDS, Record, fields_of
-from liaison.rules.cells import CELLS, CellKey, Overlay, World, spell_cell, spell_key
+from liaison.rules.cells import CELLS, CellKey, EncryptionKey, Overlay, World, spell_cell, spell_key
 from liaison.rules.decide import decide
 from liaison.rules.evolve import evolve
+from liaison.rules.inbox import items_of
 from liaison.rules.refusal import Refused
-from liaison.statements.payloads import Payload
+from liaison.statements.payloads import Note, Payload
 from liaison.statements.statement import Statement
 
 _DIGEST = b"liaison/replay/v1\0"
@@ -36,6 +37,7 @@ class Counts:
 
     records: int = 0
     cells: int = 0
+    kept: int = 0
 
 
 class Replay:
@@ -49,6 +51,8 @@ class Replay:
         self._world = World()
         self._changed_by: dict[CellKey, int] = {}
         self._kinds: list[str] = []
+        self._kept: dict[str, bytes] = {}
+        self._kept_by: dict[str, int] = {}
         self._digest = hashlib.sha256(_DIGEST)
 
     @property
@@ -77,12 +81,32 @@ class Replay:
             raise _rules_fail(index, record, exc) from exc
         self._world.update(view.changes)
         self._changed_by.update(dict.fromkeys(view.changes, index))
+        self._keep(view, index, decided, statement)
         self._add(*fields)
         self._kinds.append(record.kind)
         self.counts.records += 1
         if self.first_at is None:
             self.first_at = record.at
         self.last_at = record.at
+
+    def _keep(
+        self, view: Overlay, index: int, record: Record, statement: Statement[Payload]
+    ) -> None:
+        """Note down what a store must keep for the readers of this record."""
+        kept: dict[str, str] = {}
+        for item in items_of(record.facts, index):
+            kept[f"inbox {item.member} {item.pos} {item.note_index}"] = (
+                f"{item.kind} {item.precedence}"
+            )
+        note = statement.payload
+        if isinstance(note, Note):
+            kept[f"content {index}"] = note.content.digest
+            for wrap in note.wraps():
+                key = view.get(EncryptionKey, wrap.key)
+                assert key is not None  # decide saw it
+                kept[f"wrap {index} {wrap.key}"] = f"{key.device} {wrap.wrap}"
+        self._kept |= {name: text.encode("ascii") for name, text in kept.items()}
+        self._kept_by |= dict.fromkeys(kept, index)
 
     def _decide(
         self, view: Overlay, index: int, record: Record, statement: Statement[Payload]
@@ -126,6 +150,23 @@ class Replay:
             if rows[key] != expected[key]:
                 raise self._cell_differs(key, *excerpts(expected[key], rows[key]))
             self.counts.cells += 1
+
+    def check_kept(self, came: Sequence[CellRow]) -> None:
+        """Return if a store keeps for its readers exactly what the records lead to."""
+        rows = dict(came)
+        if len(rows) != len(came):
+            raise Differs(Difference("what is kept for readers", "rows", "each once", "one twice"))
+        for name in sorted(self._kept.keys() | rows.keys()):
+            expected, found = self._kept.get(name), rows.get(name)
+            if expected != found:
+                index = self._kept_by.get(name)
+                due = "no such row" if expected is None else printable(expected.decode("ascii"))
+                seen = (
+                    "no such row" if found is None else printable(found.decode("utf-8", "replace"))
+                )
+                kind = "" if index is None else self._kinds[index]
+                raise Differs(Difference(printable(name), "row", due, seen, index=index, kind=kind))
+            self.counts.kept += 1
 
     def digest(self) -> str:
         """Return the SHA-256, in hex, over all records and the cells that they lead to."""

@@ -112,4 +112,12 @@ class Source(Protocol):
         """Give all rows of cells, in any order; None if the source has none."""
         ...
 
+    def kept(self) -> AsyncIterator[CellRow] | None:
+        """Give what a store keeps for its readers, in any order; None if the source has none.
+
+        ``inbox MEMBER POS NOTE`` with kind and precedence; ``content INDEX`` with the SHA-256 of
+        the ciphertext, ``wrap INDEX KEY`` with the device and the SHA-256 of the wrap (padded base64).
+        """
+        ...
+
     async def close(self) -> None: ...

@@ -124,6 +124,9 @@ class UrlSource:
     def cells(self) -> None:
         return None
 
+    def kept(self) -> None:
+        return None
+
     async def close(self) -> None:
         await self._http.close()
 

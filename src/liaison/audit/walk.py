@@ -47,12 +47,19 @@ _NOT_SIGNED: Final = (
     "(--checkpoint FILE adds one), so a store that was cut at its end, or rewritten as a "
     "whole, would look the same"
 )
+_NOT_STATE: Final = (
+    "that the node's state, inboxes and contents are those of the records: `audit replay` of its "
+    "home compares them"
+)
 _NOT_CONTENT: Final = "what notes say: contents are sealed and were not read"
 
 _DECIDED: Final = (
     "rules: from the statements alone, decided at the recorded times, the same records follow, byte for byte",
 )
-_CELLS: Final = "state: the store's cells are exactly those to which the records lead"
+_CELLS: Final = (
+    "state: the store's cells are exactly those to which the records lead; so are the inboxes, the "
+    "sealed contents and the wraps that it keeps for its readers"
+)
 _NOT_CELLS: Final = (
     "the node's state: this source has no cells to compare; audit the node's home for that"
 )
@@ -84,7 +91,7 @@ async def verify(
     difference = await _first(walk, verifier)
     largest = max((checkpoint.size for checkpoint in signed), default=None)
     counts = verifier.counts
-    not_proven = (_NOT_RULES, _NOT_REFUSALS, _NOT_TIMES, _NOT_CONTENT)
+    not_proven = (_NOT_RULES, _NOT_STATE, _NOT_REFUSALS, _NOT_TIMES, _NOT_CONTENT)
     return Report(
         audit="verify",
         origin=anchors.origin,
@@ -122,6 +129,8 @@ async def replay(
     counts = {"records": fold.counts.records}
     if has_cells:
         counts["cells"] = fold.counts.cells
+    if fold.counts.kept:
+        counts["kept for readers"] = fold.counts.kept
     return Report(
         audit="replay",
         origin=anchors.origin,
@@ -245,6 +254,9 @@ async def _replay(
         progress(fold.size, size)
     if cells is not None:
         fold.check_cells([row async for row in cells])
+    kept = source.kept()
+    if kept is not None:
+        fold.check_kept([row async for row in kept])
 
 
 def _remarks(last_at: int, now: int) -> tuple[str, ...]:

@@ -114,8 +114,11 @@ def _warn_unsettled(error: LiaisonError | None) -> None:
 
 def find(context: typer.Context, file: Path) -> Path:
     """Return ``file``, or the file of that name in the home, where commands write."""
-    inside = home_of(context) / file
-    return inside if not file.exists() and inside.exists() else file
+    home = context.find_root().params.get("home")
+    if file.exists() or not isinstance(home, Path):
+        return file
+    inside = home / file
+    return inside if inside.exists() else file
 
 
 def read(context: typer.Context, file: Path) -> bytes:

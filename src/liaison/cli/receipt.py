@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from liaison.cli import desk
-from liaison.cli.context import home_of, say
+from liaison.cli.context import say
 from liaison.client.receipts import Proven, prove
 from liaison.ledger.facts import AnswerFacts, NoteFacts
 from liaison.words.errors import Malformed
@@ -20,14 +20,20 @@ receipt = typer.Typer(no_args_is_help=True, help="Receipts: what the log is boun
 File = Annotated[Path, typer.Argument(help="A .receipt file, such as london-hotline/1.receipt.")]
 
 
+Card = Annotated[
+    Path | None,
+    typer.Option("--node", help="The node's card, where no home has it pinned: for auditors."),
+]
+
+
 def register(app: typer.Typer) -> None:
     app.add_typer(receipt, name="receipt")
 
 
 @receipt.command()
-def show(context: typer.Context, file: File) -> None:
+def show(context: typer.Context, file: File, node: Card = None) -> None:
     """Show what a receipt's record says, once it verified."""
-    proven = _proven(context, file)
+    proven = _proven(context, file, node)
     record = proven.record
     facts = record.facts
     what = f"a {record.kind} statement"
@@ -43,9 +49,12 @@ def show(context: typer.Context, file: File) -> None:
 
 
 @receipt.command()
-def verify(context: typer.Context, file: File) -> None:
-    """Check a receipt without any node, and say what it proves and what it doesn't."""
-    proven = _proven(context, file)
+def verify(context: typer.Context, file: File, node: Card = None) -> None:
+    """Check a receipt without any node, and say what it proves and what it doesn't.
+
+    Against the log key that this home pinned, or that of a card: --node node.liaison.
+    """
+    proven = _proven(context, file, node)
     record = proven.record
     say(f"VERIFIED {file}")
     say(
@@ -58,15 +67,15 @@ def verify(context: typer.Context, file: File) -> None:
     say("(`liaison audit`).")
 
 
-def _proven(context: typer.Context, file: Path) -> Proven:
+def _proven(context: typer.Context, file: Path, card: Path | None) -> Proven:
     path = desk.find(context, file)
-    if not path.exists() and (home_of(context) / "receipts" / file).exists():
-        path = home_of(context) / "receipts" / file
+    if not path.exists():
+        path = desk.find(context, Path("receipts") / file)
     try:
         text = desk.read(context, path).decode("utf-8")
     except UnicodeDecodeError as exc:
         raise Malformed(f"{file}: not UTF-8 at byte {exc.start}") from exc
-    node = desk.pins(context).node
+    node = desk.pins(context).node if card is None else desk.read_node(context, card)
     try:
         return prove(text, node)
     except Malformed as exc:

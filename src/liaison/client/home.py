@@ -18,7 +18,7 @@ from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.errors import Malformed, NotReady
 
 KEYSTORE: Final = "keystore"
-_OVERWRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+_OVERWRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Home:

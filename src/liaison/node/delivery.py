@@ -1,14 +1,15 @@
-"""Delivery: whose inbox a record is an item of. design.md 7, "Inbox". It follows the commit."""
+"""Delivery: inboxes by position. design.md 7, "Inbox". It follows the commit, never precedes it.
+
+Whose items a record makes is ``rules.inbox``' business.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from liaison.ledger.facts import AnswerFacts, NoteFacts
-from liaison.ledger.record import Record
-from liaison.node.ports import InboxRow, Reader
-from liaison.statements.payloads import AddresseeRole, Verdict
+from liaison.node.ports import Reader
+from liaison.rules.inbox import InboxRow
 
 
 @dataclass
@@ -17,18 +18,6 @@ class Delivery:
 
     reader: Reader
     newest: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    def rows(self, record: Record, index: int) -> list[InboxRow]:
-        """Return the inbox items that entry ``index`` makes."""
-        facts = record.facts
-        if isinstance(facts, NoteFacts):
-            return list(_of_note(facts, index))
-        if isinstance(facts, AnswerFacts) and facts.verdict is not Verdict.DELIVERED:
-            return [
-                InboxRow(said.sender, index, said.index, "answer", said.precedence.value)
-                for said in facts.notes
-            ]
-        return []
 
     def publish(self, rows: Iterable[InboxRow]) -> None:
         """Tell who waits that their inbox has grown; only after the commit."""
@@ -48,20 +37,3 @@ class Delivery:
         if newest <= after:
             return []
         return await self.reader.inbox(member, after=after, limit=limit)
-
-
-def _of_note(facts: NoteFacts, index: int) -> Iterable[InboxRow]:
-    """One item a member, even if it holds several of the posts, or wrote to its own."""
-    items: dict[str, InboxRow] = {}
-    for addressee in facts.addressees:
-        precedence = facts.precedence
-        kind = "note"
-        if addressee.role is AddresseeRole.COPY:
-            kind = "copy"
-        elif addressee.role is AddresseeRole.INFO:
-            precedence = facts.info_precedence
-        for reader in addressee.readers:
-            known = items.get(reader)
-            if known is None or known.kind == "copy":
-                items[reader] = InboxRow(reader, index, index, kind, precedence.value)
-    return items.values()

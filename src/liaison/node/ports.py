@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from liaison.rules.cells import Cell, CellKey
+from liaison.rules.inbox import InboxRow
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,6 @@ class EntryRow:
     leaf_key: bytes = field(repr=False)
     fields: tuple[bytes, ...] = field(repr=False)
     digest: str
-
-
-@dataclass(frozen=True)
-class InboxRow:
-    """``pos`` is the index of the entry that made the item visible; ``kind`` what it is."""
-
-    member: str
-    pos: int
-    note_index: int
-    kind: str
-    precedence: str
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from liaison.node.ports import (
 from liaison.rules.cells import Cell, EncryptionKey, Overlay, View
 from liaison.rules.decide import Duplicate, decide
 from liaison.rules.evolve import evolve
+from liaison.rules.inbox import items_of
 from liaison.rules.refusal import Refused
 from liaison.statements.payloads import Node
 from liaison.statements.statement import Statement
@@ -327,7 +328,7 @@ class Sequencer:
         grown = previous.edge.head.append([leaf_hash(d.row.entry) for d in decided])
         edge, tiles = previous.edge.follow(grown)
         head = Head(grown.frontier.size, grown.root, decided[-1].record.at)
-        rows = [row for d in decided for row in self.delivery.rows(d.record, d.row.index)]
+        rows = [row for d in decided for row in items_of(d.record.facts, d.row.index)]
         batch = Batch(
             previous=previous.head if previous.head.size else None,
             head=head,

@@ -111,6 +111,9 @@ def _decide_admission(view: View, statement: Statement[Admission], at: int) -> D
     assert log is not None
     if payload.by != log.origin or id_of(log.administrator_key) != payload.key:
         return Refused("not-the-administrator", "the key is not the administrator key of this log")
+    if payload.party == log.origin:
+        # One scope counts the origin's records, another the party's.
+        return Refused("name-taken", f"{payload.party} is the name of this log")
     admitted = view.get(Admitted, payload.party)
     if admitted is not None and admitted.state is payload.state:
         return Refused("already-so", f"party {payload.party} is {payload.state} here already")

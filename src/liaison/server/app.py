@@ -13,7 +13,7 @@ from liaison.node.sequencer import Sequencer
 from liaison.node.sessions import Sessions
 from liaison.server import about, log, reading, sessions, statements
 from liaison.server.errors import problems
-from liaison.server.keys import INTAKE, READING, SEQUENCER, SESSIONS, STATE, State
+from liaison.server.keys import BUDGET, INTAKE, READING, SEQUENCER, SESSIONS, STATE, Budget, State
 
 MAX_BODY_BYTES: Final = CONTENT_MAX_BYTES + SUBMISSION_EXTRA_BYTES
 
@@ -29,6 +29,7 @@ class Services:
 def make_app(services: Services, state: State) -> web.Application:
     """Return the HTTP application over a running node's services."""
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
+    app[BUDGET] = Budget()
     app[INTAKE] = services.intake
     app[SEQUENCER] = services.sequencer
     app[SESSIONS] = services.sessions

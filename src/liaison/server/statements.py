@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 from multipart import MultipartError, PushMultipartParser, parse_options_header
 
-from liaison.server.keys import INTAKE
+from liaison.server.keys import BUDGET, INTAKE
 from liaison.words.errors import Malformed
 
 _PARTS: Final = ("statement", "ciphertext", "wraps")
@@ -15,10 +15,13 @@ _PARTS: Final = ("statement", "ciphertext", "wraps")
 
 async def post(request: web.Request) -> web.Response:
     """Take a statement, with its content where it is a note; answer with its receipt."""
-    parts = _parts(request.headers.get("Content-Type", ""), await request.read())
-    receipted = await request.app[INTAKE].submit(
-        parts["statement"], parts.get("ciphertext"), parts.get("wraps")
-    )
+    if request.content_length is None:
+        raise Malformed("the request has no Content-Length", do="send the body as one piece")
+    with request.app[BUDGET].hold(request.content_length):
+        parts = _parts(request.headers.get("Content-Type", ""), await request.read())
+        receipted = await request.app[INTAKE].submit(
+            parts["statement"], parts.get("ciphertext"), parts.get("wraps")
+        )
     return web.Response(
         status=200 if receipted.is_duplicate else 201,
         body=receipted.text.encode("utf-8"),

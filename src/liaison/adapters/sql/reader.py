@@ -15,8 +15,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from liaison.adapters.sql.engines import READERS, reading_engine
 from liaison.adapters.sql.schema import CELLS, CONTENTS, ENTRIES, HEAD, INBOX, TILES, WRAPS
-from liaison.node.ports import EntryRow, Head, InboxRow
+from liaison.node.ports import EntryRow, Head
 from liaison.rules.cells import Cell, CellKey, read_cell, spell_key
+from liaison.rules.inbox import InboxRow
 from liaison.words.encoding import to_decimal
 
 T = TypeVar("T")

@@ -6,6 +6,7 @@ An audit does one thing at a time, so reads block.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,9 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from liaison.adapters.sql.engines import WRITING_DRIVERS, backend_of
-from liaison.adapters.sql.schema import CELLS, ENTRIES, HEAD, TILES
+from liaison.adapters.sql.schema import CELLS, CONTENTS, ENTRIES, HEAD, INBOX, TILES, WRAPS
 from liaison.node.ports import Head
 from liaison.tlog.tiles import Tile
+from liaison.words.encoding import to_base64
 from liaison.words.errors import LogUntrusted, NotReady
 
 _FIELDS: Final = ("kind", "at", "channel", "note", "actor", "urgency", "statement", "facts")
@@ -49,6 +51,11 @@ _TILE: Final = select(TILES.c.hashes).where(
     TILES.c.level == bindparam("level"), TILES.c.n == bindparam("n")
 )
 _CELLS: Final = select(CELLS.c.key, CELLS.c.row)
+_INBOX: Final = select(
+    INBOX.c.member, INBOX.c.pos, INBOX.c.note_index, INBOX.c.kind, INBOX.c.precedence
+)
+_CONTENTS: Final = select(CONTENTS.c.index, CONTENTS.c.ciphertext)
+_WRAPS: Final = select(WRAPS.c.index, WRAPS.c.key, WRAPS.c.device, WRAPS.c.wrap)
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,18 @@ class StoreSource:
         for key, row in self._read(_CELLS):
             yield _text(key, "cell: key"), _bytes(row, "cell: row")
 
+    async def kept(self) -> AsyncIterator[tuple[str, bytes]]:
+        """Give what is kept for readers: inbox items, contents and wraps, these by their digests."""
+        for member, pos, note, kind, precedence in self._read(_INBOX):
+            said = f"{_text(kind, 'inbox')} {_text(precedence, 'inbox')}"
+            yield f"inbox {_text(member, 'inbox')} {pos} {note}", _bytes(said, "inbox")
+        for index, ciphertext in self._read(_CONTENTS):
+            yield f"content {index}", _digest(_bytes(ciphertext, f"content {index}"))
+        for index, key, device, wrap in self._read(_WRAPS):
+            where = f"wrap {index} {_text(key, 'wrap')}"
+            said = f"{_text(device, where)} {_digest(_bytes(wrap, where)).decode('ascii')}"
+            yield where, _bytes(said, where)
+
     async def close(self) -> None:
         self._connection.close()
         self._engine.dispose()
@@ -125,6 +144,10 @@ class StoreSource:
         except DBAPIError as exc:
             # A file that was altered below the rows, not only in them.
             raise LogUntrusted(f"the database can't be read: {exc.orig}") from exc
+
+
+def _digest(data: bytes) -> bytes:
+    return to_base64(hashlib.sha256(data).digest()).encode("ascii")
 
 
 def _snapshot_engine(url: str | URL) -> Engine:
