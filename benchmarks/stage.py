@@ -28,7 +28,7 @@ from liaison.client import (
     request_device,
     take_approval,
 )
-from liaison.client.member import wall_clock
+from liaison.client.seat import wall_clock
 from liaison.client.transport import Transport
 from liaison.client.writing import Planner, Spent, seal_note
 from liaison.main import KEY_PURPOSES, begin, load_keys

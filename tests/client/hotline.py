@@ -21,7 +21,7 @@ from liaison.client import (
     request_device,
     take_approval,
 )
-from liaison.client.member import wall_clock
+from liaison.client.seat import wall_clock
 from liaison.main import begin, run_node
 from liaison.sealing.keystore import Cost
 from liaison.settings import Settings

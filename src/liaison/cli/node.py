@@ -65,7 +65,8 @@ def init(
     begin(settings, origin, seeds=seeds, url=f"http://{listen}")
     say(f"The log {origin} begins. Hand {settings.card} to whoever is to use this node.")
     say(
-        f"Keep a copy of {settings.guard} on a second disk, and of {settings.home / 'keys'} offline."
+        f"Keep a copy of {settings.guard} on a second disk, for the day this one fails (never to serve "
+        f"from a second place), and of {settings.home / 'keys'} offline: plain files, without passphrase."
     )
 
 

@@ -12,7 +12,7 @@ import typer
 from liaison.cli import desk
 from liaison.cli.context import say
 from liaison.client import Authority, AuthorityPin, fingerprint
-from liaison.client.member import wall_clock
+from liaison.client.seat import wall_clock
 from liaison.rules.chain import id_of
 from liaison.sealing.content import visible
 from liaison.statements.payloads import Party

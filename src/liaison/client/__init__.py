@@ -8,10 +8,12 @@ from liaison.client.authority import Approval, Authority, Request
 from liaison.client.enrolment import post_approval, request_device, take_approval
 from liaison.client.folding import ChannelView, LinkBroken, Standing
 from liaison.client.home import Home
-from liaison.client.member import Client, Item, Sent, Told, Unopened
+from liaison.client.member import Client, Item, Unopened
 from liaison.client.outbox import Waiting
 from liaison.client.pins import AuthorityPin, NodePin, Pins, fingerprint
 from liaison.client.reading import Letter
+from liaison.client.seat import Told
+from liaison.client.sending import Sent
 from liaison.client.writing import Draft
 from liaison.sealing.content import Content, Part, Role
 from liaison.words.precedence import Precedence

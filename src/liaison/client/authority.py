@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from liaison.client.folding import Book, ChannelView
 from liaison.client.home import KEYSTORE, Home
-from liaison.client.member import wall_clock
 from liaison.client.pins import AuthorityPin, Pins
+from liaison.client.seat import wall_clock
 from liaison.client.source import NodeSource
 from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch, check_digest

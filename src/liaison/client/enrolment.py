@@ -10,8 +10,9 @@ from collections.abc import Callable
 from liaison.client.authority import Approval, Request
 from liaison.client.device import Device
 from liaison.client.home import Home
-from liaison.client.member import Client, wall_clock
+from liaison.client.member import Client
 from liaison.client.pins import AuthorityPin, NodePin, Pins
+from liaison.client.seat import wall_clock
 from liaison.sealing.keystore import Cost
 from liaison.words.errors import NotReady
 from liaison.words.ids import check_id, party_of

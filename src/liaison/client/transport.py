@@ -213,3 +213,10 @@ def _utf8(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise Malformed(f"the node's answer is not UTF-8 at byte {exc.start}") from exc
+
+
+def text_of(item: dict[str, object], name: str) -> str:
+    value = item.get(name)
+    if not isinstance(value, str):
+        raise Malformed(f"the node's answer: {name} is not a string")
+    return value

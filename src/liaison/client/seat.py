@@ -1,0 +1,308 @@
+"""A member's home at work: keys, pins, log, channels, and the way to the node.
+
+``sending`` writes from it, ``member`` reads and answers; what a person uses is ``member.Client``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+from liaison.client.cabinet import Cabinet
+from liaison.client.device import Device
+from liaison.client.folding import Book, ChannelView, LinkBroken
+from liaison.client.home import KEYSTORE, Home
+from liaison.client.outbox import Outbox, Signed, Waiting
+from liaison.client.pins import Pins
+from liaison.client.reading import (
+    reference_of,
+)
+from liaison.client.receipts import ReceiptFiles
+from liaison.client.source import NodeSource
+from liaison.client.transport import Transport, text_of
+from liaison.client.watching import PENDING_MAX, Entry, Watch, check_digest
+from liaison.client.writing import Planner
+from liaison.ledger.facts import AnswerFacts, FirstFacts
+from liaison.sealing.keystore import Keystore
+from liaison.statements.payloads import (
+    Answer,
+    Payload,
+    Session,
+    Verdict,
+)
+from liaison.statements.statement import Statement, make_statement, parse_statement
+from liaison.words.errors import (
+    Busy,
+    LiaisonError,
+    LogUntrusted,
+    Malformed,
+    NodeUnreachable,
+    RefusedByNode,
+    TooLarge,
+)
+from liaison.words.times import MINUTE
+
+
+def wall_clock() -> int:
+    """Return microseconds since 1970 UTC by this machine's clock."""
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer on a note: of one's own, or the one just given."""
+
+    reference: str
+    verdict: Verdict
+    by: str
+    post: str
+    at: int
+    first: FirstFacts | None
+    receipt: Path | None = None
+    reason: str = ""
+
+
+class Seat:
+    """What every verb of a member stands on. Use ``async with Client.open(home, passphrase)``."""
+
+    def __init__(
+        self, home: Home, keystore: Keystore, held: ExitStack, now: Callable[[], int], url: str
+    ) -> None:
+        self.home = home
+        self._held = held
+        self._now = now
+        self.device = Device(home, keystore)
+        self.pins = Pins(home)
+        node = self.pins.node
+        self._origin = node.origin
+        self.transport = Transport(url or node.address, self._session)
+        self.watch = Watch(home, node, self.transport.fetch)
+        self.source = NodeSource(self.transport, self.watch)
+        self.book = Book(home, self.pins, self.source, now)
+        self._planner = Planner(
+            self.book, self.device.member, self.device.key.id, now, lambda: self.watch.log_time
+        )
+        self.outbox = Outbox(home.path("outbox"))
+        self.cabinet = Cabinet(home.path("cabinet"), keystore)
+        self._receipts = ReceiptFiles()
+        self._owing: set[tuple[str, str]] = set()
+        self._settling: asyncio.Task[None] | None = None
+        self._flushed = False
+        self._tending = asyncio.Lock()
+        self.unsettled: LiaisonError | None = None
+        """Why the newest checkpoints could not be compared, where they couldn't."""
+
+    @classmethod
+    def open(
+        cls,
+        home: Path | str | Home,
+        passphrase: str,
+        *,
+        now: Callable[[], int] = wall_clock,
+        url: str = "",
+    ) -> Self:
+        """Return the client of the member whose home it is; the keystore is opened once.
+
+        Raises:
+            NotReady: no home, no node pinned, or another process holds it.
+            KeystoreLocked: a wrong passphrase.
+        """
+        home = home if isinstance(home, Home) else Home(home)
+        with ExitStack() as held:
+            held.enter_context(home.locked())
+            keystore = Keystore.open(home.path(KEYSTORE), passphrase)
+            return cls(home, keystore, held.pop_all(), now, url)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close(is_settled=exc is None)
+
+    async def close(self, *, is_settled: bool = True) -> None:
+        """Compare the checkpoints seen, destroy keys that are due, and give the home back."""
+        try:
+            if self._settling is not None:
+                self._settling.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._settling
+            await self._receipts.flush()
+            if is_settled:
+                await self._settle()
+            self.device.destroy(self.watch.log_time)
+        finally:
+            self.watch.save()
+            await self.transport.close()
+            self.outbox.close()
+            self.cabinet.close()
+            self._held.close()
+
+    def take_receipt(self, text: str, raw: bytes, known: Statement[Payload] | None = None) -> Entry:
+        """Return the entry of a receipt that verifies and is that of the statement ``raw``."""
+        entry = self.watch.verify(text, known)
+        # A duplicate has the first one's receipt: other signature bytes, the same payload.
+        is_same = entry.statement.raw == raw
+        if not is_same and entry.statement.payload_digest != parse_statement(raw).payload_digest:
+            raise LogUntrusted(
+                "The node answered with the receipt of another statement",
+                safe="what was sent stands in the outbox",
+                do="keep this home as it is and tell the node's operator",
+            )
+        self._watch_on()
+        return entry
+
+    async def _submit(self, signed: Signed) -> Entry:
+        """Send what is on disk, and return its entry.
+
+        Raises:
+            RefusedByNode: also for what the node could not read.
+            Waiting: it isn't known, or the node can't take it now.
+        """
+        ciphertext = signed.ciphertext if signed.kind == "note" else None
+        try:
+            text = await self.transport.submit(signed.statement, ciphertext, signed.wraps)
+        except (NodeUnreachable, Busy) as exc:
+            raise Waiting(
+                f"The node gave no receipt: {exc.happened}",
+                safe="it stands in the outbox, signed and on disk. Do not write it again",
+                do="the next command sends the same bytes again; or run: liaison outbox flush",
+            ) from exc
+        except (Malformed, TooLarge) as exc:
+            raise RefusedByNode(exc.happened, problem=exc.code, safe=exc.safe, do=exc.do) from exc
+        except RefusedByNode as exc:
+            self._keep_refusal(signed, exc)
+            raise
+        return self.take_receipt(text, signed.statement, signed.parsed)
+
+    def _keep_refusal(self, signed: Signed, exc: RefusedByNode) -> None:
+        """Keep the node's signed word that it refused: it can be shown to others."""
+        if exc.refusal:
+            name = f"refusals/{check_digest(signed.digest)}.refusal"
+            self.home.write(name, exc.refusal)
+
+    def _reference(self, entry: Entry, alias: str) -> str:
+        """Return a note's reference; one that is another note's already is the log's lie."""
+        reference = reference_of(entry, alias)
+        if self.cabinet.has(reference) and entry.statement.digest not in self.cabinet:
+            self._keep_receipt(f"{reference}.second.{entry.index}", entry)
+            raise LogUntrusted(
+                f"The log gave the reference {reference} to a second note, in entry {entry.index}",
+                safe="the first one stays as it is; nothing of the second is shown",
+                do="keep both receipts and show them to the auditors",
+            )
+        return reference
+
+    def _keep_receipt(self, reference: str, entry: Entry) -> Path:
+        path = self.home.path(f"receipts/{reference}.receipt")
+        self._receipts.put(path, entry.receipt)
+        return path
+
+    def _signed(
+        self,
+        kind: str,
+        channel: str,
+        alias: str,
+        payload: Payload,
+        serials: dict[str, int],
+        about: str,
+    ) -> Signed:
+        statement = make_statement(payload, self.device.key)
+        return Signed(
+            kind=kind,
+            digest=statement.digest,
+            channel=channel,
+            alias=alias,
+            note_id="",
+            serials=serials,
+            statement=statement.raw,
+            about=about,
+            parsed=statement,
+        )
+
+    def _told(self, alias: str, reference: str, entry: Entry) -> Told:
+        answer, facts = entry.statement.payload, entry.record.facts
+        assert isinstance(answer, Answer)
+        assert isinstance(facts, AnswerFacts)
+        path = None
+        if answer.verdict is not Verdict.DELIVERED and reference.startswith(f"{alias}/"):
+            name = f"{reference}.{answer.verdict.value}.{entry.index}"
+            path = self._keep_receipt(name, entry)
+        return Told(
+            reference or alias,
+            answer.verdict,
+            answer.by,
+            answer.post,
+            entry.at,
+            facts.notes[0].first,
+            path,
+            answer.reason or answer.code or "",
+        )
+
+    async def channels(self) -> list[ChannelView]:
+        """Return the channels whose charter names this party."""
+        answer = await self.transport.read("/v1/channels")
+        aliases = [
+            text_of(item, "alias") for item in cast("list[dict[str, object]]", answer["channels"])
+        ]
+        return [await self.book.channel(alias) for alias in aliases]
+
+    async def channel(self, alias: str) -> ChannelView:
+        return await self.book.channel(alias, is_fresh=True)
+
+    async def _channel_of(self, channel: str) -> ChannelView:
+        known = self.book.channel_by_id(channel)
+        if known is not None:
+            return known
+        answer = await self.transport.read("/v1/channels")
+        for item in cast("list[dict[str, object]]", answer["channels"]):
+            if item.get("channel") == channel:
+                view = await self.book.channel(text_of(item, "alias"))
+                if view.cell.channel == channel:
+                    return view
+        raise LinkBroken("charter", "The node shows no charter for the channel of this note")
+
+    def _session(self, challenge: str) -> bytes:
+        now = self._now()
+        payload = Session(
+            by=self.device.member,
+            key=self.device.key.id,
+            issued=now,
+            lapse=now + MINUTE,
+            log=self._origin,
+            challenge=challenge,
+        )
+        return make_statement(payload, self.device.key).raw
+
+    def _watch_on(self) -> None:
+        """Have the pending checkpoints compared within a second, or at 64 of them."""
+        if self.watch.pending and self._settling is None:
+            self._settling = asyncio.create_task(self._settle_soon())
+
+    async def _settle_soon(self) -> None:
+        try:
+            for _ in range(20):
+                if self.watch.pending >= PENDING_MAX:
+                    break
+                await asyncio.sleep(0.05)
+            await self._settle()
+        finally:
+            self._settling = None
+
+    async def _settle(self) -> None:
+        try:
+            await self.watch.settle()
+        except (NodeUnreachable, Busy) as exc:
+            self.unsettled = exc
+        else:
+            self.unsettled = None

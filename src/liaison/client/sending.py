@@ -1,0 +1,196 @@
+"""Sending: seal, keep on disk, submit, take the receipt; and send again what waits."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from liaison.client.cabinet import Kept
+from liaison.client.outbox import Signed, Waiting
+from liaison.client.reading import (
+    Delivery,
+    note_of,
+    open_content,
+)
+from liaison.client.seat import Seat, Told
+from liaison.client.watching import Entry
+from liaison.client.writing import Draft, Spent, seal_note
+from liaison.sealing.content import Content
+from liaison.statements.payloads import (
+    Verdict,
+    Void,
+)
+from liaison.words.errors import (
+    Busy,
+    LiaisonError,
+    NodeUnreachable,
+    RefusedByNode,
+    Unreadable,
+)
+from liaison.words.ids import new_note_id
+from liaison.words.times import MINUTE
+
+SEAL_ATTEMPTS: Final = 3
+OUTDATED: Final = frozenset(
+    {
+        "directory-lapsed",
+        "directory-outdated",
+        "device-not-in-force",
+        "key-not-in-use",
+        "key-not-kept",
+        "lapsed",
+        "member-not-active",
+        "not-a-holder",
+        "not-on-roster",
+        "roster-outdated",
+        "unknown-key",
+        "unknown-post",
+    }
+)
+"""Refusals after which the same note is sealed anew, once what is current was asked for."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A note that the log accepted: its reference, when, and where its receipt is kept."""
+
+    reference: str
+    at: int
+    receipt: Path
+    digest: str
+
+
+class Sender(Seat):
+    """A member's verbs that write."""
+
+    async def send(self, draft: Draft) -> Sent:
+        """Seal and send a note, and return once the log has it.
+
+        Raises:
+            NotReady: it can't be written now; nothing was sealed.
+            RefusedByNode: the node refused it; its serial is used again.
+            Waiting: no receipt came; it stands in the outbox.
+            LogUntrusted: the receipt doesn't hold.
+        """
+        await self.tend()
+        note_id = new_note_id(self._now(), secrets.token_bytes(10))
+        plan = await self._planner.plan(draft.channel, draft.to, draft.info)
+        channel = plan.channel.cell.channel
+        serials = self.outbox.take_serials(channel, plan.addressed)
+        spent = Spent(note_id, serials)
+        for attempt in range(1, SEAL_ATTEMPTS + 1):
+            try:
+                plan = await self._planner.plan(draft.channel, draft.to, draft.info)
+                signed = seal_note(
+                    draft,
+                    plan,
+                    spent,
+                    by=self.device.member,
+                    key=self.device.key,
+                    seen=self.watch.seen,
+                    now=self._now(),
+                )
+            except LiaisonError:
+                self.outbox.give_back(channel, serials)
+                raise
+            await self.outbox.keep(signed)
+            try:
+                entry = await self._submit(signed)
+            except RefusedByNode as exc:
+                is_last = attempt == SEAL_ATTEMPTS or exc.problem not in OUTDATED
+                self.outbox.refused(signed.digest, is_free=is_last)
+                if is_last:
+                    raise
+                self.book.forget()
+                self._planner.forget()
+                continue
+            self.outbox.receipted(signed.digest)
+            return await self._sent(signed, entry, draft.content)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _sent(self, signed: Signed, entry: Entry, content: Content | None) -> Sent:
+        reference = self._reference(entry, signed.alias)
+        path = self._keep_receipt(reference, entry)
+        if content is not None:
+            self.cabinet.put(Kept(entry.statement.digest, reference, entry.receipt, content))
+        await self._receipts.flush()
+        return Sent(reference, entry.at, path, entry.statement.digest)
+
+    async def flush(self) -> list[Sent | Told | Waiting | RefusedByNode]:
+        """Send again what has no receipt, fill serials spent in vain; return what came of it."""
+        outcomes: list[Sent | Told | Waiting | RefusedByNode] = []
+        for signed in self.outbox.waiting:
+            try:
+                outcomes.append(await self._resend(signed))
+            except Waiting as exc:
+                return [*outcomes, exc]
+            except RefusedByNode as exc:
+                self.outbox.refused(signed.digest, is_free=True)
+                outcomes.append(exc)
+        self._flushed = True
+        for channel, party, serial in self.outbox.free_serials():
+            await self._fill(channel, party, serial)
+        return outcomes
+
+    async def _resend(self, signed: Signed) -> Sent | Told:
+        entry = await self._submit(signed)
+        self.outbox.receipted(signed.digest)
+        if signed.kind == "note":
+            return await self._sent(signed, entry, self._own_copy(signed, entry))
+        if signed.kind == "answer":
+            return self._told(signed.alias, signed.about, entry)
+        return Told(signed.about, Verdict.DELIVERED, self.device.member, "", entry.at, None)
+
+    def _own_copy(self, signed: Signed, entry: Entry) -> Content | None:
+        """Open what this device sealed, for the cabinet."""
+        note = note_of(entry)
+        names = [wrap.key for wrap in note.wraps()]
+        size = len(signed.wraps) // len(names)
+        wraps = {name: signed.wraps[i * size : (i + 1) * size] for i, name in enumerate(names)}
+        delivery = Delivery(signed.ciphertext, wraps)
+        try:
+            return open_content(note, signed.digest, delivery, self.device.opening)
+        except Unreadable:
+            return None
+
+    async def _fill(self, channel: str, party: str, serial: int) -> None:
+        """Fill a serial that nothing shows; a void that is refused leaves it free for a note."""
+        now = self._now()
+        payload = Void(
+            by=self.device.member,
+            key=self.device.key.id,
+            issued=now,
+            lapse=now + 10 * MINUTE,
+            log=self._origin,
+            channel=channel,
+            party=party,
+            serial=serial,
+        )
+        serials = self.outbox.claim(channel, party, serial)
+        signed = self._signed("void", channel, "", payload, serials, f"void {serial} to {party}")
+        await self.outbox.keep(signed)
+        try:
+            await self._submit(signed)
+        except RefusedByNode:
+            self.outbox.refused(signed.digest, is_free=True)
+        else:
+            self.outbox.receipted(signed.digest)
+
+    async def tend(self) -> None:
+        """Do what any command does first: renew the key where due, send again what waits."""
+        self.device.renew(self._now())
+        if self._flushed and not self.device.unposted():
+            return
+        async with self._tending:
+            for certified in self.device.unposted():
+                raw = certified.statement.raw
+                try:
+                    self.take_receipt(await self.transport.submit(raw), raw)
+                except (NodeUnreachable, Busy):
+                    break  # the older key serves until then
+                self.device.posted(certified)
+            if not self._flushed and self.outbox.has_waiting:
+                await self.flush()
+            self._flushed = True
