@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from liaison.ledger.facts import NoteFacts
 from liaison.ledger.receipt import Receipt
+from liaison.node.reading import _runs
 from liaison.statements.payloads import Verdict
 from liaison.words.encoding import from_base64, to_base64url
-from tests.node.live import live_node
+from tests.node.live import HandClock, live_node
 from tests.world import ANNA, DORA, EDWIN, signing
 
 
@@ -110,3 +114,25 @@ async def test_receipts_under_newer_checkpoints_verify_over_many_tiles(tmp_path:
         late = Receipt.from_text(body.decode()).verify(node.key, "node.example/log")
         assert late.index == first.index
         assert late.checkpoint.size > 300
+
+
+@given(st.sets(st.integers(0, 200), max_size=30))
+def test_runs_cover_each_index_and_little_more(indexes: set[int]) -> None:
+    runs = list(_runs(indexes))
+    covered = {index for start, end in runs for index in range(start, end)}
+    assert indexes <= covered
+    assert len(covered) <= 9 * len(indexes)
+    assert runs == sorted(runs)
+
+
+async def test_after_a_restart_each_statement_sent_again_gets_its_first_receipt(
+    tmp_path: Path,
+) -> None:
+    clock = HandClock()
+    async with live_node(tmp_path, clock) as node:
+        await node.open_channel()
+        world = node.world
+    async with live_node(tmp_path, clock) as node:
+        for index, statement in list(enumerate(world.accepted))[1:]:
+            status, text = await node.post(statement=statement.raw)
+            assert (status, node.verified(text).index) == (200, index)

@@ -347,7 +347,7 @@ def _runs(indexes: Iterable[int]) -> Iterable[tuple[int, int]]:
     """Give ranges that cover the indexes, so that neighbours are read together."""
     start = end = -1
     for index in sorted(set(indexes)):
-        if index > end + 8:
+        if start < 0 or index > end + 8:
             if start >= 0:
                 yield start, end
             start = index
