@@ -367,3 +367,15 @@ async def test_one_process_at_a_time_holds_a_home(line):
         assert f.device.member == "attache.london.1@fco.example"
     with pytest.raises(LiaisonError):
         type(f).open(line.home("F"), PASSPHRASE + "!")
+
+
+async def test_reading_puts_the_receipt_of_a_note_into_a_file(line):
+    async with line.client("F") as f:
+        sent = await f.send(draft())
+    async with line.client("M") as m:
+        (letter,) = await m.inbox()
+        path = line.home("M").path(f"receipts/{sent.reference}.receipt")
+        assert not path.exists()
+        assert (await m.read(sent.reference)).receipt == letter.receipt
+        assert path.read_text() == letter.receipt
+        assert prove(path.read_text(), line.card).index == letter.index

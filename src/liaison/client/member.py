@@ -47,7 +47,7 @@ from liaison.words.ids import party_of
 from liaison.words.times import SECOND
 
 INBOX: Final = "inbox.json"
-PAGE_ITEMS: Final = 64
+PAGE_ITEMS: Final = 128
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ class Client(Sender):
             await self._receipts.flush()
             self.home.write_state(INBOX, state)
             more = bool(page.get("more")) and bool(shown)
-        await self._answer_owed(state)
+            if not more or len(_list(state, "owed")) >= MAX_ANSWERED:
+                # Not only at the end: what is owed is written down again with each page.
+                await self._answer_owed(state)
         self._watch_on()
         return items
 
@@ -175,7 +177,6 @@ class Client(Sender):
         opened = open_content(note, digest, _delivery(content), self.device.opening)
         reference = self._reference(entry, channel.cell.alias)
         self.cabinet.put(Kept(digest, reference, entry.receipt, opened))
-        self._keep_receipt(reference, entry)
         return Letter(
             digest, note.channel, reference, entry.index, entry.at, note, opened, entry.receipt
         )
@@ -197,7 +198,8 @@ class Client(Sender):
     async def read(self, reference: str) -> Letter:
         """Return a note from the cabinet, fetching what is new where it isn't there yet.
 
-        Reading never acknowledges, and what was fetched is still shown by ``inbox``.
+        Reading never acknowledges, and what was fetched is still shown by ``inbox``. The receipt
+        goes into a file; the cabinet has had it since the note was opened.
 
         Raises:
             NotHere: no such note.
@@ -206,7 +208,10 @@ class Client(Sender):
         if not self.cabinet.has(reference):
             await self._fetch(reference)
             await self.cabinet.sync()
-        return self._kept(reference)
+        letter = self._kept(reference)
+        self._receipts.put(self.home.path(f"receipts/{reference}.receipt"), letter.receipt)
+        await self._receipts.flush()
+        return letter
 
     async def _fetch(self, reference: str) -> None:
         """Look for a note among all that this member was sent, and open it."""
