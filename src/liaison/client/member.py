@@ -88,8 +88,9 @@ class Client(Sender):
             page = await self.transport.read(f"/v1/inbox{query}")
             shown = cast("list[dict[str, object]]", page.get("items", []))
             for item in shown:
-                position = self._position(item, str(state.get("position", "")))
-                seen = await self._take(item, state)
+                entry = self.watch.verify(text_of(item, "receipt"))
+                position = self._position(item, entry, str(state.get("position", "")))
+                seen = await self._take(item, entry, state)
                 items += [seen] if seen is not None else []
                 state["position"] = position
             # The cabinet first: once the position moved, nobody shows these again.
@@ -103,14 +104,13 @@ class Client(Sender):
         self._watch_on()
         return items
 
-    def _position(self, item: dict[str, object], before: str) -> str:
+    def _position(self, item: dict[str, object], entry: Entry, before: str) -> str:
         """Return an item's position, which is behind ``before`` and that of the entry shown.
 
         Else a node could lead this home round in circles, or past notes that it never showed.
         """
         position = text_of(item, "position")
         place = _place(position)
-        entry = self.watch.verify(text_of(item, "receipt"))
         if (
             place[0] != entry.index
             or place[1] > entry.index
@@ -123,8 +123,9 @@ class Client(Sender):
             )
         return position
 
-    async def _take(self, item: dict[str, object], state: dict[str, object]) -> Item | None:
-        entry = self.watch.verify(text_of(item, "receipt"))
+    async def _take(
+        self, item: dict[str, object], entry: Entry, state: dict[str, object]
+    ) -> Item | None:
         digest = entry.statement.digest
         if digest in self.cabinet:
             if item.get("kind") != "note":
@@ -161,7 +162,14 @@ class Client(Sender):
         waiting, state["unopened"] = list(_list(state, "unopened")), []
         for digest in waiting:
             answer = await self.transport.read(f"/v1/notes/{check_digest(str(digest))}")
-            seen = await self._take({"kind": "note", "receipt": answer["receipt"]}, state)
+            entry = self.watch.verify(text_of(answer, "receipt"))
+            if entry.statement.digest != digest:
+                raise LogUntrusted(
+                    f"The node shows entry {entry.index} where another note was asked for",
+                    safe="nothing of it is shown",
+                    do="tell the node's operator",
+                )
+            seen = await self._take({"kind": "note"}, entry, state)
             if seen is not None and digest not in _list(state, "unopened"):
                 items.append(seen)
         return items
