@@ -11,7 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
-from liaison.adapters.sql.migrate import Schema, check, migrate
+from liaison.adapters.sql.engines import writing_engine
+from liaison.adapters.sql.migrate import Schema, _config, check, migrate
 from liaison.adapters.sql.schema import METADATA
 from liaison.adapters.sql.writer import SqlWriter
 from liaison.words.errors import NotReady
@@ -55,6 +56,28 @@ def test_a_store_is_absent_then_current(url, tmp_path):
     assert list(tmp_path.iterdir()) == [], "looking creates no file"
     migrate(url)
     assert check(url) is Schema.CURRENT
+
+
+def test_a_store_of_the_first_schema_is_brought_up_and_keeps_its_rows(url):
+    with writing_engine(url).begin() as connection:
+        command.upgrade(_config(connection), "0001")
+        connection.execute(text("INSERT INTO cells VALUES ('counter s', x'7b7d')"))
+        connection.execute(
+            text(
+                "INSERT INTO entries VALUES (0, x'00', x'01', 'node', 1, x'02', '', 'a', x'03', "
+                "x'04', x'05', 'digest', 's', 1)"
+            )
+        )
+        before = connection.execute(text("SELECT * FROM entries")).all()
+    assert check(url) is Schema.OLDER
+    migrate(url)
+    assert check(url) is Schema.CURRENT
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT * FROM entries")).all() == before
+        cells = connection.execute(text("SELECT * FROM cells")).all()
+    engine.dispose()
+    assert cells == [("counter s", b"{}", None, None)]
 
 
 def test_an_empty_file_is_absent(url, tmp_path):

@@ -18,9 +18,9 @@ from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from liaison.adapters.sql import engines, schema
-from liaison.adapters.sql.engines import reading_engine
+from liaison.adapters.sql.engines import reading_engine, writing_engine
 from liaison.adapters.sql.migrate import migrate
-from liaison.adapters.sql.reader import SqlReader
+from liaison.adapters.sql.reader import _ABOUT_NOTE, _DUE, _OPEN_ITEMS, SqlReader
 from liaison.adapters.sql.writer import SqlWriter, _Rows
 from tests.adapters.commit_until_killed import BATCHES_BEFORE, NOTES
 from tests.contracts.batches import GrowingLog
@@ -68,6 +68,25 @@ async def test_readers_wait_for_a_connection_and_do_not_fail(url, writer):
     heads = await asyncio.gather(*(reader.head() for _ in range(50)))
     assert heads == [log.head] * 50
     await reader.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (_DUE, "ix_cells_due"),
+        (_OPEN_ITEMS, "ix_cells_channel_due"),
+        (_ABOUT_NOTE, "ix_entries_about_note"),
+    ],
+)
+def test_what_is_due_is_found_by_an_index_and_not_sorted(url, query, index):
+    engine = writing_engine(url)
+    text = str(query.compile(dialect=engine.dialect))
+    with engine.connect() as connection:
+        parameters = (1,) * text.count("?")
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters).all()
+    engine.dispose()
+    (step,) = (row[-1] for row in plan)
+    assert f"USING INDEX {index} " in step or f"USING COVERING INDEX {index} " in step
 
 
 # Locks
@@ -182,7 +201,8 @@ def size_of_whole_store(path) -> int:
     if size:
         batch = expected.batches[0]
         assert rows["tiles"][-1][2] == b"tile of %d" % size
-        assert f'"n":{size},'.encode() in dict(rows["cells"])["counter scope-1"]
+        (counter,) = (row for key, row, *_ in rows["cells"] if key == "counter scope-1")
+        assert f'"n":{size},'.encode() in counter
         assert [row[1] for row in rows["contents"]] == [
             c.ciphertext for c in sorted(batch.contents, key=lambda c: c.index)
         ]

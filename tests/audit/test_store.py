@@ -265,6 +265,14 @@ ALTERED = {
     "a content too many": ("insert into contents values (2, x'00')", "content 2"),
     "a wrap changed": ("update wraps set wrap = x'00'", "wrap"),
     "a wrap deleted": ("delete from wraps", "wrap"),
+    "a moment for a cell without one": (
+        "update cells set due = 5 where key like 'note %'",
+        "due note",
+    ),
+    "a channel for a cell without one": (
+        "update cells set channel = 'another' where key like 'note %'",
+        "due note",
+    ),
     "a wrap for another device": ("update wraps set device = 'another'", "wrap"),
 }
 
@@ -274,7 +282,8 @@ async def test_what_is_kept_for_readers_must_follow_from_the_records(home, state
     _, replayed = await audited(home)
     assert replayed.difference is None
     assert replayed.counts["kept for readers"] == sum(
-        sql(home, f"select count(*) from {table}")[0][0] for table in ("inbox", "contents", "wraps")
+        sql(home, f"select count(*) from {table}")[0][0]
+        for table in ("inbox", "contents", "wraps", "cells where due is not null")
     )
     sql(home, statement)
     _, replayed = await audited(home)

@@ -5,15 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from liaison.node.ports import Batch, ContentRow, EntryRow, Head, WrapRow
-from liaison.rules.cells import Counter, References
+from liaison.rules.cells import Cell, Counter, References
 from liaison.rules.inbox import InboxRow
 
 START_AT = 1_790_000_000_000_000
 SCOPE = "scope-1"
 MEMBER = "desk@party"
 SALT = b"canary-leaf-key-canary-leaf-key!"  # 32 bytes
+
+
+class Timed(Cell):
+    """A cell of no kind of the rules', which may hold a due moment."""
+
+    name: ClassVar[str] = "timed"
+    ids: ClassVar[tuple[str, ...]] = ("channel", "id")
+    channel: str
+    id: str
+    moment: int | None = None
+
+    @property
+    def due(self) -> int | None:
+        return self.moment
 
 
 def digest_of(index: int) -> str:
@@ -29,14 +44,16 @@ def entry_row(
     actor: bytes = b"desk@party",
     scope: str = SCOPE,
     n: int | None = None,
+    note: str | None = None,
 ) -> EntryRow:
+    """Return an entry; one with no ``statement`` is a due record, and has no digest."""
     digest = digest_of(index) if statement else ""
     place = json.dumps({"id": scope, "n": index + 1 if n is None else n}, separators=(",", ":"))
     fields = (
         b"note",
         str(START_AT + index).encode("ascii"),
         place.encode("utf-8"),
-        digest.encode("ascii"),
+        (digest if note is None else note).encode("ascii"),
         actor,
         urgency,
         statement,

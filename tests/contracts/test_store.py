@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from liaison.adapters.sql.writer import SqlWriter
 from liaison.node.ports import Batch, ContentRow, HeadMoved
-from liaison.rules.cells import AliasClaim, Counter, Taken
+from liaison.rules.cells import CELLS, AliasClaim, Counter, Taken
 from liaison.rules.inbox import InboxRow
-from tests.contracts.batches import MEMBER, SCOPE, GrowingLog, digest_of, entry_row, head_of
+from tests.contracts.batches import MEMBER, SCOPE, GrowingLog, Timed, digest_of, entry_row, head_of
 from tests.contracts.stores import STORES, TABLES
 
 
@@ -68,6 +68,9 @@ async def test_a_new_store_has_no_head_and_answers_nothing(store, reader):
     assert await reader.entries(0, 10) == []
     assert await reader.leaves(0, 10) == []
     assert await reader.entry_of(digest_of(0)) is None
+    assert await reader.about_note(digest_of(0), limit=10) == []
+    assert await reader.due(until=2**62, limit=10) == []
+    assert await reader.open_items(SCOPE, limit=10) == []
     assert await reader.tiles([(0, 0)]) == {}
     assert await reader.inbox(MEMBER, after=(0, 0), limit=10) == []
     assert await reader.last_position(MEMBER) is None
@@ -152,6 +155,64 @@ async def test_a_key_of_several_ids_is_its_own(store, reader):
     commit(store, replace(GrowingLog().grow(), cells=[taken]))
     keys = [("taken", "s", "p"), ("taken", "s", "q"), ("taken", "p", "s")]
     assert await reader.cells(keys) == {keys[0]: taken, keys[1]: None, keys[2]: None}
+
+
+# What is due
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    monkeypatch.setitem(CELLS, Timed.name, Timed)
+
+
+async def test_due_moments_come_in_order_up_to_a_time(store, reader):
+    log = GrowingLog()
+    cells = [Timed(channel="c", id=f"{n}", moment=moment) for n, moment in enumerate((7, 5, 9, 5))]
+    commit(store, replace(log.grow(), cells=[*cells, Timed(channel="c", id="idle")]))
+    expected = [(5, ("timed", "c", "1")), (5, ("timed", "c", "3")), (7, ("timed", "c", "0"))]
+    assert await reader.due(until=8, limit=10) == expected
+    assert await reader.due(until=8, limit=2) == expected[:2]
+    assert await reader.due(until=4, limit=10) == []
+    assert await reader.due(until=9, limit=10) == [*expected, (9, ("timed", "c", "2"))]
+
+
+async def test_a_due_moment_moves_and_goes_with_its_cell(store, reader, timed):
+    log = GrowingLog()
+    for moment in (7, 5, None):
+        cell = Timed(channel="c", id="1", moment=moment)
+        commit(store, replace(log.grow(), cells=[cell]))
+        found = [] if moment is None else [(moment, cell.key)]
+        assert await reader.due(until=2**62, limit=10) == found
+        assert await reader.open_items("c", limit=10) == ([] if moment is None else [cell])
+    columns = store.dump()["cells"][0][2:]
+    assert columns == (None, None), "a cell without a due moment is in no index"
+
+
+async def test_open_items_are_a_channel_s_cells_with_a_due_moment(store, reader, timed):
+    late, soon = Timed(channel="c", id="late", moment=9), Timed(channel="c", id="soon", moment=2)
+    idle, other = Timed(channel="c", id="idle"), Timed(channel="d", id="soon", moment=1)
+    commit(store, replace(GrowingLog().grow(), cells=[late, idle, soon, other]))
+    assert await reader.open_items("c", limit=10) == [soon, late]
+    assert await reader.open_items("c", limit=1) == [soon]
+    assert await reader.open_items("d", limit=10) == [other]
+    assert await reader.open_items("e", limit=10) == []
+
+
+async def test_due_records_about_a_note_come_by_index(store, reader):
+    about = digest_of(0)
+    entries = [
+        entry_row(0),
+        entry_row(1, statement=b"", note=about),
+        entry_row(2, note=about),  # a statement about it, such as its answer
+        entry_row(3, statement=b"", note=digest_of(2)),
+        entry_row(4, statement=b"", note=about),
+        entry_row(5, statement=b"", note=""),  # a due record about no note
+    ]
+    commit(store, replace(GrowingLog().grow(6), entries=entries))
+    assert await reader.about_note(about, limit=10) == [entries[1], entries[4]]
+    assert await reader.about_note(about, limit=1) == [entries[1]]
+    assert await reader.about_note(digest_of(2), limit=10) == [entries[3]]
+    assert await reader.about_note("", limit=10) == []
 
 
 def test_a_batch_may_be_of_records_alone(store):

@@ -156,10 +156,13 @@ class Replay:
         rows = dict(came)
         if len(rows) != len(came):
             raise Differs(Difference("what is kept for readers", "rows", "each once", "one twice"))
-        for name in sorted(self._kept.keys() | rows.keys()):
-            expected, found = self._kept.get(name), rows.get(name)
+        dues = self._due_rows()
+        kept = self._kept | {name: row for name, (row, _) in dues.items()}
+        kept_by = self._kept_by | {name: self._changed_by[key] for name, (_, key) in dues.items()}
+        for name in sorted(kept.keys() | rows.keys()):
+            expected, found = kept.get(name), rows.get(name)
             if expected != found:
-                index = self._kept_by.get(name)
+                index = kept_by.get(name)
                 due = "no such row" if expected is None else printable(expected.decode("ascii"))
                 seen = (
                     "no such row" if found is None else printable(found.decode("utf-8", "replace"))
@@ -167,6 +170,16 @@ class Replay:
                 kind = "" if index is None else self._kinds[index]
                 raise Differs(Difference(printable(name), "row", due, seen, index=index, kind=kind))
             self.counts.kept += 1
+
+    def _due_rows(self) -> dict[str, tuple[bytes, CellKey]]:
+        """Return what a store keeps beside the cells that hold a due moment, to find them by."""
+        found: dict[str, tuple[bytes, CellKey]] = {}
+        for key, cell in self._world.items():
+            due: int | None = getattr(cell, "due", None)
+            if due is not None:
+                row = f"{getattr(cell, 'channel', None)} {due}".encode("ascii")
+                found[f"due {spell_key(key)}"] = row, key
+        return found
 
     def digest(self) -> str:
         """Return the SHA-256, in hex, over all records and the cells that they lead to."""

@@ -115,8 +115,9 @@ class Source(Protocol):
     def kept(self) -> AsyncIterator[CellRow] | None:
         """Give what a store keeps for its readers, in any order; None if the source has none.
 
-        ``inbox MEMBER POS NOTE`` with kind and precedence; ``content INDEX`` with the SHA-256 of
-        the ciphertext, ``wrap INDEX KEY`` with the device and the SHA-256 of the wrap (padded base64).
+        ``due CELL-KEY`` with channel and due moment of a cell that holds one; ``inbox MEMBER POS
+        NOTE`` with kind and precedence; ``content INDEX`` with the SHA-256 of the ciphertext,
+        ``wrap INDEX KEY`` with the device and the SHA-256 of the wrap (padded base64).
         """
         ...
 

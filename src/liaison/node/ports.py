@@ -115,6 +115,18 @@ class Reader(Protocol):
         """Return the entry whose statement has this digest."""
         ...
 
+    async def about_note(self, digest: str, *, limit: int) -> list[EntryRow]:
+        """Return the due records about a note (those without a statement), by index."""
+        ...
+
+    async def due(self, *, until: int, limit: int) -> list[tuple[int, CellKey]]:
+        """Return the cells whose due moment isn't after ``until``, as (due, key), ascending."""
+        ...
+
+    async def open_items(self, channel: str, *, limit: int) -> list[Cell]:
+        """Return a channel's cells that hold a due moment, the earliest first."""
+        ...
+
     async def tiles(self, tiles: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
         """Return the present content of these hash tiles, those that exist."""
         ...

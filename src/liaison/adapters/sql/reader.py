@@ -14,7 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from liaison.adapters.sql.engines import READERS, reading_engine
-from liaison.adapters.sql.schema import CELLS, CONTENTS, ENTRIES, HEAD, INBOX, TILES, WRAPS
+from liaison.adapters.sql.schema import (
+    CELLS,
+    CONTENTS,
+    ENTRIES,
+    HEAD,
+    INBOX,
+    IS_DUE_RECORD,
+    TILES,
+    WRAPS,
+)
 from liaison.node.ports import EntryRow, Head
 from liaison.rules.cells import Cell, CellKey, read_cell, spell_key
 from liaison.rules.inbox import InboxRow
@@ -54,6 +63,23 @@ _LEAVES: Final = (
     .order_by(ENTRIES.c.index)
 )
 _ENTRY_OF: Final = _ENTRY.where(ENTRIES.c.digest == bindparam("digest"))
+_ABOUT_NOTE: Final = (
+    _ENTRY.where(ENTRIES.c.note == bindparam("note"), IS_DUE_RECORD)
+    .order_by(ENTRIES.c.index)
+    .limit(bindparam("limit"))
+)
+_DUE: Final = (
+    select(CELLS.c.due, CELLS.c.key)
+    .where(CELLS.c.due <= bindparam("until"))
+    .order_by(CELLS.c.due, CELLS.c.key)
+    .limit(bindparam("limit"))
+)
+_OPEN_ITEMS: Final = (
+    select(CELLS.c.key, CELLS.c.row)
+    .where(CELLS.c.channel == bindparam("channel"), CELLS.c.due.is_not(None))
+    .order_by(CELLS.c.due, CELLS.c.key)
+    .limit(bindparam("limit"))
+)
 _TILES: Final = select(TILES.c.level, TILES.c.n, TILES.c.hashes).where(
     tuple_(TILES.c.level, TILES.c.n).in_(_KEYS)
 )
@@ -112,6 +138,17 @@ class SqlReader:
     async def entry_of(self, digest: str) -> EntryRow | None:
         rows = await self._read(_ENTRY_OF, digest=digest)
         return _entry(rows[0]) if rows else None
+
+    async def about_note(self, digest: str, *, limit: int) -> list[EntryRow]:
+        return [_entry(row) for row in await self._read(_ABOUT_NOTE, note=digest, limit=limit)]
+
+    async def due(self, *, until: int, limit: int) -> list[tuple[int, CellKey]]:
+        rows = await self._read(_DUE, until=until, limit=limit)
+        return [(due, _parse_key(text)) for due, text in rows]
+
+    async def open_items(self, channel: str, *, limit: int) -> list[Cell]:
+        rows = await self._read(_OPEN_ITEMS, channel=channel, limit=limit)
+        return [read_cell(_parse_key(text), row) for text, row in rows]
 
     async def tiles(self, tiles: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
         found: dict[tuple[int, int], bytes] = {}
@@ -179,6 +216,11 @@ class SqlReader:
             self._open.append(connection)
             return await connection.start()
         return await self._free.get()
+
+
+def _parse_key(text: str) -> CellKey:
+    """Return the key that ``rules.cells.spell_key`` spelled."""
+    return tuple(text.split(" "))
 
 
 def _entry(row: Sequence[Any]) -> EntryRow:

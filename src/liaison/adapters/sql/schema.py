@@ -6,12 +6,14 @@ will empty can be NULL from the start.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -19,6 +21,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
+    func,
+    literal_column,
 )
 
 METADATA: Final = MetaData(
@@ -31,6 +36,12 @@ METADATA: Final = MetaData(
 
 # In SQLite only a column of type INTEGER is the row's place itself, without a second index.
 _ENTRY_INDEX: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> Index:
+    """Return an index of those rows only for which ``where`` holds."""
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
 
 HEAD: Final = Table(
     "head",
@@ -69,6 +80,18 @@ ENTRIES: Final = Table(
 spells: by them the entries of one scope are read.
 """
 
+_NOTHING: Final[ColumnElement[str]] = literal_column("''", Text)
+IS_DUE_RECORD: Final = and_(
+    func.coalesce(ENTRIES.c.digest, _NOTHING) == _NOTHING, ENTRIES.c.note != _NOTHING
+)
+"""Records about a note that no statement made. A query that is to use their index says it as here.
+
+Not ``digest IS NULL``: SQLite takes that for one row, for digest is unique, and would rather walk
+all that have none.
+"""
+
+_index("ix_entries_about_note", ENTRIES.c.note, ENTRIES.c.index, where=IS_DUE_RECORD)
+
 TILES: Final = Table(
     "tiles",
     METADATA,
@@ -82,9 +105,18 @@ CELLS: Final = Table(
     METADATA,
     Column("key", Text, primary_key=True),
     Column("row", LargeBinary, nullable=False),
+    Column("channel", Text),
+    Column("due", BigInteger),
     sqlite_with_rowid=False,
 )
-"""Keys as rules.cells.spell_key has them, rows as spell_cell."""
+"""Keys as rules.cells.spell_key has them, rows as spell_cell.
+
+``due`` is the first moment that a cell is to be looked at again, and ``channel`` the channel of
+such a cell; both are NULL for all others.
+"""
+
+_index("ix_cells_due", CELLS.c.due, where=CELLS.c.due.is_not(None))
+_index("ix_cells_channel_due", CELLS.c.channel, CELLS.c.due, where=CELLS.c.due.is_not(None))
 
 INBOX: Final = Table(
     "inbox",

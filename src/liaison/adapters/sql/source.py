@@ -21,6 +21,7 @@ from sqlalchemy import (
     create_engine,
     event,
     make_url,
+    or_,
     select,
 )
 from sqlalchemy.exc import DBAPIError
@@ -51,6 +52,9 @@ _TILE: Final = select(TILES.c.hashes).where(
     TILES.c.level == bindparam("level"), TILES.c.n == bindparam("n")
 )
 _CELLS: Final = select(CELLS.c.key, CELLS.c.row)
+_DUE: Final = select(CELLS.c.key, CELLS.c.channel, CELLS.c.due).where(
+    or_(CELLS.c.due.is_not(None), CELLS.c.channel.is_not(None))
+)
 _INBOX: Final = select(
     INBOX.c.member, INBOX.c.pos, INBOX.c.note_index, INBOX.c.kind, INBOX.c.precedence
 )
@@ -123,7 +127,11 @@ class StoreSource:
             yield _text(key, "cell: key"), _bytes(row, "cell: row")
 
     async def kept(self) -> AsyncIterator[tuple[str, bytes]]:
-        """Give what is kept for readers: inbox items, contents and wraps, these by their digests."""
+        """Give what is kept to be found: due moments, inbox items; contents, wraps by their digests."""
+        for key, channel, due in self._read(_DUE):
+            where = f"due {_text(key, 'cell: key')}"
+            both = ("none" if value is None else _text(value, where) for value in (channel, due))
+            yield where, _bytes(" ".join(both), where)
         for member, pos, note, kind, precedence in self._read(_INBOX):
             said = f"{_text(kind, 'inbox')} {_text(precedence, 'inbox')}"
             yield f"inbox {_text(member, 'inbox')} {pos} {note}", _bytes(said, "inbox")

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from liaison.adapters.sql.engines import writing_engine
 from liaison.adapters.sql.schema import CELLS, CONTENTS, ENTRIES, HEAD, INBOX, TILES, WRAPS
 from liaison.node.ports import Batch, EntryRow, Head, HeadMoved
-from liaison.rules.cells import spell_cell, spell_key
+from liaison.rules.cells import Cell, spell_cell, spell_key
 
 _INSERT: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _HEAD: Final = select(HEAD.c.size, HEAD.c.root, HEAD.c.at)
@@ -55,9 +55,7 @@ class SqlWriter:
             self._tiles.write(
                 connection, [(level, n, hashes) for (level, n), hashes in batch.tiles.items()]
             )
-            self._cells.write(
-                connection, [(spell_key(cell.key), spell_cell(cell)) for cell in batch.cells]
-            )
+            self._cells.write(connection, [_cell_values(cell) for cell in batch.cells])
             self._inbox.write(
                 connection,
                 [(i.member, i.pos, i.note_index, i.kind, i.precedence) for i in batch.inbox],
@@ -111,6 +109,12 @@ def _entry_values(row: EntryRow) -> tuple[Any, ...]:
         place["id"],
         place["n"],
     )
+
+
+def _cell_values(cell: Cell) -> tuple[str, bytes, str | None, int | None]:
+    due: int | None = getattr(cell, "due", None)
+    channel: str | None = None if due is None else getattr(cell, "channel", None)
+    return spell_key(cell.key), spell_cell(cell), channel, due
 
 
 class _Rows:
