@@ -19,7 +19,7 @@ from liaison.rules.decide import Duplicate, decide, needs, signer_of
 from liaison.rules.evolve import evolve
 from liaison.rules.refusal import Refused
 from liaison.sealing.keys import EncryptionKey
-from liaison.statements import payloads
+from liaison.statements import charters, payloads
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import (
     AddresseeRole,
@@ -75,13 +75,13 @@ def encryption(label: str) -> str:
     return to_base64(EncryptionKey(fixed(f"encryption {label}")).public)
 
 
-def kinds() -> tuple[payloads.NoteKind, ...]:
+def kinds() -> tuple[charters.NoteKind, ...]:
     """Return the kinds of note that the charter allows: leader, service and test traffic."""
     flash, routine = Precedence.FLASH, Precedence.ROUTINE
 
-    def kind(name: str, limit: Precedence, **members: Any) -> payloads.NoteKind:
+    def kind(name: str, limit: Precedence, **members: Any) -> charters.NoteKind:
         said = {"justification": "none", "writers": (MemberRole.ATTACHE,), **members}
-        return payloads.NoteKind(kind=name, action_max=limit, info_max=limit, default=limit, **said)
+        return charters.NoteKind(kind=name, action_max=limit, info_max=limit, default=limit, **said)
 
     return (
         kind("leader", flash, justification="standing", standing="Heads of government"),
@@ -90,14 +90,14 @@ def kinds() -> tuple[payloads.NoteKind, ...]:
     )
 
 
-def rules() -> tuple[payloads.RuleUse, ...]:
+def rules() -> tuple[charters.RuleUse, ...]:
     """Return the charter's rules."""
     return (
-        payloads.RuleUse(use="action-across", parameters={}),
-        payloads.RuleUse(
+        charters.RuleUse(use="action-across", parameters={}),
+        charters.RuleUse(
             use="cleared-above", parameters={"precedence": "immediate", "role": "attache"}
         ),
-        payloads.RuleUse(use="members-exactly", parameters={"count": 2}),
+        charters.RuleUse(use="members-exactly", parameters={"count": 2}),
     )
 
 
@@ -355,13 +355,13 @@ class MemoryWorld:
 
     def charter(
         self, by: str = FCO, key: SigningKey | None = None, **changes: Any
-    ) -> Statement[payloads.Charter]:
+    ) -> Statement[charters.Charter]:
         said: dict[str, Any] = {
             "by": by,
             "type": "hotline",
             "alias": ALIAS,
             "parties": (FCO, MOD),
-            "log": payloads.LogTerms(
+            "log": charters.LogTerms(
                 origin=ORIGIN,
                 log_key=to_base64(signing("log").public),
                 node_key=to_base64(signing("node").public),
@@ -371,7 +371,7 @@ class MemoryWorld:
             "rules": rules(),
             **changes,
         }
-        return self.make(payloads.Charter, key or self.authority(by), **said)
+        return self.make(charters.Charter, key or self.authority(by), **said)
 
     @property
     def channel(self) -> str:
@@ -380,11 +380,11 @@ class MemoryWorld:
 
     def accession(
         self, by: str, key: SigningKey | None = None, **changes: Any
-    ) -> Statement[payloads.Accession]:
+    ) -> Statement[charters.Accession]:
         said: dict[str, Any] = {"by": by, **changes}
         said.setdefault("channel", self.channel)
         said.setdefault("charter", said["channel"])
-        return self.make(payloads.Accession, key or self.authority(by), **said)
+        return self.make(charters.Accession, key or self.authority(by), **said)
 
     def roster(
         self, by: str, key: SigningKey | None = None, **changes: Any
@@ -574,7 +574,7 @@ class MemoryWorld:
         )
 
 
-def terms(**changes: Any) -> payloads.Terms:
+def terms(**changes: Any) -> charters.Terms:
     """Return the charter's parameters."""
     said: dict[str, Any] = {
         "lapse_max_s": HOUR // SECOND,
@@ -585,7 +585,7 @@ def terms(**changes: Any) -> payloads.Terms:
         "classifications": ("SECRET", "RESTRICTED"),
         **changes,
     }
-    return payloads.Terms(**said)
+    return charters.Terms(**said)
 
 
 def devices_of(member: str, keys: Iterable[SigningKey]) -> tuple[payloads.Device, ...]:

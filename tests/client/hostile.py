@@ -16,7 +16,7 @@ from liaison.client.pins import AuthorityPin, NodePin, Pins
 from liaison.client.reading import Delivery, check_note, open_content
 from liaison.client.watching import Entry
 from liaison.client.writing import Draft, Planner, Spent, seal_note
-from liaison.ledger.facts import AddresseeFacts, Facts, NoteFacts, SerialFacts
+from liaison.ledger.facts import AddresseeFacts, Facts, NoteFacts, SerialFacts, Stated
 from liaison.ledger.record import Place, Record
 from liaison.rules import cells, deriving
 from liaison.rules.cells import Overlay
@@ -92,7 +92,7 @@ class HostileWorld(MemoryWorld):
 
     def entry(self, wanted: str) -> Entry:
         for index, record in enumerate(self.records):
-            if record.facts.statement == wanted:
+            if isinstance(record.facts, Stated) and record.facts.statement == wanted:
                 return Entry(index, record, self.accepted[index], "")
         raise NotHere(f"no statement {wanted}")
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from liaison.ledger.facts import FACTS
 from liaison.ledger.record import FIELDS, Place, Record, Urgency, fields_of, record_from
-from liaison.statements.payloads import KINDS, Verdict
+from liaison.statements.kinds import KINDS
+from liaison.statements.payloads import Verdict
 from liaison.words.errors import Malformed
 from liaison.words.precedence import Precedence
 from tests.world import ANNA, DORA, MOD, MemoryWorld

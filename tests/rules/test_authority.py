@@ -6,7 +6,7 @@ import pytest
 
 from liaison.rules import cells
 from liaison.rules.decide import Duplicate, needs
-from liaison.statements import payloads
+from liaison.statements import charters, payloads
 from liaison.statements.envelope import Envelope
 from liaison.statements.payloads import MemberRole, Scope, State
 from liaison.statements.statement import Statement
@@ -406,8 +406,8 @@ def test_an_encryption_key_is_certified_once(peopled):
 # Charter, accession, roster
 
 
-def rule(use: str, **parameters: int | str) -> payloads.RuleUse:
-    return payloads.RuleUse(use=use, parameters=parameters)
+def rule(use: str, **parameters: int | str) -> charters.RuleUse:
+    return charters.RuleUse(use=use, parameters=parameters)
 
 
 def test_a_charter_is_for_this_log(peopled):

@@ -13,7 +13,7 @@ from liaison.ledger.record import Record
 from liaison.rules import cells
 from liaison.rules.lives import Life
 from liaison.rules.serials import WINDOW, check_serial, spend
-from liaison.statements import payloads
+from liaison.statements import charters, payloads
 from liaison.statements.payloads import AddresseeRole, MemberRole, State, Verdict
 from liaison.words.precedence import Precedence
 from liaison.words.times import DAY, HOUR, SECOND
@@ -160,7 +160,7 @@ def test_a_kind_is_written_by_its_writers(world):
 
 
 def test_high_precedence_is_for_those_who_are_cleared(world):
-    rule = payloads.RuleUse(
+    rule = charters.RuleUse(
         use="cleared-above", parameters={"precedence": "immediate", "role": "chair"}
     )
     channel = world.have(cells.Channel, world.channel)
@@ -174,7 +174,7 @@ def test_high_precedence_is_for_those_who_are_cleared(world):
 
 def test_a_charters_rule_that_this_version_lost_refuses_its_notes(world):
     channel = world.have(cells.Channel, world.channel)
-    use = payloads.RuleUse(use="moon-phase", parameters={})
+    use = charters.RuleUse(use="moon-phase", parameters={})
     world.cells[channel.key] = channel.model_copy(update={"rules": (use,)})
     refuses(world, world.note(), "unknown-rule")
 

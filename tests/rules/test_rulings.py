@@ -14,7 +14,7 @@ from liaison.rules import cells
 from liaison.rules.cells import CELLS, Overlay, Undeclared, read_cell, spell_cell, spell_key
 from liaison.rules.decide import RULINGS
 from liaison.rules.kinds import RULES
-from liaison.statements.payloads import KINDS
+from liaison.statements.kinds import KINDS
 from tests.world import MemoryWorld
 
 RULES_ROOM = Path(__file__).parents[2] / "src" / "liaison" / "rules"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from liaison.statements import payloads
+from liaison.statements import charters, payloads
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import AddresseeRole, MemberRole, Verdict
 from liaison.statements.statement import make_statement, parse_statement
@@ -212,12 +212,12 @@ def test_an_answer_names_at_most_256_notes():
     ],
 )
 def test_a_rules_parameter_is_a_text_or_an_integer_of_the_subset(worse, good):
-    def use(value: Any) -> payloads.RuleUse:
-        return payloads.RuleUse.model_construct(use="members-exactly", parameters={"count": value})
+    def use(value: Any) -> charters.RuleUse:
+        return charters.RuleUse.model_construct(use="members-exactly", parameters={"count": value})
 
     def charter(value: Any) -> bytes:
         members = {n: getattr(CHARTER, n) for n in CHARTER.model_fields_set}
-        made = payloads.Charter.model_construct(**{**members, "rules": (use(value),)})
+        made = charters.Charter.model_construct(**{**members, "rules": (use(value),)})
         return make_statement(made, signing(f"{FCO}/1")).raw
 
     with pytest.raises(Malformed, match=r"parameters|2.53"):
@@ -248,8 +248,8 @@ def test_terms_have_limits():
     [("standing", True), ("none", False), ("required", False)],
 )
 def test_a_standing_justification_stands_where_it_is_said(said, is_fitting):
-    def kind() -> payloads.NoteKind:
-        return payloads.NoteKind(
+    def kind() -> charters.NoteKind:
+        return charters.NoteKind(
             kind="leader",
             action_max=FLASH,
             info_max=FLASH,

@@ -17,6 +17,7 @@ from liaison.statements.envelope import (
     pre_authentication_encoding,
     seal_envelope,
 )
+from liaison.statements.kinds import KINDS as MODELS
 from liaison.statements.statement import (
     Statement,
     make_statement,
@@ -40,7 +41,7 @@ def enveloped(payload: bytes, kind: str = "note", key=ANNAS) -> bytes:
 
 
 def test_every_kind_has_a_sample():
-    assert set(KINDS) == set(payloads.KINDS)
+    assert set(KINDS) == set(MODELS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -50,7 +51,7 @@ def test_a_statement_reads_back_as_it_was_made(kind):
     assert read == made
     assert read.payload.spelled() == read.envelope.payload
     assert parse_canonical(read.envelope.payload) == json.loads(read.envelope.payload)
-    assert parse_statement_of(payloads.KINDS[kind], made.raw) == made
+    assert parse_statement_of(MODELS[kind], made.raw) == made
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,7 +60,7 @@ def test_each_member_that_is_needed_is_missed_by_name(kind):
     for name in members:
         rest = {other: value for other, value in members.items() if other != name}
         data = json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()
-        optional = not payloads.KINDS[kind].model_fields[name].is_required()
+        optional = not MODELS[kind].model_fields[name].is_required()
         with suppress(Malformed) if optional else pytest.raises(Malformed, match=name):
             parse_statement(enveloped(data, kind))
 

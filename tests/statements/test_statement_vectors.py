@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from liaison.statements.keys import SigningKey, check_signing_key
-from liaison.statements.payloads import KINDS
+from liaison.statements.kinds import KINDS
 from liaison.statements.statement import make_statement, parse_statement
 from liaison.words.encoding import from_base64
 from liaison.words.errors import Malformed, SignatureInvalid

@@ -15,7 +15,7 @@ from liaison.cli.authority import NodeCard, Post, send
 from liaison.cli.context import say
 from liaison.client import Authority, ChannelView, Client
 from liaison.sealing.content import visible
-from liaison.statements.payloads import Charter
+from liaison.statements.charters import Charter
 from liaison.statements.statement import Statement
 from liaison.words.errors import NotReady
 from liaison.words.times import to_dtg

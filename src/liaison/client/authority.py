@@ -26,10 +26,9 @@ from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch, check_digest
 from liaison.rules.chain import id_of
 from liaison.sealing.keystore import Cost, Keystore
+from liaison.statements.charters import Accession, Charter
 from liaison.statements.keys import SigningKey, check_possession
 from liaison.statements.payloads import (
-    Accession,
-    Charter,
     Directory,
     Member,
     Party,

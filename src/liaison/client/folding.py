@@ -40,7 +40,7 @@ from liaison.rules.deriving import (
     roster_facts,
 )
 from liaison.rules.refusal import Refused
-from liaison.statements import payloads
+from liaison.statements import charters, payloads
 from liaison.statements.payloads import Scope, Successive
 from liaison.statements.statement import Statement
 from liaison.words.encoding import from_base64
@@ -121,7 +121,7 @@ class ChannelView:
     """A channel with its charter's statement and the newest roster of each party."""
 
     cell: cells.Channel
-    charter: payloads.Charter
+    charter: charters.Charter
     rosters: dict[str, cells.RosterEdition]
 
     def posts(self, party: str) -> tuple[str, ...]:
@@ -223,7 +223,7 @@ class Book:
                 do="see which there are: liaison channel list",
             ) from exc
         entry = _only(shown, "charter")
-        charter = _payload(entry, payloads.Charter)
+        charter = _payload(entry, charters.Charter)
         self._pins.check_log(charter.log.origin, charter.log.log_key, charter.log.node_key)
         if charter.alias != alias:
             raise LinkBroken("charter", f"The node shows {charter.alias} where {alias} was asked")
@@ -396,7 +396,7 @@ class Book:
         return key_cell(facts), from_base64(payload.encryption)
 
     async def _fold_accession(self, entry: Entry, cell: cells.Channel) -> cells.Channel:
-        payload = _payload(entry, payloads.Accession)
+        payload = _payload(entry, charters.Accession)
         facts = entry.record.facts
         if not isinstance(facts, AccessionFacts) or facts != accession_facts(
             _of(entry, payload), opens=facts.opens

@@ -14,6 +14,7 @@ from typing import Final
 from liaison.client.home import Home
 from liaison.client.pins import NodePin
 from liaison.ledger.entry import check_openings
+from liaison.ledger.facts import Stated
 from liaison.ledger.receipt import Receipt, Verified
 from liaison.ledger.record import Record
 from liaison.statements.payloads import Payload, Seen
@@ -186,6 +187,8 @@ def check_record(record: Record, statement: Statement[Payload]) -> None:
         LogUntrusted: the log committed to a record that contradicts its own statement.
     """
     facts = record.facts
+    if not isinstance(facts, Stated):
+        raise LogUntrusted("A record without a statement stands where one is expected")
     wrong = [
         name
         for name, said, logged in (

@@ -17,13 +17,13 @@ from liaison.rules.chain import device_signs, key_opens
 from liaison.sealing.content import Content
 from liaison.sealing.keys import load_public
 from liaison.sealing.seal import Recipient, SealContext, seal
+from liaison.statements.charters import NoteKind
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import (
     Addressee,
     AddresseeRole,
     Label,
     Note,
-    NoteKind,
     NotePrecedence,
     Reliance,
     Seen,

@@ -1,7 +1,9 @@
-"""Facts: what ``decide`` derived from a statement, a frozen model per kind. protocols/log.md, FACT.
+"""Facts: what ``decide`` derived, a frozen model per kind of record. protocols/log.md, FACT.
 
 ``evolve`` reads facts and never the statement, so that a statement's content can be erased later
-without losing the fold. ``statement`` and ``payload`` are the two digests of the statement.
+without losing the fold. ``Stated`` facts have the two digests of their statement; ``DueFacts``
+follow from state and time alone and have the moment that was due. Members without a value belong
+to rules version 2, and are left out of records of the first.
 """
 
 from __future__ import annotations
@@ -10,6 +12,15 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from liaison.statements.charters import (
+    Effect,
+    Ladder,
+    NoteKind,
+    RuleUse,
+    Seated,
+    Standing,
+    Terms,
+)
 from liaison.statements.fields import (
     Address,
     Alias,
@@ -26,26 +37,39 @@ from liaison.statements.fields import (
 )
 from liaison.statements.payloads import (
     AddresseeRole,
+    Alternate,
     MemberRole,
-    NoteKind,
+    NodeEvent,
     Predecessor,
-    RuleUse,
     Scope,
     State,
-    Terms,
     Tier,
     Verdict,
 )
+from liaison.statements.procedures import WatchAction
 from liaison.words.precedence import Precedence
 
 
 class Facts(Frozen):
+    """What a record says beside its other fields."""
+
+
+class Stated(Facts):
+    """Facts of a record that a statement made."""
+
     statement: Digest
     payload: Digest
 
 
-class NodeFacts(Facts):
-    event: Literal["init", "time-confirmed", "rules-version"]
+class DueFacts(Facts):
+    """Facts of a record that was due: ``due`` is the moment from which its effect counts."""
+
+    channel: Digest
+    due: Micros
+
+
+class NodeFacts(Stated):
+    event: NodeEvent
     origin: Origin
     log_key: SigningPublic | None = None
     node_key: SigningPublic | None = None
@@ -53,9 +77,11 @@ class NodeFacts(Facts):
     rules_version: Positive | None = None
     predecessor: Predecessor | None = None
     clock: Micros | None = None
+    exercise: Literal[True] | None = None
+    advance_us: Positive | None = None
 
 
-class AdmissionFacts(Facts):
+class AdmissionFacts(Stated):
     party: PartyId
     authority: Digest
     state: State
@@ -67,7 +93,7 @@ class RegistrarFacts(Frozen):
     until: Micros
 
 
-class PartyFacts(Facts):
+class PartyFacts(Stated):
     party: PartyId
     name: Text
     authority: SigningPublic
@@ -77,7 +103,7 @@ class PartyFacts(Facts):
     sequence: Positive
 
 
-class MemberFacts(Facts):
+class MemberFacts(Stated):
     party: PartyId
     member: Address
     name: Text
@@ -89,27 +115,28 @@ class MemberFacts(Facts):
     sequence: Positive
 
 
-class PostingFacts(Facts):
+class PostingFacts(Stated):
     party: PartyId
     post: Address
     holders: tuple[Address, ...]
     sequence: Positive
 
 
-class RosterFacts(Facts):
+class RosterFacts(Stated):
     party: PartyId
     channel: Digest
     tiers: tuple[Tier, ...]
     sequence: Positive
+    alternates: tuple[Alternate, ...] | None = None
 
 
-class DirectoryFacts(Facts):
+class DirectoryFacts(Stated):
     party: PartyId
     valid_until: Micros
     sequence: Positive
 
 
-class KeyFacts(Facts):
+class KeyFacts(Stated):
     member: Address
     device: Digest
     encryption: Digest
@@ -119,7 +146,7 @@ class KeyFacts(Facts):
     kept_until: Micros
 
 
-class CharterFacts(Facts):
+class CharterFacts(Stated):
     channel: Digest
     type: Word
     alias: Alias
@@ -127,9 +154,19 @@ class CharterFacts(Facts):
     terms: Terms
     kinds: tuple[NoteKind, ...]
     rules: tuple[RuleUse, ...]
+    previous: Digest | None = None
+    exercise: Literal[True] | None = None
+    seats: tuple[Seated, ...] | None = None
+    ladders: tuple[Ladder, ...] | None = None
 
 
-class AccessionFacts(Facts):
+class ParticipationFacts(Stated):
+    party: PartyId
+    channel: Digest
+    state: Standing
+
+
+class AccessionFacts(Stated):
     party: PartyId
     channel: Digest
     charter: Digest
@@ -140,7 +177,22 @@ class AddresseeFacts(Frozen):
     post: Address
     role: AddresseeRole
     readers: tuple[Address, ...]
-    """Members whose devices got a wrap, ascending."""
+    """Members whose devices got a wrap, ascending; none before a release."""
+    tier: Word | None = None
+    """The tier of its party's roster that the post stands in."""
+    held: Literal[True] | None = None
+    """It waits: its post is on hold for such precedence."""
+    alternate_for: Address | None = None
+    no_redirect: Literal[True] | None = None
+    reply_by: Micros | None = None
+
+
+class RegisterFacts(Frozen):
+    """A number of an issuer's register, gapless by series and year."""
+
+    series: Word
+    year: Positive
+    number: Positive
 
 
 class SerialFacts(Frozen):
@@ -148,9 +200,10 @@ class SerialFacts(Frozen):
     serial: Positive
 
 
-class NoteFacts(Facts):
+class NoteFacts(Stated):
     channel: Digest
-    reference: Positive
+    reference: Positive | None = None
+    """None for a draft: its release gives one."""
     sender: Address
     device: Digest
     kind: Word
@@ -159,6 +212,19 @@ class NoteFacts(Facts):
     addressees: tuple[AddresseeFacts, ...]
     serials: tuple[SerialFacts, ...]
     exercise: bool
+    draft: Literal[True] | None = None
+    in_reply_to: Digest | None = None
+    supersedes: Digest | None = None
+    corrects: Digest | None = None
+    amends: Digest | None = None
+    reply_by: Micros | None = None
+    expiry: Micros | None = None
+    latest_delivery: Micros | None = None
+    deferred_until: Micros | None = None
+    silence_until: Micros | None = None
+    number: RegisterFacts | None = None
+    informed: tuple[Address, ...] | None = None
+    """Posts that a rung of the note's ladder tells, snapshot of the rosters at acceptance."""
 
 
 class FirstFacts(Frozen):
@@ -181,7 +247,7 @@ class AnsweredFacts(Frozen):
     first: FirstFacts | None = None
 
 
-class AnswerFacts(Facts):
+class AnswerFacts(Stated):
     channel: Digest
     post: Address
     by: Address
@@ -189,11 +255,149 @@ class AnswerFacts(Facts):
     notes: Annotated[tuple[AnsweredFacts, ...], Field(min_length=1)]
 
 
-class VoidFacts(Facts):
+class VoidFacts(Stated):
     channel: Digest
     device: Digest
     party: PartyId
     serial: Positive
+
+
+class ReleaseFacts(Stated):
+    """``addressees`` are those that the release lets read; the note itself is the draft's."""
+
+    channel: Digest
+    note: Digest
+    index: Count
+    """Where the draft stands."""
+    reference: Positive
+    sender: Address
+    device: Digest
+    precedence: Precedence
+    info_precedence: Precedence
+    addressees: tuple[AddresseeFacts, ...]
+    serials: tuple[SerialFacts, ...]
+    number: RegisterFacts | None = None
+    informed: tuple[Address, ...] | None = None
+
+
+class AboutNote(Stated):
+    """A statement about one note: where that stands, who wrote it, how urgent it is."""
+
+    channel: Digest
+    note: Digest
+    index: Count
+    sender: Address
+    precedence: Precedence
+
+
+class WithdrawalFacts(AboutNote):
+    told: tuple[Address, ...]
+    """Who had the note and is told that it was taken back, ascending."""
+    number: RegisterFacts | None = None
+    """The register number that is void from now on."""
+
+
+class ObjectionFacts(AboutNote):
+    late: bool
+    """The silence had ended: it is recorded, and changes nothing."""
+    told: tuple[Address, ...]
+
+
+class ExtensionFacts(AboutNote):
+    silence_until: Micros
+    told: tuple[Address, ...]
+
+
+class WatchFacts(Stated):
+    channel: Digest
+    action: WatchAction
+    party: PartyId
+    by: Address
+    note: Digest | None = None
+    index: Count | None = None
+    sender: Address | None = None
+    precedence: Precedence | None = None
+    post: Address | None = None
+    text: Text | None = None
+    until: Micros | None = None
+    told: tuple[Address, ...]
+
+
+class ShownFacts(Frozen):
+    """A note that waited for its post and is shown now."""
+
+    note: Digest
+    index: Count
+    precedence: Precedence
+    readers: tuple[Address, ...]
+
+
+class HoldFacts(Stated):
+    channel: Digest
+    post: Address
+    below: Precedence | None = None
+    until: Micros | None = None
+    shown: tuple[ShownFacts, ...]
+
+
+class HoldEndedFacts(DueFacts):
+    post: Address
+    shown: tuple[ShownFacts, ...]
+
+
+class ReachedFacts(Frozen):
+    """A post that a moment reaches, and the members there who are told or may read now."""
+
+    post: Address
+    readers: tuple[Address, ...]
+
+
+class MomentFacts(DueFacts):
+    """What was due of one note. ``informed`` are members who are told, ascending."""
+
+    note: Digest
+    index: Count
+    sender: Address
+    precedence: Precedence
+    reached: tuple[ReachedFacts, ...]
+    informed: tuple[Address, ...]
+
+
+class RungFacts(MomentFacts):
+    """A rung took effect. Its moment proves that by then nobody had taken the note on."""
+
+    round: Positive
+    rung: Count
+    repeat: Count
+    effect: Effect
+    waits_for: Literal["acknowledgement", "answer"]
+    open: tuple[Address, ...]
+    """Posts that had not taken it on, or not answered."""
+    tier: Word | None = None
+    empty: bool
+    """Nobody could be reached: the next rung follows at once."""
+
+
+class DeadlineFacts(MomentFacts):
+    """A deadline of a note passed: a certificate of what had not happened by then."""
+
+    what: Literal["begun", "alternate", "reminder", "reply-overdue", "expired", "non-delivered"]
+    posts: tuple[Address, ...]
+    """The posts concerned."""
+
+
+class ConclusionFacts(MomentFacts):
+    """The silence on a proposal ended without objection: it is adopted, as decision ``decision``."""
+
+    decision: Positive
+
+
+class MissedTestFacts(DueFacts):
+    """No line test came in its slot."""
+
+    party: PartyId
+    slot: Count
+    informed: tuple[Address, ...]
 
 
 FACTS: Final[dict[str, type[Facts]]] = {
@@ -201,13 +405,25 @@ FACTS: Final[dict[str, type[Facts]]] = {
     "admission": AdmissionFacts,
     "answer": AnswerFacts,
     "charter": CharterFacts,
+    "conclusion": ConclusionFacts,
+    "deadline": DeadlineFacts,
     "directory": DirectoryFacts,
+    "extension": ExtensionFacts,
+    "hold": HoldFacts,
+    "hold-ended": HoldEndedFacts,
     "key": KeyFacts,
     "member": MemberFacts,
+    "missed-test": MissedTestFacts,
     "node": NodeFacts,
     "note": NoteFacts,
+    "objection": ObjectionFacts,
+    "participation": ParticipationFacts,
     "party": PartyFacts,
     "posting": PostingFacts,
+    "release": ReleaseFacts,
     "roster": RosterFacts,
+    "rung": RungFacts,
     "void": VoidFacts,
+    "watch": WatchFacts,
+    "withdrawal": WithdrawalFacts,
 }

@@ -7,19 +7,28 @@ ids that name it; its row is its canonical JSON.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Final, Protocol, TypeVar
+from enum import IntEnum
+from typing import ClassVar, Final, Literal, NamedTuple, Protocol, TypeVar
 
-from liaison.ledger.facts import RegistrarFacts
-from liaison.rules.lives import Life
+from liaison.ledger.facts import RegisterFacts, RegistrarFacts
+from liaison.rules.lives import Life, Stage
+from liaison.statements.charters import (
+    Ladder,
+    NoteKind,
+    RuleUse,
+    Rung,
+    Seat,
+    Seated,
+    Standing,
+    Terms,
+)
 from liaison.statements.fields import Frozen
 from liaison.statements.payloads import (
     AddresseeRole,
+    Alternate,
     MemberRole,
-    NoteKind,
     Predecessor,
-    RuleUse,
     State,
-    Terms,
     Tier,
 )
 from liaison.words.precedence import Precedence
@@ -33,6 +42,11 @@ class Cell(Frozen):
 
     name: ClassVar[str]
     ids: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def due(self) -> int | None:
+        """Return the first moment, in microseconds, at which time alone changes the cell."""
+        return None
 
     @property
     def key(self) -> CellKey:
@@ -64,6 +78,9 @@ class Log(Cell):
     rules_version: int
     clock_confirmed: int = 0
     predecessor: Predecessor | None = None
+    exercise: Literal[True] | None = None
+    advanced: int | None = None
+    """By how much exercise time was moved ahead of the clock, in microseconds."""
 
 
 class Counter(Cell):
@@ -180,6 +197,11 @@ class RosterEdition(Frozen):
     sequence: int
     at: int
     tiers: tuple[Tier, ...]
+    alternates: tuple[Alternate, ...] | None = None
+
+    def tier_of(self, post: str) -> str | None:
+        """Return the name of the tier that a post stands in."""
+        return next((tier.name for tier in self.tiers if post in tier.posts), None)
 
 
 class Rosters(Cell):
@@ -221,6 +243,14 @@ class Acceded(Frozen):
     statement: str
 
 
+class PartyStanding(Frozen):
+    """A party that acceded, and suspended its part or left since."""
+
+    party: str
+    state: Standing
+    at: int
+
+
 class Channel(Cell):
     """A channel under its charter. It opens when all parties have acceded."""
 
@@ -236,10 +266,47 @@ class Channel(Cell):
     rules: tuple[RuleUse, ...]
     acceded: tuple[Acceded, ...]
     opened_at: int = 0
+    exercise: Literal[True] | None = None
+    seats: tuple[Seated, ...] | None = None
+    ladders: tuple[Ladder, ...] | None = None
+    standings: tuple[PartyStanding, ...] | None = None
+    """Only of parties that are not simply active."""
+    pending: tuple[str, ...] | None = None
+    """Charters proposed to succeed this one, the newest last."""
 
     @property
     def is_open(self) -> bool:
         return self.opened_at > 0
+
+    def standing(self, party: str) -> Standing:
+        known = next((s for s in self.standings or () if s.party == party), None)
+        return known.state if known else Standing.ACTIVE
+
+    def seat(self, party: str) -> Seat | None:
+        return next((s.seat for s in self.seats or () if s.party == party), None)
+
+    def kind(self, name: str) -> NoteKind | None:
+        return next((kind for kind in self.kinds if kind.kind == name), None)
+
+    def ladder(self, kind: NoteKind, precedence: Precedence) -> Ladder | None:
+        """Return the ladder that a note of such kind and precedence for action climbs."""
+        uses = [u for u in kind.ladders or () if u.at_least.rank <= precedence.rank]
+        if not uses:
+            return None
+        name = max(uses, key=lambda use: use.at_least.rank).ladder
+        return next((ladder for ladder in self.ladders or () if ladder.name == name), None)
+
+
+class Amendment(Cell):
+    """A charter that is to succeed the channel's present one, once all have acceded to it."""
+
+    name: ClassVar[str] = "amendment"
+    ids: ClassVar[tuple[str, ...]] = ("channel", "charter")
+    channel: str
+    charter: str
+    previous: str
+    proposed: Channel
+    """The channel as it is from then on; ``acceded`` are those who said yes to this charter."""
 
 
 class PartyChannels(Cell):
@@ -275,16 +342,87 @@ class Serials(Cell):
     above: tuple[int, ...]
 
 
+class Decisions(Cell):
+    """The last number given to a decision of a channel."""
+
+    name: ClassVar[str] = "decisions"
+    ids: ClassVar[tuple[str, ...]] = ("channel",)
+    channel: str
+    last: int
+
+
+class Register(Cell):
+    """An issuer's register in a channel: the last number of a series in its present year."""
+
+    name: ClassVar[str] = "register"
+    ids: ClassVar[tuple[str, ...]] = ("channel", "party", "series")
+    channel: str
+    party: str
+    series: str
+    year: int
+    last: int
+
+
 class AddresseeState(Frozen):
     post: str
     role: AddresseeRole
     life: Life
     by: str = ""
     at: int = 0
+    # Rules version 2
+    readers: tuple[str, ...] | None = None
+    """Members with a wrap, ascending."""
+    tier: str | None = None
+    held: Literal[True] | None = None
+    alternate_for: str | None = None
+    no_redirect: Literal[True] | None = None
+    reply_by: int | None = None
+    """Until when an answer is due, while none came and the time has not passed."""
+    overdue: int | None = None
+    """The time that passed without an answer."""
+    replied: int | None = None
+
+
+class Climb(Frozen):
+    """Where a note stands on its ladder: rung ``rung`` takes effect at ``due``."""
+
+    round: int
+    rung: int
+    repeat: int
+    due: int
+    waits_for: Literal["acknowledgement", "answer"]
+    snoozed: Literal[True] | None = None
+
+
+class Procedure(Frozen):
+    """A proposal under the silence procedure: its stage, and when its silence ends."""
+
+    stage: Stage
+    until: int
+    decision: int | None = None
+
+
+class Item(Frozen):
+    """What a party's operators did with an item of their queue."""
+
+    party: str
+    claimed_by: str | None = None
+    claimed_at: int | None = None
+    snoozed_until: int | None = None
+    annotation: str | None = None
+    raised: Literal[True] | None = None
+    vacant: Literal[True] | None = None
+    exhausted: Literal[True] | None = None
+    missed: tuple[int, ...] | None = None
+    """Slots of line tests that were missed and not closed yet."""
 
 
 class Note(Cell):
-    """A note's life: each addressee in exactly one state (design.md, law 8)."""
+    """A note's life: each addressee in exactly one state (design.md, law 8).
+
+    What stands behind ``addressees`` is of rules version 2: its timers with the rules under which
+    they were armed.
+    """
 
     name: ClassVar[str] = "note"
     ids: ClassVar[tuple[str, ...]] = ("channel", "note")
@@ -293,11 +431,131 @@ class Note(Cell):
     index: int
     at: int
     reference: int
+    """0 for a draft."""
     sender: str
     kind: str
     precedence: Precedence
     info_precedence: Precedence
     addressees: tuple[AddresseeState, ...]
+    post: str | None = None
+    """The post that it is from."""
+    charter: str | None = None
+    draft: Literal[True] | None = None
+    exercise: Literal[True] | None = None
+    service: Literal[True] | None = None
+    """It never counts as an answer."""
+    acknowledge: Literal["any-of-tier", "all"] | None = None
+    answer_within_s: int | None = None
+    rungs: tuple[Rung, ...] | None = None
+    informed: tuple[str, ...] | None = None
+    climb: Climb | None = None
+    rounds: int | None = None
+    reminders: tuple[int, ...] | None = None
+    """Moments of reminders that are to come, ascending."""
+    expiry: int | None = None
+    latest_delivery: int | None = None
+    deferred_until: int | None = None
+    in_reply_to: str | None = None
+    supersedes: str | None = None
+    superseded_by: str | None = None
+    amends: str | None = None
+    number: RegisterFacts | None = None
+    procedure: Procedure | None = None
+    items: tuple[Item, ...] | None = None
+
+    @property
+    def due(self) -> int | None:
+        moments = self.moments
+        return moments[0].due if moments else None
+
+    @property
+    def moments(self) -> tuple[Moment, ...]:
+        """Return what is due, first first; at one time what ends something comes first."""
+        found: list[Moment] = []
+        if self.draft:
+            return ()
+        if self.deferred_until is not None:
+            found.append(Moment(self.deferred_until, MomentOrder.BEGUN))
+            return tuple(found)
+        if self.expiry is not None:
+            found.append(Moment(self.expiry, MomentOrder.EXPIRED))
+        if self.latest_delivery is not None:
+            found.append(Moment(self.latest_delivery, MomentOrder.NON_DELIVERED))
+        if self.procedure is not None and self.procedure.stage is Stage.UNDER_SILENCE:
+            found.append(Moment(self.procedure.until, MomentOrder.CONCLUDED))
+        overdue = [a.reply_by for a in self.addressees if a.reply_by is not None]
+        if overdue:
+            found.append(Moment(min(overdue), MomentOrder.REPLY_OVERDUE))
+        waiting = {a.alternate_for for a in self.addressees if a.life is Life.WITHHELD}
+        gone = [
+            a.at
+            for a in self.addressees
+            if a.post in waiting and a.life in (Life.DECLINED, Life.NON_DELIVERED)
+        ]
+        if gone:
+            found.append(Moment(min(gone), MomentOrder.ALTERNATE))
+        if self.climb is not None:
+            found.append(Moment(self.climb.due, MomentOrder.RUNG))
+        if self.reminders:
+            found.append(Moment(self.reminders[0], MomentOrder.REMINDER))
+        return tuple(sorted(found))
+
+
+class MomentOrder(IntEnum):
+    """What a moment is, in the order in which moments of one time are decided."""
+
+    BEGUN = 0
+    EXPIRED = 1
+    NON_DELIVERED = 2
+    CONCLUDED = 3
+    REPLY_OVERDUE = 4
+    ALTERNATE = 5
+    RUNG = 6
+    REMINDER = 7
+
+
+class Moment(NamedTuple):
+    """Something that is due of a note at ``due``, in microseconds."""
+
+    due: int
+    what: MomentOrder
+
+
+class LineTest(Cell):
+    """Alternating line tests of a channel: whose is next, and until when it must have come."""
+
+    name: ClassVar[str] = "line-test"
+    ids: ClassVar[tuple[str, ...]] = ("channel",)
+    channel: str
+    kind: str
+    every_us: int
+    grace_us: int
+    slot: int
+    """The number of the slot that is waited for: it begins at ``slot * every_us``."""
+    items: tuple[Item, ...]
+    stopped: Literal[True] | None = None
+    """The channel's charter asks for no tests any more."""
+
+    @property
+    def due(self) -> int | None:
+        return None if self.stopped else self.slot * self.every_us + self.grace_us
+
+
+class PostHold(Cell):
+    """Notes below a precedence wait for a post until a time."""
+
+    name: ClassVar[str] = "post-hold"
+    ids: ClassVar[tuple[str, ...]] = ("channel", "post")
+    channel: str
+    post: str
+    below: Precedence | None = None
+    until: int | None = None
+    waiting: tuple[str, ...]
+    """Digests of the notes that wait, in their order."""
+
+    @property
+    def due(self) -> int | None:
+        return self.until
 
 
 CELLS: Final[dict[str, type[Cell]]] = {
@@ -305,24 +563,32 @@ CELLS: Final[dict[str, type[Cell]]] = {
     for cell in (
         Admitted,
         AliasClaim,
+        Amendment,
         Channel,
         Counter,
+        Decisions,
         DeviceKeys,
         Directories,
         EncryptionKey,
         KeyClaim,
+        LineTest,
         Log,
         Member,
         Note,
         Party,
         PartyChannels,
         Post,
+        PostHold,
         References,
+        Register,
         Rosters,
         Serials,
         Taken,
     )
 }
+
+TIMED: Final = frozenset({LineTest.name, Note.name, PostHold.name})
+"""Cells that time alone may change; each names its ``channel``."""
 
 
 def spell_key(key: CellKey) -> str:

@@ -1,30 +1,67 @@
-"""Decide: a statement at a moment gives a record, a refusal, or names its duplicate.
+"""Decide: a statement at a moment gives a record, a refusal, or names its duplicate; a due moment a record.
 
 design.md, law 3 and section 3: the order is parse, signature, duplicate, lapse, decide; the first
 two are done before (``signer_of`` says whose key). One function per kind stands in the modules
-that ``RULINGS`` joins.
+that ``RULINGS`` joins. Before a statement is decided at ``at``, what is due by then of the cells
+that it reads is decided: ``decide`` names the first (``DueFirst``), ``decide_due`` decides it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from liaison.ledger.record import Place, Record
-from liaison.rules import authority, channels, notes, origin
-from liaison.rules.cells import CellKey, Counter, EncryptionKey, KeyClaim, Log, Taken, View
+from liaison.rules import (
+    answers,
+    authority,
+    channels,
+    holds,
+    notes,
+    origin,
+    procedures,
+    releases,
+    watches,
+)
+from liaison.rules.cells import (
+    CELLS,
+    TIMED,
+    Cell,
+    CellKey,
+    Channel,
+    Counter,
+    EncryptionKey,
+    KeyClaim,
+    LineTest,
+    Log,
+    Note,
+    PostHold,
+    Rosters,
+    Taken,
+    View,
+)
+from liaison.rules.moments import DUE_KINDS, DUES
 from liaison.rules.refusal import Refused
-from liaison.rules.ruling import TRAVELLING_LAPSE_MAX, Peek, Ruling
+from liaison.rules.ruling import RULES_VERSIONS, TRAVELLING_LAPSE_MAX, Peek, Ruling
 from liaison.statements.keys import key_id
 from liaison.statements.payloads import Logged, Node, Party, Payload
 from liaison.statements.statement import Statement
 from liaison.words.encoding import from_base64
 from liaison.words.times import MINUTE, to_rfc3339
 
-RULES_VERSIONS: Final = frozenset({1})
 AHEAD_MAX: Final = 2 * MINUTE
 
-EXPANDING: Final = frozenset({EncryptionKey.name})
+EXPANDING: Final = frozenset(
+    {
+        Channel.name,
+        EncryptionKey.name,
+        LineTest.name,
+        Note.name,
+        PostHold.name,
+        Rosters.name,
+    }
+)
 """Cells whose content tells of further needs: a wrap's key statement, of its holder."""
 
 RULINGS: Final[dict[str, Ruling]] = {
@@ -32,6 +69,11 @@ RULINGS: Final[dict[str, Ruling]] = {
     **authority.RULINGS,
     **channels.RULINGS,
     **notes.RULINGS,
+    **answers.RULINGS,
+    **releases.RULINGS,
+    **procedures.RULINGS,
+    **holds.RULINGS,
+    **watches.RULINGS,
 }
 
 
@@ -40,6 +82,13 @@ class Duplicate:
     """The same payload is in the log already, at ``index``."""
 
     index: int
+
+
+@dataclass(frozen=True)
+class DueFirst:
+    """A cell that the statement reads holds a moment that was due by then: it goes first."""
+
+    key: CellKey
 
 
 def scope_of(statement: Statement[Payload]) -> str:
@@ -56,13 +105,34 @@ def needs(statement: Statement[Payload], peek: Peek) -> set[CellKey]:
     if ruling is None:
         return {KeyClaim.key_of(statement.payload.key)}
     scope = ruling.scope(statement)
-    return {
+    found = {
         Log.key_of(),
         KeyClaim.key_of(statement.payload.key),
         Counter.key_of(scope),
         Taken.key_of(scope, statement.payload_digest),
         *ruling.needs(statement, peek),
     }
+    for key in ruling.timed(statement):
+        found.update(due_needs(key, peek))
+    return found
+
+
+def due_needs(key: CellKey, peek: Peek) -> set[CellKey]:
+    """Return the cells that deciding and evolving the due moments of a cell may read.
+
+    Asked again as ``needs`` is.
+    """
+    found = {key, Log.key_of()}
+    cell = peek(CELLS[key[0]], *key[1:])
+    if cell is not None and cell.due is not None:
+        found.add(Counter.key_of(_channel_of(cell)))
+        found.update(DUES[key[0]].needs(cell, peek))
+    return found
+
+
+def _channel_of(cell: Cell) -> str:
+    assert isinstance(cell, LineTest | Note | PostHold)
+    return cell.channel
 
 
 def signer_of(statement: Statement[Payload], claim: KeyClaim | None) -> bytes | Refused:
@@ -84,7 +154,9 @@ def signer_of(statement: Statement[Payload], claim: KeyClaim | None) -> bytes | 
     return Refused("unknown-key", "the key that signed is not known here")
 
 
-def decide(view: View, statement: Statement[Any], at: int) -> Record | Refused | Duplicate:
+def decide(
+    view: View, statement: Statement[Any], at: int
+) -> Record | Refused | Duplicate | DueFirst:
     """Decide a statement whose signature was checked, at ``at`` (microseconds)."""
     payload = statement.payload
     ruling = RULINGS.get(statement.kind)
@@ -97,6 +169,9 @@ def decide(view: View, statement: Statement[Any], at: int) -> Record | Refused |
     refused = _lapse(payload, at) or _audience(view.get(Log), payload)
     if refused is not None:
         return refused
+    overdue = _first_due(view, ruling.timed(statement), at)
+    if overdue is not None:
+        return DueFirst(overdue)
     drafted = ruling.decide(view, statement, at)
     if isinstance(drafted, Refused):
         return drafted
@@ -111,6 +186,43 @@ def decide(view: View, statement: Statement[Any], at: int) -> Record | Refused |
         statement=statement.raw,
         facts=drafted.facts,
     )
+
+
+def _first_due(view: View, keys: Iterable[CellKey], at: int) -> CellKey | None:
+    """Return which of these cells holds the first moment that is due at ``at``."""
+    found: list[tuple[int, CellKey]] = []
+    for key in keys:
+        cell = view.get(CELLS[key[0]], *key[1:])
+        if cell is not None and cell.due is not None and cell.due <= at:
+            found.append((cell.due, key))
+    return min(found)[1] if found else None
+
+
+def decide_due(view: View, key: CellKey, at: int) -> Record | None:
+    """Return the record of the first moment of a cell, if it is due at ``at``, else None."""
+    assert key[0] in TIMED
+    cell = view.get(CELLS[key[0]], *key[1:])
+    log = view.get(Log)
+    if cell is None or log is None or cell.due is None or cell.due > at:
+        return None
+    fallen = DUES[key[0]].decide(view, cell)
+    channel = _channel_of(cell)
+    counter = view.get(Counter, channel)
+    return Record(
+        kind=fallen.kind,
+        at=at,
+        channel=Place(id=channel, n=counter.n + 1 if counter else 1),
+        note=fallen.note,
+        actor=log.origin,
+        urgency=fallen.urgency,
+        statement=b"",
+        facts=fallen.facts,
+    )
+
+
+def due_key(record: Record) -> CellKey:
+    """Return the cell whose moment a due record is."""
+    return DUE_KINDS[record.kind].key(record.facts)
 
 
 def _lapse(payload: Payload, at: int) -> Refused | None:

@@ -12,22 +12,15 @@ from liaison.ledger.facts import (
     DirectoryFacts,
     KeyFacts,
     MemberFacts,
+    ParticipationFacts,
     PartyFacts,
     PostingFacts,
     RegistrarFacts,
     RosterFacts,
 )
+from liaison.statements.charters import Accession, Charter, Participation
 from liaison.statements.keys import ENCRYPTION, key_id
-from liaison.statements.payloads import (
-    Accession,
-    Charter,
-    Directory,
-    Key,
-    Member,
-    Party,
-    Posting,
-    Roster,
-)
+from liaison.statements.payloads import Directory, Key, Member, Party, Posting, Roster
 from liaison.statements.statement import Statement
 from liaison.words.encoding import from_base64
 
@@ -108,13 +101,28 @@ def charter_facts(statement: Statement[Charter]) -> CharterFacts:
     return CharterFacts(
         statement=statement.digest,
         payload=statement.payload_digest,
-        channel=statement.digest,
+        channel=payload.channel or statement.digest,
         type=payload.type,
         alias=payload.alias,
         parties=payload.parties,
         terms=payload.terms,
         kinds=payload.kinds,
         rules=payload.rules,
+        previous=payload.previous,
+        exercise=payload.exercise,
+        seats=payload.seats,
+        ladders=payload.ladders,
+    )
+
+
+def participation_facts(statement: Statement[Participation]) -> ParticipationFacts:
+    payload = statement.payload
+    return ParticipationFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        party=payload.by,
+        channel=payload.channel,
+        state=payload.state,
     )
 
 
@@ -139,6 +147,7 @@ def roster_facts(statement: Statement[Roster]) -> RosterFacts:
         channel=payload.channel,
         tiers=payload.tiers,
         sequence=payload.sequence,
+        alternates=payload.alternates,
     )
 
 

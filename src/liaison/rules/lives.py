@@ -97,3 +97,35 @@ TABLES: Final[dict[AddresseeRole, Table]] = {
 def step(role: AddresseeRole, life: Life, taken: Step) -> Life | None:
     """Return the state after ``taken``, or None where the role's table doesn't list it."""
     return TABLES[role].get((life, taken))
+
+
+class Stage(StrEnum):
+    """Where a proposal stands in the silence procedure."""
+
+    PROPOSED = "proposed"
+    UNDER_SILENCE = "under-silence"
+    ADOPTED = "adopted"
+    BROKEN = "broken"
+    WITHDRAWN = "withdrawn"
+
+
+class Act(StrEnum):
+    """What moves a proposal from one stage to the next."""
+
+    BEGUN = "begun"
+    CONCLUDED = "concluded"
+    EXTENDED = "extended"
+    OBJECTED = "objected"
+    AMENDED = "amended"
+    WITHDRAWN = "withdrawn"
+
+
+PROCEDURE: Final[dict[tuple[Stage, Act], Stage]] = {
+    (Stage.PROPOSED, Act.BEGUN): Stage.UNDER_SILENCE,
+    (Stage.PROPOSED, Act.WITHDRAWN): Stage.WITHDRAWN,
+    (Stage.UNDER_SILENCE, Act.CONCLUDED): Stage.ADOPTED,
+    (Stage.UNDER_SILENCE, Act.EXTENDED): Stage.UNDER_SILENCE,
+    (Stage.UNDER_SILENCE, Act.OBJECTED): Stage.BROKEN,
+    (Stage.UNDER_SILENCE, Act.AMENDED): Stage.BROKEN,
+    (Stage.UNDER_SILENCE, Act.WITHDRAWN): Stage.WITHDRAWN,
+}

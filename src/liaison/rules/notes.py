@@ -1,199 +1,510 @@
-"""Rulings on what crosses a channel: note, answer, void. protocols/statements.md, NOTE, ANSWER, VOID."""
+"""Rulings on notes: what is written. protocols/statements.md, NOTE.
+
+What is said of notes later is in ``answers``, ``releases``, ``procedures``, ``watches`` and ``holds``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
-from liaison.ledger.facts import (
-    AddresseeFacts,
-    AnsweredFacts,
-    AnswerFacts,
-    FirstFacts,
-    NoteFacts,
-    SerialFacts,
-    VoidFacts,
-)
+from liaison.ledger.facts import AddresseeFacts, NoteFacts, RegisterFacts, SerialFacts
 from liaison.ledger.record import Record, Urgency
-from liaison.rules import cells, lives
-from liaison.rules.authority import admitted
+from liaison.rules import cells, ladder, lives
 from liaison.rules.cells import (
     AddresseeState,
     Cell,
     CellKey,
     Channel,
-    Directories,
-    EncryptionKey,
+    LineTest,
     Member,
-    Party,
-    Post,
+    Procedure,
     References,
-    Rosters,
-    Serials,
+    Register,
     View,
 )
-from liaison.rules.chain import device_signs, holds, key_opens
 from liaison.rules.kinds import load_rule
-from liaison.rules.lives import Life, Step
+from liaison.rules.lives import Life, Stage
 from liaison.rules.refusal import Refused
+from liaison.rules.reliances import (
+    check_reliances,
+    edition_of,
+    newest_roster,
+    readers_of,
+    reliance_needs,
+    wrap_needs,
+    writes_for,
+)
 from liaison.rules.ruling import Drafted, Peek, Ruling
-from liaison.rules.serials import check_serial, spend
+from liaison.rules.serials import spend
+from liaison.rules.showing import add_held, hold_on, showing_changes
+from liaison.rules.speaking import (
+    channel_of,
+    not_yet,
+    speaker_needs,
+    speaks,
+    takes_part,
+    version_of,
+)
+from liaison.statements.charters import Effect, NoteKind
 from liaison.statements.payloads import (
+    Addressed,
     Addressee,
     AddresseeRole,
-    Answer,
-    Logged,
     Note,
-    NoteKind,
     Reliance,
-    Verdict,
-    Void,
 )
 from liaison.statements.statement import Statement
 from liaison.words.errors import Malformed
 from liaison.words.ids import party_of
 from liaison.words.precedence import Precedence
-from liaison.words.times import SECOND, from_dtg, to_dtg, to_rfc3339
+from liaison.words.times import SECOND, from_dtg, year_of
 
-LATER: Final = ("supersedes", "reply_by", "expiry", "latest_delivery", "deferred_until")
-"""Members of a note that a later rules version switches on."""
-
-
-def _channel_of(statement: Statement[Any]) -> str:
-    channel: str = statement.payload.channel
-    return channel
-
-
-def _speaker_needs(payload: Logged, channel: str) -> Iterable[CellKey]:
-    party = party_of(payload.by)
-    yield cells.Admitted.key_of(party)
-    yield Party.key_of(party)
-    yield Member.key_of(payload.by)
-    yield Channel.key_of(channel)
+SECOND_VERSION: Final = (
+    "supersedes",
+    "reply_by",
+    "expiry",
+    "latest_delivery",
+    "deferred_until",
+    "amends",
+    "corrects",
+    "drafted",
+    "silence_until",
+)
+"""Members of a note that rules version 2 switches on."""
 
 
-def _speaks(view: View, payload: Logged, channel: Channel) -> Refused | None:
-    """The channel is open and the one who signs is a device of a member of one of its parties."""
-    party = party_of(payload.by)
-    if party not in channel.parties:
-        return Refused("not-a-party", f"{party} is not a party of {channel.alias}")
-    refused = admitted(view, party) or device_signs(
-        view.get(Party, party), view.get(Member, payload.by), payload.key, who=payload.by
-    )
-    if refused is not None:
-        return refused
-    if not channel.is_open:
-        acceded = {accession.party for accession in channel.acceded}
-        missing = ", ".join(p for p in channel.parties if p not in acceded)
-        return Refused(
-            "channel-not-open", f"{channel.alias} is not open: {missing} has not acceded"
-        )
-    if payload.lapse - payload.issued > channel.terms.lapse_max_s * SECOND:
-        limit = channel.terms.lapse_max_s
-        return Refused(
-            "lapse-too-long", f"its lapse is over {limit} s after issued, the charter's limit"
-        )
-    return None
-
-
-# Note
-
-
-def _note_needs(statement: Statement[Note], peek: Peek) -> Iterable[CellKey]:
+def _needs(statement: Statement[Note], peek: Peek) -> Iterable[CellKey]:
     payload = statement.payload
-    yield from _speaker_needs(payload, payload.channel)
+    yield from speaker_needs(payload, payload.channel)
     yield References.key_of(payload.channel)
-    if payload.in_reply_to is not None:
-        yield cells.Note.key_of(payload.channel, payload.in_reply_to)
-    for reliance in payload.parties:
-        yield cells.Admitted.key_of(reliance.party)
-        yield Directories.key_of(reliance.party)
-        yield Rosters.key_of(payload.channel, reliance.party)
-        yield Serials.key_of(payload.channel, payload.key, reliance.party)
+    yield LineTest.key_of(payload.channel)
+    for digest in _named(payload):
+        yield cells.Note.key_of(payload.channel, digest)
+    yield from reliance_needs(payload.channel, payload.key, payload.parties)
     for addressee in payload.addressees:
-        yield Post.key_of(addressee.post)
-        for wrap in addressee.wraps:
-            yield EncryptionKey.key_of(wrap.key)
-            key = peek(EncryptionKey, wrap.key)
-            if key is not None:
-                yield Member.key_of(key.member)
+        yield from wrap_needs(addressee.post, addressee.wraps, peek)
+        yield cells.PostHold.key_of(payload.channel, addressee.post)
+    channel = peek(Channel, payload.channel)
+    kind = channel.kind(payload.kind) if channel else None
+    if kind is not None and kind.series is not None:
+        yield Register.key_of(payload.channel, party_of(payload.by), kind.series)
 
 
-def _decide_note(view: View, statement: Statement[Note], at: int) -> Drafted | Refused:
+def _named(payload: Note) -> tuple[str, ...]:
+    """Return the other notes that a note names."""
+    named = (payload.in_reply_to, payload.supersedes, payload.corrects, payload.amends)
+    return tuple(digest for digest in named if digest is not None)
+
+
+def _timed(statement: Statement[Note]) -> Iterable[CellKey]:
+    payload = statement.payload
+    yield LineTest.key_of(payload.channel)
+    for digest in _named(payload):
+        yield cells.Note.key_of(payload.channel, digest)
+    for addressee in payload.addressees:
+        yield cells.PostHold.key_of(payload.channel, addressee.post)
+
+
+def _decide(view: View, statement: Statement[Note], at: int) -> Drafted | Refused:
     payload = statement.payload
     channel = view.get(Channel, payload.channel)
-    if channel is None:
-        return Refused("unknown-channel", "the channel is not known here")
-    refused = _speaks(view, payload, channel)
+    refused = speaks(view, payload, channel)
     if refused is not None:
         return refused
+    assert channel is not None
     if payload.charter != channel.charter:
         return Refused("other-charter", f"{channel.alias} has another charter than the note names")
     sender = view.get(Member, payload.by)
-    assert sender is not None  # _speaks
+    kind = channel.kind(payload.kind)
+    assert sender is not None  # speaks
+    is_second = version_of(view) >= 2
+    posts = [a.post for a in payload.addressees if a.role is not AddresseeRole.COPY]
     refused = (
-        _in_this_version(payload)
-        or _kind(channel, payload, sender)
+        (None if is_second else _first_version(payload))
+        or _kind(channel, kind, payload, sender)
         or _form(channel, payload)
         or _replies(view, channel, payload)
         or _label(channel, payload)
-        or _reliances(view, channel, payload, at)
-        or _from_post(view, payload)
+        or check_reliances(
+            view,
+            channel,
+            payload.parties,
+            own=party_of(payload.by),
+            posts=posts,
+            key=payload.key,
+            issued=payload.issued,
+            at=at,
+        )
+        or writes_for(view, payload.channel, _copy_of(payload).post, payload.by)
     )
     if refused is not None:
         return refused
+    assert kind is not None  # _kind
+    if is_second:
+        refused = _second_version(view, channel, kind, payload, at)
+        if refused is not None:
+            return refused
     for use in channel.rules:
         rule = load_rule(use)
         refused = rule if isinstance(rule, Refused) else rule.of_note(channel, payload, sender)
         if refused is not None:
             return refused
-    opened_by = at + channel.terms.open_within_s * SECOND
-    addressees: list[AddresseeFacts] = []
-    for addressee in payload.addressees:
-        readers = _readers(view, payload, addressee, at, opened_by)
-        if isinstance(readers, Refused):
-            return readers
-        addressees.append(AddresseeFacts(post=addressee.post, role=addressee.role, readers=readers))
-    last = view.get(References, payload.channel)
+    addressees = _addressees(view, channel, payload, at, is_second=is_second)
+    if isinstance(addressees, Refused):
+        return addressees
     return Drafted(
-        NoteFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            channel=payload.channel,
-            reference=last.last + 1 if last else 1,
-            sender=payload.by,
-            device=payload.key,
-            kind=payload.kind,
-            precedence=payload.precedence.action,
-            info_precedence=payload.precedence.info,
-            addressees=tuple(addressees),
-            serials=tuple(
-                SerialFacts(party=r.party, serial=r.serial)
-                for r in payload.parties
-                if r.serial is not None
-            ),
-            exercise=payload.exercise,
-        ),
+        _facts(view, channel, kind, statement, addressees, at, is_second=is_second),
         note=statement.digest,
         urgency=Urgency(precedence=payload.precedence.action, exercise=payload.exercise),
     )
 
 
-def _in_this_version(payload: Note) -> Refused | None:
-    for name in LATER:
-        if getattr(payload, name) is not None:
-            return Refused("not-in-this-version", f"{name}: not known to this rules version")
-    if any(a.role is AddresseeRole.STANDBY for a in payload.addressees):
-        return Refused(
-            "not-in-this-version", "a standby addressee: not known to this rules version"
+def _facts(
+    view: View,
+    channel: Channel,
+    kind: NoteKind,
+    statement: Statement[Note],
+    addressees: tuple[AddresseeFacts, ...],
+    at: int,
+    *,
+    is_second: bool,
+) -> NoteFacts:
+    payload = statement.payload
+    is_draft = payload.drafted is not None
+    facts = NoteFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        channel=payload.channel,
+        reference=None if is_draft else next_reference(view, payload.channel),
+        sender=payload.by,
+        device=payload.key,
+        kind=payload.kind,
+        precedence=payload.precedence.action,
+        info_precedence=payload.precedence.info,
+        addressees=addressees,
+        serials=serials_of(payload.parties),
+        exercise=payload.exercise,
+    )
+    if not is_second:
+        return facts
+    return facts.model_copy(
+        update={
+            "draft": True if is_draft else None,
+            "in_reply_to": payload.in_reply_to,
+            "supersedes": payload.supersedes,
+            "corrects": payload.corrects,
+            "amends": payload.amends,
+            "reply_by": payload.reply_by,
+            "expiry": payload.expiry,
+            "latest_delivery": payload.latest_delivery,
+            "deferred_until": payload.deferred_until,
+            "silence_until": payload.silence_until,
+            "number": None
+            if is_draft
+            else next_number(view, payload.channel, party_of(payload.by), kind, at),
+            "informed": None
+            if is_draft
+            else informed_posts(view, channel, kind, payload.precedence.action, payload.parties),
+        }
+    )
+
+
+def next_reference(view: View, channel: str) -> int:
+    last = view.get(References, channel)
+    return last.last + 1 if last else 1
+
+
+def next_number(
+    view: View, channel: str, party: str, kind: NoteKind, at: int
+) -> RegisterFacts | None:
+    """Return the next number of the issuer's register, or None where the kind is not numbered."""
+    if kind.series is None:
+        return None
+    year = year_of(at)
+    known = view.get(Register, channel, party, kind.series)
+    number = known.last + 1 if known is not None and known.year == year else 1
+    return RegisterFacts(series=kind.series, year=year, number=number)
+
+
+def serials_of(reliances: Iterable[Reliance]) -> tuple[SerialFacts, ...]:
+    return tuple(
+        SerialFacts(party=r.party, serial=r.serial) for r in reliances if r.serial is not None
+    )
+
+
+def informed_posts(
+    view: View,
+    channel: Channel,
+    kind: NoteKind,
+    precedence: Precedence,
+    reliances: Iterable[Reliance],
+) -> tuple[str, ...] | None:
+    """Return the posts of the tiers that a rung of the note's ladder tells, on all sides."""
+    climbed = channel.ladder(kind, precedence)
+    rungs = climbed.rungs if climbed else ()
+    tiers = {rung.tier for rung in rungs if rung.effect is Effect.TELL and rung.tier}
+    posts: set[str] = set()
+    for reliance in reliances:
+        edition = edition_of(view, channel.channel, reliance) or newest_roster(
+            view, channel.channel, reliance.party
         )
-    if payload.exercise:
-        return Refused("not-in-this-version", "exercise: not known to this rules version")
+        for tier in edition.tiers if edition else ():
+            posts |= set(tier.posts) if tier.name in tiers else set()
+    return tuple(sorted(posts)) or None
+
+
+def _addressees(
+    view: View, channel: Channel, payload: Note, at: int, *, is_second: bool
+) -> tuple[AddresseeFacts, ...] | Refused:
+    opened_by = last_opening(channel, payload.expiry, payload.deferred_until or at)
+    found: list[AddresseeFacts] = []
+    for addressee in payload.addressees:
+        only = payload.by if addressee.role is AddresseeRole.COPY else ""
+        readers = readers_of(
+            view, addressee.post, addressee.wraps, at=at, opened_by=opened_by, only=only
+        )
+        if isinstance(readers, Refused):
+            return readers
+        facts = AddresseeFacts(post=addressee.post, role=addressee.role, readers=readers)
+        if is_second and addressee.role is not AddresseeRole.COPY:
+            reliance = next(r for r in payload.parties if r.party == party_of(addressee.post))
+            is_shown = payload.deferred_until is None and payload.drafted is None
+            precedence = payload.precedence.action
+            if addressee.role is AddresseeRole.INFO:
+                precedence = payload.precedence.info
+            facts = placed(
+                view,
+                channel,
+                facts,
+                addressee,
+                reliance,
+                held_at=precedence if is_shown else None,
+            )
+        found.append(facts)
+    for drafted in payload.drafted or ():
+        found.append(
+            AddresseeFacts(
+                post=drafted.post,
+                role=drafted.role,
+                readers=(),
+                alternate_for=drafted.alternate_for,
+                no_redirect=drafted.no_redirect,
+                reply_by=drafted.reply_by,
+            )
+        )
+    return tuple(found)
+
+
+def last_opening(channel: Channel, expiry: int | None, shown_at: int) -> int:
+    """Return until when a key must be kept that a note is wrapped for (design.md 4)."""
+    return expiry or shown_at + channel.terms.open_within_s * SECOND
+
+
+def placed(
+    view: View,
+    channel: Channel,
+    facts: AddresseeFacts,
+    said: Addressed,
+    reliance: Reliance,
+    *,
+    held_at: Precedence | None,
+) -> AddresseeFacts:
+    """Return an addressee's facts with its tier, what was asked for it, and whether it waits.
+
+    ``held_at`` is the precedence with which it is shown now, None where it isn't shown yet.
+    """
+    edition = edition_of(view, channel.channel, reliance)
+    is_held = (
+        held_at is not None
+        and facts.role is not AddresseeRole.STANDBY
+        and hold_on(view, channel.channel, facts.post, held_at) is not None
+    )
+    return facts.model_copy(
+        update={
+            "tier": edition.tier_of(facts.post) if edition else None,
+            "held": True if is_held else None,
+            "alternate_for": said.alternate_for,
+            "no_redirect": said.no_redirect,
+            "reply_by": said.reply_by,
+        }
+    )
+
+
+def _copy_of(payload: Note) -> Addressee:
+    return next(a for a in payload.addressees if a.role is AddresseeRole.COPY)
+
+
+def _first_version(payload: Note) -> Refused | None:
+    for name in SECOND_VERSION:
+        if getattr(payload, name) is not None:
+            return not_yet(name)
+    if any(a.role is AddresseeRole.STANDBY for a in payload.addressees):
+        return not_yet("a standby addressee")
+    if any(a.alternate_for or a.no_redirect or a.reply_by for a in payload.addressees):
+        return not_yet("what is asked for one addressee")
+    return not_yet("exercise") if payload.exercise else None
+
+
+def _second_version(
+    view: View, channel: Channel, kind: NoteKind, payload: Note, at: int
+) -> Refused | None:
+    parties = {party_of(post) for post in _posts(payload)}
+    return (
+        takes_part(channel, sorted({party_of(payload.by), *parties}))
+        or _exercise(channel, payload)
+        or _draft(channel, kind, payload)
+        or _times(payload, at)
+        or _silence(view, channel, kind, payload, at)
+        or _standby(view, channel, kind, payload)
+        or _alternates(payload)
+        or _predecessors(view, channel, payload)
+    )
+
+
+def _posts(payload: Note) -> list[str]:
+    return [a.post for a in (*payload.addressees, *(payload.drafted or ()))]
+
+
+def _exercise(channel: Channel, payload: Note) -> Refused | None:
+    if payload.exercise == bool(channel.exercise):
+        return None
+    what = "a channel for exercises" if channel.exercise else "not a channel for exercises"
+    return Refused("exercise", f"{channel.alias} is {what}")
+
+
+def _draft(channel: Channel, kind: NoteKind, payload: Note) -> Refused | None:
+    """A kind that needs a release is written as a draft, which nobody else can read yet."""
+    own = party_of(payload.by)
+    if kind.release is None:
+        if payload.drafted is None:
+            return None
+        return Refused("not-a-draft", f"a note of kind {kind.kind} needs no release")
+    if payload.drafted is None:
+        return Refused(
+            "needs-release",
+            f"a note of kind {kind.kind} is a draft until a {kind.release} lets it go",
+        )
+    if payload.deferred_until is not None:
+        return Refused("times", "deferred_until: a draft waits for its release already")
+    for addressee in payload.addressees:
+        if party_of(addressee.post) != own or addressee.role is AddresseeRole.STANDBY:
+            return Refused("needs-release", f"{addressee.post} can't read a draft of {own}")
+    for drafted in payload.drafted:
+        if party_of(drafted.post) == own:
+            return Refused("needs-release", f"{drafted.post} is of the drafting party itself")
+        if party_of(drafted.post) not in channel.parties:
+            return Refused(
+                "not-a-party", f"{party_of(drafted.post)} is no party of {channel.alias}"
+            )
     return None
 
 
-def _kind(channel: Channel, payload: Note, sender: Member) -> Refused | None:
-    kind = next((k for k in channel.kinds if k.kind == payload.kind), None)
+def _times(payload: Note, at: int) -> Refused | None:
+    """Each time that a note names lies ahead of when it is shown."""
+    shown = payload.deferred_until or at
+    if shown < at:
+        return Refused("times", "deferred_until: has passed")
+    named = [(n, getattr(payload, n)) for n in ("reply_by", "expiry", "latest_delivery")]
+    named += [("reply_by", a.reply_by) for a in (*payload.addressees, *(payload.drafted or ()))]
+    for name, time in named:
+        if time is not None and time <= shown:
+            return Refused("times", f"{name}: is not after the time at which the note is shown")
+    for addressee in (*payload.addressees, *(payload.drafted or ())):
+        if addressee.reply_by is not None and addressee.role is not AddresseeRole.ACTION:
+            return Refused("times", f"reply_by: {addressee.post} is not addressed for action")
+    return None
+
+
+def _silence(
+    view: View, channel: Channel, kind: NoteKind, payload: Note, at: int
+) -> Refused | None:
+    if (kind.silence is None) != (payload.silence_until is None):
+        what = "says until when silence lasts" if kind.silence else "has no silence"
+        return Refused("silence-until", f"a note of kind {kind.kind} {what}")
+    if kind.silence is None or payload.silence_until is None:
+        return Refused("amends", "only a proposal amends another") if payload.amends else None
+    lasts = payload.silence_until - (payload.deferred_until or at)
+    if not kind.silence.min_s * SECOND <= lasts <= kind.silence.max_s * SECOND:
+        return Refused(
+            "silence-until",
+            f"silence lasts {kind.silence.min_s} to {kind.silence.max_s} s by the charter, "
+            f"not {lasts // SECOND} s",
+        )
+    if payload.amends is None:
+        return None
+    if payload.deferred_until is not None:
+        return Refused("times", "deferred_until: an amendment breaks silence at once")
+    amended = view.get(cells.Note, payload.channel, payload.amends)
+    if amended is None or amended.procedure is None:
+        return Refused("unknown-note", f"amends: {channel.alias} has no such proposal")
+    if amended.procedure.stage is not Stage.UNDER_SILENCE:
+        what = f"{channel.alias}/{amended.reference}"
+        return Refused("not-under-silence", f"{what} is {amended.procedure.stage} already")
+    return None
+
+
+def _standby(view: View, channel: Channel, kind: NoteKind, payload: Note) -> Refused | None:
+    """A standby copy that no rung opens would be withheld for good."""
+    climbed = channel.ladder(kind, payload.precedence.action)
+    opened = {r.tier for r in (climbed.rungs if climbed else ()) if r.effect is Effect.OPEN}
+    for addressee in payload.addressees:
+        if addressee.role is not AddresseeRole.STANDBY or addressee.alternate_for is not None:
+            continue
+        reliance = next(r for r in payload.parties if r.party == party_of(addressee.post))
+        edition = edition_of(view, channel.channel, reliance)
+        tier = edition.tier_of(addressee.post) if edition else None
+        if tier not in opened:
+            return Refused(
+                "standby", f"no rung of the ladder opens the tier {tier} of {addressee.post}"
+            )
+    return None
+
+
+def _alternates(payload: Note) -> Refused | None:
+    said: dict[str, Addressed] = {
+        a.post: a for a in (*payload.addressees, *(payload.drafted or ()))
+    }
+    for addressee in said.values():
+        if addressee.alternate_for is None:
+            continue
+        first = said.get(addressee.alternate_for)
+        if addressee.role is not AddresseeRole.STANDBY:
+            return Refused("alternate", f"{addressee.post}: an alternate is addressed as standby")
+        if first is None or first.role is not AddresseeRole.ACTION:
+            return Refused(
+                "alternate", f"{addressee.alternate_for} is not addressed for action in this note"
+            )
+        if party_of(first.post) != party_of(addressee.post):
+            return Refused("alternate", f"{addressee.post} is of another party than {first.post}")
+        if first.no_redirect:
+            return Refused("no-redirect", f"the note to {first.post} may not go to anybody else")
+    return None
+
+
+def _predecessors(view: View, channel: Channel, payload: Note) -> Refused | None:
+    """What a note supersedes or corrects is its own party's; a chain has no forks, so no loops."""
+    own = party_of(payload.by)
+    for name in ("supersedes", "corrects"):
+        digest = getattr(payload, name)
+        if digest is None:
+            continue
+        note = view.get(cells.Note, payload.channel, digest)
+        if note is None or note.draft or not note.reference:
+            return Refused("unknown-note", f"{name}: {channel.alias} has no such note")
+        what = f"{channel.alias}/{note.reference}"
+        if party_of(note.sender) != own:
+            return Refused("other-party", f"{what} is not a note of {own}")
+        if note.superseded_by is not None:
+            return Refused("superseded", f"{what} was superseded already")
+        if note.kind != payload.kind:
+            return Refused("unknown-kind", f"{what} is of kind {note.kind}, not {payload.kind}")
+        if name == "supersedes" and payload.deferred_until is not None:
+            return Refused("times", "deferred_until: what supersedes another is shown at once")
+    return None
+
+
+def _kind(channel: Channel, kind: NoteKind | None, payload: Note, sender: Member) -> Refused | None:
     if kind is None:
         known = ", ".join(k.kind for k in channel.kinds)
         return Refused(
@@ -228,7 +539,7 @@ def _form(channel: Channel, payload: Note) -> Refused | None:
         return Refused(
             "content-too-large", f"{payload.content.size} bytes; the charter's limit is {limit}"
         )
-    if len(payload.addressees) - 1 > channel.terms.addressees_max:
+    if len(_posts(payload)) - 1 > channel.terms.addressees_max:
         limit = channel.terms.addressees_max
         return Refused("too-many-addressees", f"the charter's limit is {limit}")
     try:
@@ -240,7 +551,10 @@ def _form(channel: Channel, payload: Note) -> Refused | None:
 
 def _replies(view: View, channel: Channel, payload: Note) -> Refused | None:
     answered = payload.in_reply_to
-    if answered is not None and view.get(cells.Note, payload.channel, answered) is None:
+    if answered is None:
+        return None
+    note = view.get(cells.Note, payload.channel, answered)
+    if note is None or note.draft:
         return Refused("unknown-note", f"in_reply_to: {channel.alias} has no note {answered}")
     return None
 
@@ -253,122 +567,21 @@ def _label(channel: Channel, payload: Note) -> Refused | None:
     for party in label.releasable_to:
         if party not in channel.parties:
             return Refused("releasable-to", f"{party} is not a party of {channel.alias}")
-    for addressee in payload.addressees:
-        if party_of(addressee.post) not in label.releasable_to:
-            return Refused(
-                "releasable-to", f"{addressee.post} is not of a party it is releasable to"
-            )
+    for post in _posts(payload):
+        if party_of(post) not in label.releasable_to:
+            return Refused("releasable-to", f"{post} is not of a party it is releasable to")
     return None
 
 
-def _reliances(view: View, channel: Channel, payload: Note, at: int) -> Refused | None:
-    """Each party's directory and roster is one that was current when the sender wrote (NOTE-9)."""
-    own = party_of(payload.by)
-    addressed = {party_of(a.post) for a in payload.addressees if a.role is not AddresseeRole.COPY}
-    if {r.party for r in payload.parties} != addressed | {own}:
-        return Refused(
-            "reliances", "parties: names the sender's party and each addressed one, no other"
-        )
-    for reliance in payload.parties:
-        if reliance.party not in channel.parties:
-            return Refused("not-a-party", f"{reliance.party} is not a party of {channel.alias}")
-        if (reliance.serial is not None) != (reliance.party in addressed):
-            return Refused(
-                "reliances", f"{reliance.party}: roster and serial stand for addressed parties"
-            )
-        refused = _directory_current(view, payload, reliance, at)
-        if refused is None and reliance.serial is not None:
-            refused = _rostered(view, payload, reliance) or check_serial(
-                view, payload.channel, payload.key, reliance.party, reliance.serial
-            )
-        if refused is not None:
-            return refused
-    return None
-
-
-def _directory_current(view: View, payload: Note, reliance: Reliance, at: int) -> Refused | None:
-    party = reliance.party
-    refused = admitted(view, party)
-    if refused is not None:
-        return refused
-    known = view.get(Directories, party)
-    editions = known.editions if known else ()
-    place = next((i for i, e in enumerate(editions) if e.statement == reliance.directory), None)
-    if known is None or place is None:
-        return Refused(
-            "directory-outdated", f"the directory of {party} it names is not in force here"
-        )
-    edition = editions[place]
-    if at >= edition.valid_until:
-        lapsed = to_rfc3339(edition.valid_until)
-        return Refused("directory-lapsed", f"the directory of {party} it names lapsed at {lapsed}")
-    if place + 1 < len(editions) and editions[place + 1].at <= payload.issued:
-        return Refused("directory-outdated", f"{party} had a newer directory when this was written")
-    if known.revoked_at >= edition.at:
-        return Refused("directory-outdated", f"{party} revoked something since that directory")
-    return None
-
-
-def _rostered(view: View, payload: Note, reliance: Reliance) -> Refused | None:
-    party = reliance.party
-    rosters = view.get(Rosters, payload.channel, party)
-    editions = rosters.editions if rosters else ()
-    place = next((i for i, e in enumerate(editions) if e.statement == reliance.roster), None)
-    if place is None:
-        return Refused("roster-outdated", f"the roster of {party} it names is not in force here")
-    if place + 1 < len(editions) and editions[place + 1].at <= payload.issued:
-        return Refused("roster-outdated", f"{party} had a newer roster when this was written")
-    posts = {post for tier in editions[place].tiers for post in tier.posts}
-    for addressee in payload.addressees:
-        if addressee.role is AddresseeRole.COPY or party_of(addressee.post) != party:
-            continue
-        if addressee.post not in posts:
-            return Refused("not-on-roster", f"{addressee.post} is not on the roster of {party}")
-    return None
-
-
-def _from_post(view: View, payload: Note) -> Refused | None:
-    """The copy names the post that the sender writes for: held, and on the newest own roster."""
-    own = next(a for a in payload.addressees if a.role is AddresseeRole.COPY)
-    refused = holds(view.get(Post, own.post), payload.by, who=own.post)
-    if refused is not None:
-        return refused
-    rosters = view.get(Rosters, payload.channel, party_of(payload.by))
-    tiers = rosters.editions[-1].tiers if rosters else ()
-    if not any(own.post in tier.posts for tier in tiers):
-        return Refused("not-on-roster", f"{own.post} is not on its party's roster for the channel")
-    return None
-
-
-def _readers(
-    view: View, payload: Note, addressee: Addressee, at: int, opened_by: int
-) -> tuple[str, ...] | Refused:
-    post = view.get(Post, addressee.post)
-    if post is None:
-        return Refused("unknown-post", f"post {addressee.post} is not known here")
-    readers: set[str] = set()
-    for wrap in addressee.wraps:
-        key = view.get(EncryptionKey, wrap.key)
-        holder = view.get(Member, key.member) if key else None
-        refused = key_opens(key, post, holder, at=at, opened_by=opened_by, who=addressee.post)
-        if refused is not None:
-            return refused
-        assert key is not None
-        if addressee.role is AddresseeRole.COPY and key.member != payload.by:
-            return Refused("copy", "a copy is wrapped for the sender's own devices only")
-        readers.add(key.member)
-    return tuple(sorted(readers))
-
-
-def _evolve_note(view: View, record: Record, index: int) -> Iterable[Cell]:
+def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
     facts = record.facts
     assert isinstance(facts, NoteFacts)
-    yield cells.Note(
+    note = cells.Note(
         channel=facts.channel,
         note=facts.statement,
         index=index,
         at=record.at,
-        reference=facts.reference,
+        reference=facts.reference or 0,
         sender=facts.sender,
         kind=facts.kind,
         precedence=facts.precedence,
@@ -379,176 +592,128 @@ def _evolve_note(view: View, record: Record, index: int) -> Iterable[Cell]:
             if a.role is not AddresseeRole.COPY
         ),
     )
-    yield References(channel=facts.channel, last=facts.reference)
+    if facts.reference is not None:
+        yield References(channel=facts.channel, last=facts.reference)
     for spent in facts.serials:
         yield spend(view, facts.channel, facts.device, spent.party, spent.serial)
+    if version_of(view) < 2:
+        yield note
+        return
+    note = _timed_note(view, note, facts)
+    yield from numbered(facts.channel, party_of(facts.sender), facts.number)
+    line = view.get(LineTest, facts.channel)
+    if line is not None:
+        yield from _tested(view, line, facts, record.at)
+    if facts.draft or facts.deferred_until is not None:
+        yield note
+        return
+    yield from showing_changes(view, note, record.at)
+    yield from add_held(view, note, [a.post for a in note.addressees if a.held])
+    yield ladder.show(note, record.at)
 
 
-# Answer
-
-
-def _answer_needs(statement: Statement[Answer], _: Peek) -> Iterable[CellKey]:
-    payload = statement.payload
-    yield from _speaker_needs(payload, payload.channel)
-    yield Post.key_of(payload.post)
-    for note in payload.notes:
-        yield cells.Note.key_of(payload.channel, note)
-
-
-def _decide_answer(view: View, statement: Statement[Answer], at: int) -> Drafted | Refused:
-    payload = statement.payload
-    channel = view.get(Channel, payload.channel)
-    if channel is None:
-        return Refused("unknown-channel", "the channel is not known here")
-    refused = _speaks(view, payload, channel) or holds(
-        view.get(Post, payload.post), payload.by, who=payload.post
+def _timed_note(view: View, note: cells.Note, facts: NoteFacts) -> cells.Note:
+    """Return the note with its timers and, since they may change, the rules that they run by."""
+    channel = view.get(Channel, facts.channel)
+    kind = channel.kind(facts.kind) if channel else None
+    assert channel is not None
+    assert kind is not None
+    procedure = None
+    if facts.silence_until is not None:
+        procedure = Procedure(stage=Stage.PROPOSED, until=facts.silence_until)
+    copy = next(a for a in facts.addressees if a.role is AddresseeRole.COPY)
+    note = note.model_copy(
+        update={
+            "addressees": tuple(
+                state_of(a, facts, note.at, is_draft=bool(facts.draft))
+                for a in facts.addressees
+                if a.role is not AddresseeRole.COPY
+            ),
+            "post": copy.post,
+            "charter": channel.charter,
+            "draft": facts.draft,
+            "exercise": True if facts.exercise else None,
+            "service": kind.service,
+            "expiry": facts.expiry,
+            "latest_delivery": facts.latest_delivery,
+            "deferred_until": facts.deferred_until,
+            "in_reply_to": facts.in_reply_to,
+            "supersedes": facts.supersedes,
+            "amends": facts.amends,
+            "number": facts.number,
+            "procedure": procedure,
+        }
     )
-    if refused is not None:
-        return refused
-    answered: list[AnsweredFacts] = []
-    for digest in payload.notes:
-        note = view.get(cells.Note, payload.channel, digest)
-        if note is None:
-            return Refused("unknown-note", f"{channel.alias} has no note {digest}")
-        said = _answered(channel, note, payload)
-        if isinstance(said, Refused):
-            return said
-        answered.append(said)
-    if payload.verdict is Verdict.DELIVERED and not any(said.moves for said in answered):
-        return Refused("already-so", "each of these notes is known to be delivered already")
-    highest = max((said.precedence for said in answered), key=lambda p: p.rank)
-    return Drafted(
-        AnswerFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            channel=payload.channel,
-            post=payload.post,
-            by=payload.by,
-            verdict=payload.verdict,
-            notes=tuple(answered),
-        ),
-        note=payload.notes[0] if len(payload.notes) == 1 else "",
-        urgency=Urgency(
-            precedence=highest,
-            about=tuple(sorted(said.index for said in answered)),
-            outcome=payload.verdict.value,
-        ),
+    times = tuple(
+        a.reply_by or facts.reply_by for a in facts.addressees if a.reply_by or facts.reply_by
+    )
+    return timed(note, channel, kind, facts.informed, times, note.deferred_until or note.at)
+
+
+def timed(
+    note: cells.Note,
+    channel: Channel,
+    kind: NoteKind,
+    informed: tuple[str, ...] | None,
+    reply_by: Iterable[int | None],
+    shown_at: int,
+) -> cells.Note:
+    """Return the note with a snapshot of the charter's ladder and times, as from ``shown_at`` on."""
+    climbed = channel.ladder(kind, note.precedence)
+    reminders = {
+        time - span * SECOND for time in reply_by if time for span in kind.reminders_s or ()
+    }
+    return note.model_copy(
+        update={
+            "acknowledge": channel.terms.acknowledge,
+            "answer_within_s": kind.answer_within_s,
+            "rungs": climbed.rungs if climbed else None,
+            "informed": informed,
+            "reminders": tuple(sorted(at for at in reminders if at > shown_at)) or None,
+        }
     )
 
 
-def _answered(channel: Channel, note: cells.Note, payload: Answer) -> AnsweredFacts | Refused:
-    what = f"{channel.alias}/{note.reference}"
-    addressee = next((a for a in note.addressees if a.post == payload.post), None)
-    if addressee is None:
-        return Refused("not-addressed", f"{what} is not addressed to {payload.post}")
-    moved = None
-    if payload.verdict is not Verdict.UNREADABLE:
-        moved = lives.step(addressee.role, addressee.life, Step(payload.verdict.value))
-        if moved is None and payload.verdict is not Verdict.DELIVERED:
-            return _cannot(what, addressee, payload.verdict)
-    return AnsweredFacts(
-        note=note.note,
-        index=note.index,
-        sender=note.sender,
-        precedence=_precedence_for(note, addressee),
-        moves=moved is not None,
-        first=_first(note) if payload.verdict is Verdict.ACKNOWLEDGED else None,
+def state_of(facts: AddresseeFacts, note: NoteFacts, at: int, *, is_draft: bool) -> AddresseeState:
+    """Return an addressee's first state; in a draft those without readers wait for the release."""
+    is_drafted = is_draft and not facts.readers
+    is_asked = facts.role is AddresseeRole.ACTION and not (is_draft and facts.readers)
+    return AddresseeState(
+        post=facts.post,
+        role=facts.role,
+        life=Life.DRAFTED if is_drafted else lives.FIRST[facts.role],
+        at=at,
+        readers=facts.readers,
+        tier=facts.tier,
+        held=facts.held,
+        alternate_for=facts.alternate_for,
+        no_redirect=facts.no_redirect,
+        reply_by=(facts.reply_by or note.reply_by) if is_asked else None,
     )
 
 
-def _cannot(what: str, addressee: AddresseeState, verdict: Verdict) -> Refused:
-    if addressee.life in (Life.ACKNOWLEDGED, Life.DECLINED):
-        when = to_dtg(addressee.at)
-        return Refused(
-            f"already-{addressee.life}",
-            f"{what} was {addressee.life} for {addressee.post} by {addressee.by} at {when}",
-        )
-    if addressee.role is AddresseeRole.INFO:
-        return Refused(
-            "not-for-action", f"{what} is for {addressee.post} for information: no {verdict}"
-        )
-    return Refused("not-now", f"{what} is {addressee.life} for {addressee.post}")
-
-
-def _first(note: cells.Note) -> FirstFacts | None:
-    acknowledged = [a for a in note.addressees if a.life is Life.ACKNOWLEDGED]
-    if not acknowledged:
-        return None
-    first = min(acknowledged, key=lambda a: a.at)
-    return FirstFacts(by=first.by, post=first.post, at=first.at)
-
-
-def _precedence_for(note: cells.Note, addressee: AddresseeState) -> Precedence:
-    if addressee.role is AddresseeRole.INFO:
-        return note.info_precedence
-    return note.precedence
-
-
-def _evolve_answer(view: View, record: Record, index: int) -> Iterable[Cell]:
-    facts = record.facts
-    assert isinstance(facts, AnswerFacts)
-    for said in facts.notes:
-        if not said.moves:
-            continue
-        note = view.get(cells.Note, facts.channel, said.note)
-        assert note is not None
-        yield note.model_copy(
-            update={
-                "addressees": tuple(
-                    _moved(a, facts, record.at) if a.post == facts.post else a
-                    for a in note.addressees
-                )
-            }
+def numbered(channel: str, party: str, number: RegisterFacts | None) -> Iterable[Cell]:
+    """Give the issuer's register after a number was given."""
+    if number is not None:
+        yield Register(
+            channel=channel,
+            party=party,
+            series=number.series,
+            year=number.year,
+            last=number.number,
         )
 
 
-def _moved(addressee: AddresseeState, facts: AnswerFacts, at: int) -> AddresseeState:
-    life = lives.step(addressee.role, addressee.life, Step(facts.verdict.value))
-    assert life is not None  # decide let only steps of the table pass
-    return addressee.model_copy(update={"life": life, "by": facts.by, "at": at})
-
-
-# Void
-
-
-def _void_needs(statement: Statement[Void], _: Peek) -> Iterable[CellKey]:
-    payload = statement.payload
-    yield from _speaker_needs(payload, payload.channel)
-    yield Serials.key_of(payload.channel, payload.key, payload.party)
-
-
-def _decide_void(view: View, statement: Statement[Void], at: int) -> Drafted | Refused:
-    payload = statement.payload
-    channel = view.get(Channel, payload.channel)
-    if channel is None:
-        return Refused("unknown-channel", "the channel is not known here")
-    if payload.party not in channel.parties:
-        return Refused("not-a-party", f"{payload.party} is not a party of {channel.alias}")
-    refused = _speaks(view, payload, channel) or check_serial(
-        view, payload.channel, payload.key, payload.party, payload.serial
-    )
-    if refused is not None:
-        return refused
-    return Drafted(
-        VoidFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            channel=payload.channel,
-            device=payload.key,
-            party=payload.party,
-            serial=payload.serial,
-        )
-    )
-
-
-def _evolve_void(view: View, record: Record, index: int) -> Iterable[Cell]:
-    facts = record.facts
-    assert isinstance(facts, VoidFacts)
-    yield spend(view, facts.channel, facts.device, facts.party, facts.serial)
+def _tested(view: View, line: LineTest, facts: NoteFacts, at: int) -> Iterable[Cell]:
+    """Give the line after the test of its slot came; any other note changes nothing."""
+    channel = view.get(Channel, facts.channel)
+    assert channel is not None
+    due = channel.parties[line.slot % len(channel.parties)]
+    is_test = facts.kind == line.kind and party_of(facts.sender) == due
+    if is_test and not facts.draft and line.due is not None and at >= line.slot * line.every_us:
+        yield line.model_copy(update={"slot": line.slot + 1})
 
 
 RULINGS: Final[dict[str, Ruling]] = {
-    "note": Ruling(_channel_of, _note_needs, _decide_note, _evolve_note),
-    "answer": Ruling(_channel_of, _answer_needs, _decide_answer, _evolve_answer),
-    "void": Ruling(_channel_of, _void_needs, _decide_void, _evolve_void),
+    "note": Ruling(channel_of, _needs, _decide, _evolve, timed=_timed),
 }

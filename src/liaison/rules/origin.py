@@ -10,7 +10,8 @@ from liaison.ledger.record import Record
 from liaison.rules.cells import Admitted, Cell, CellKey, KeyClaim, Log, Party, View
 from liaison.rules.chain import id_of
 from liaison.rules.refusal import Refused
-from liaison.rules.ruling import Drafted, Peek, Ruling
+from liaison.rules.ruling import RULES_VERSIONS, Drafted, Peek, Ruling
+from liaison.rules.speaking import not_yet
 from liaison.statements.payloads import Admission, Node, State
 from liaison.statements.statement import Statement
 
@@ -42,8 +43,10 @@ def _decide_node(view: View, statement: Statement[Node], at: int) -> Drafted | R
     if payload.event == "init":
         if log is not None:
             return Refused("begun", "this log has its first record already")
-        if payload.rules_version != 1:
-            return Refused("rules-version", "a log of this version begins with rules version 1")
+        if payload.rules_version not in RULES_VERSIONS:
+            return Refused("rules-version", f"version {payload.rules_version} is not known here")
+        if payload.exercise and payload.rules_version < 2:
+            return not_yet("exercise")
         ids = {id_of(public) for public in _node_keys(payload).values()}
         if len(ids) != 3:
             return Refused("keys-equal", "log, node and administrator key must be three keys")
@@ -51,8 +54,9 @@ def _decide_node(view: View, statement: Statement[Node], at: int) -> Drafted | R
     else:
         assert log is not None  # the dispatcher lets only init pass before the first record
         signer = log.node_key
-        if payload.event == "rules-version":
-            return Refused("rules-version", f"version {payload.rules_version} is not known here")
+        refused = _later_event(log, payload)
+        if refused is not None:
+            return refused
     if signer is None or id_of(signer) != payload.key:
         return Refused("not-the-node", "the key is not the node key of this log")
     return Drafted(
@@ -67,8 +71,25 @@ def _decide_node(view: View, statement: Statement[Node], at: int) -> Drafted | R
             rules_version=payload.rules_version,
             predecessor=payload.predecessor,
             clock=payload.clock,
+            exercise=payload.exercise,
+            advance_us=payload.advance_us,
         )
     )
+
+
+def _later_event(log: Log, payload: Node) -> Refused | None:
+    if payload.event == "rules-version":
+        version = payload.rules_version
+        if version not in RULES_VERSIONS:
+            return Refused("rules-version", f"version {version} is not known here")
+        if version <= log.rules_version:
+            return Refused("rules-version", f"version {log.rules_version} is in force already")
+    if payload.event == "time-advanced":
+        if log.rules_version < 2:
+            return not_yet("time-advanced")
+        if not log.exercise:
+            return Refused("exercise", "only a node made for exercises has a time that is moved")
+    return None
 
 
 def _evolve_node(view: View, record: Record, index: int) -> Iterable[Cell]:
@@ -86,6 +107,7 @@ def _evolve_node(view: View, record: Record, index: int) -> Iterable[Cell]:
             administrator_key=facts.administrator_key,
             rules_version=facts.rules_version,
             predecessor=facts.predecessor,
+            exercise=facts.exercise,
         )
         for capacity, public in (
             ("log", facts.log_key),
@@ -98,6 +120,11 @@ def _evolve_node(view: View, record: Record, index: int) -> Iterable[Cell]:
     assert log is not None
     if facts.event == "time-confirmed":
         yield log.model_copy(update={"clock_confirmed": record.at})
+    elif facts.event == "rules-version":
+        yield log.model_copy(update={"rules_version": facts.rules_version})
+    elif facts.event == "time-advanced":
+        assert facts.advance_us is not None
+        yield log.model_copy(update={"advanced": (log.advanced or 0) + facts.advance_us})
 
 
 def _admission_needs(statement: Statement[Admission], _: Peek) -> Iterable[CellKey]:

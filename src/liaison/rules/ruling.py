@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from liaison.ledger.facts import Facts
 from liaison.ledger.record import Record, Urgency
@@ -13,7 +13,9 @@ from liaison.rules.refusal import Refused
 from liaison.statements.statement import Statement
 from liaison.words.times import DAY
 
-TRAVELLING_LAPSE_MAX = 400 * DAY
+TRAVELLING_LAPSE_MAX: Final = 400 * DAY
+RULES_VERSIONS: Final = frozenset({1, 2})
+NEWEST_RULES: Final = max(RULES_VERSIONS)
 
 
 class Peek(Protocol):
@@ -31,15 +33,21 @@ class Drafted:
     urgency: Urgency = field(default_factory=Urgency)
 
 
+def _nothing(_: Statement[Any]) -> Iterable[CellKey]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Ruling:
     """One statement kind.
 
     ``scope`` names what counts the record: a channel, a party or the origin. ``needs`` is asked
     again while it names cells that aren't loaded: a key statement is read before its holder.
+    ``timed`` names those cells among its needs whose due moments are decided before it.
     """
 
     scope: Callable[[Statement[Any]], str]
     needs: Callable[[Statement[Any], Peek], Iterable[CellKey]]
     decide: Callable[[View, Statement[Any], int], Drafted | Refused]
     evolve: Callable[[View, Record, int], Iterable[Cell]]
+    timed: Callable[[Statement[Any]], Iterable[CellKey]] = _nothing

@@ -1,7 +1,8 @@
 """What statements say: one frozen model per kind. protocols/statements.md, one section a kind.
 
-``KINDS`` is the registry; the module that decides a kind is in ``rules``. Members that a later
-rules version switches on are optional here and refused by decide until then.
+Charters are in ``charters``, what happens to notes later in ``procedures``, the registry in
+``kinds``; the module that decides a kind is in ``rules``. Members that a later rules version
+switches on are optional here and refused by decide until then.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pydantic import Field, model_validator
 
 from liaison.statements.fields import (
     Address,
-    Alias,
     Ascending,
     Asker,
     Challenge,
@@ -22,7 +22,6 @@ from liaison.statements.fields import (
     Dtg,
     EncryptionPublic,
     Frozen,
-    Integer,
     Micros,
     NoteId,
     Origin,
@@ -200,6 +199,17 @@ class Tier(Frozen):
     posts: Annotated[tuple[Address, ...], Field(max_length=32), Ascending]
 
 
+class Alternate(Frozen):
+    """The post that gets a note in place of ``post`` when that one declines or isn't reached."""
+
+    post: Address
+    alternate: Address
+
+    @property
+    def sort_key(self) -> str:
+        return self.post
+
+
 class Roster(Successive):
     """One party's side of a channel: its tiers in the order in which they are opened."""
 
@@ -207,6 +217,9 @@ class Roster(Successive):
 
     channel: Digest
     tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=8)]
+    alternates: (
+        Annotated[tuple[Alternate, ...], Field(min_length=1, max_length=64), Ascending] | None
+    ) = None
 
 
 class MemberEntry(Frozen):
@@ -267,96 +280,6 @@ class Key(Payload):
         return self
 
 
-class LogTerms(Frozen):
-    """The log that a channel's parties agree on."""
-
-    origin: Origin
-    log_key: SigningPublic
-    node_key: SigningPublic
-
-
-class NoteKind(Frozen):
-    """A kind of note that a charter allows, and its limits."""
-
-    kind: Word
-    action_max: Precedence
-    info_max: Precedence
-    default: Precedence
-    justification: Literal["none", "standing", "required"]
-    standing: Text | None = None
-    writers: Annotated[tuple[MemberRole, ...], Field(min_length=1), Ascending]
-
-    @property
-    def sort_key(self) -> str:
-        return self.kind
-
-    @model_validator(mode="after")
-    def _default_is_allowed(self) -> Self:
-        if self.default.rank > self.action_max.rank:
-            raise ValueError("default: must not be above action_max")
-        return self
-
-    @model_validator(mode="after")
-    def _standing_is_said(self) -> Self:
-        if (self.justification == "standing") != (self.standing is not None):
-            raise ValueError("standing: said where justification is 'standing', and only there")
-        return self
-
-
-class Terms(Frozen):
-    """A charter's parameters; what each means stands in protocols/*.toml."""
-
-    lapse_max_s: Annotated[int, Field(ge=60, le=400 * 86400)]
-    open_within_s: Annotated[int, Field(ge=3600, le=365 * 86400)]
-    content_max_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)]
-    addressees_max: Annotated[int, Field(ge=1, le=256)]
-    acknowledge: Literal["any-of-tier", "all"]
-    classifications: Annotated[tuple[Text, ...], Field(min_length=1, max_length=16)]
-
-
-class RuleUse(Frozen):
-    """A rule by name with its parameters."""
-
-    use: Word
-    parameters: Annotated[dict[Word, Integer | Text], Field(max_length=8)]
-
-    @property
-    def sort_key(self) -> str:
-        return self.use
-
-
-class Charter(ByParty):
-    """What the parties of a channel agree on; the first one's digest names the channel."""
-
-    kind_name: ClassVar[str] = "charter"
-
-    type: Word
-    alias: Alias
-    parties: Annotated[tuple[PartyId, ...], Field(min_length=2, max_length=64)]
-    log: LogTerms
-    terms: Terms
-    kinds: Annotated[tuple[NoteKind, ...], Field(min_length=1, max_length=16), Ascending]
-    rules: Annotated[tuple[RuleUse, ...], Field(max_length=32), Ascending]
-    previous: Digest | None = None
-
-    @model_validator(mode="after")
-    def _proposer_takes_part(self) -> Self:
-        if len(set(self.parties)) != len(self.parties):
-            raise ValueError("parties: one stands twice")
-        if self.by not in self.parties:
-            raise ValueError("parties: the proposer must be one of them")
-        return self
-
-
-class Accession(ByParty):
-    """One party's yes to a charter."""
-
-    kind_name: ClassVar[str] = "accession"
-
-    channel: Digest
-    charter: Digest
-
-
 class Logged(Payload):
     """A statement for one log, named by its origin, so that no other log can take it."""
 
@@ -412,12 +335,26 @@ class Wrap(Frozen):
         return self.key
 
 
-class Addressee(Frozen):
-    """A post, its role, and the wraps for the devices of its holders."""
+class Addressed(Frozen):
+    """A post, its role, and what the sender asks for it alone (rules version 2)."""
 
     post: Address
     role: AddresseeRole
+    alternate_for: Address | None = None
+    no_redirect: Literal[True] | None = None
+    reply_by: Micros | None = None
+
+
+class Addressee(Addressed):
+    """An addressee with the wraps for the devices of its holders."""
+
     wraps: Annotated[tuple[Wrap, ...], Field(min_length=1, max_length=256), Ascending]
+
+
+class DraftedAddressee(Addressed):
+    """An addressee of another party before the release: it has no wrap, so nobody there can read."""
+
+    role: Literal[AddresseeRole.ACTION, AddresseeRole.INFO, AddresseeRole.STANDBY]
 
 
 class Reliance(Frozen):
@@ -479,10 +416,18 @@ class Note(Logged):
     expiry: Micros | None = None
     latest_delivery: Micros | None = None
     deferred_until: Micros | None = None
+    # Rules version 2
+    amends: Digest | None = None
+    corrects: Digest | None = None
+    drafted: Annotated[tuple[DraftedAddressee, ...], Field(min_length=1, max_length=256)] | None = (
+        None
+    )
+    silence_until: Micros | None = None
 
     @model_validator(mode="after")
     def _addressed_once(self) -> Self:
         posts = [addressee.post for addressee in self.addressees]
+        posts += [addressee.post for addressee in self.drafted or ()]
         if len(set(posts)) != len(posts):
             raise ValueError("addressees: a post stands twice")
         if sum(a.role is AddresseeRole.COPY for a in self.addressees) != 1:
@@ -558,33 +503,44 @@ class Predecessor(Frozen):
         return self
 
 
+_NODE_MEMBERS: Final = (
+    "log_key",
+    "node_key",
+    "administrator_key",
+    "rules_version",
+    "clock",
+    "advance_us",
+)
+NodeEvent = Literal["init", "time-confirmed", "rules-version", "time-advanced"]
+
+
 class Node(Logged):
-    """The node's own word: its first record, a confirmed clock, a rules version."""
+    """The node's own word: its first record, a confirmed clock, a rules version, exercise time."""
 
     kind_name: ClassVar[str] = "node"
 
     by: Origin
-    event: Literal["init", "time-confirmed", "rules-version"]
+    event: NodeEvent
     log_key: SigningPublic | None = None
     node_key: SigningPublic | None = None
     administrator_key: SigningPublic | None = None
     rules_version: Positive | None = None
     predecessor: Predecessor | None = None
     clock: Micros | None = None
+    # Rules version 2
+    exercise: Literal[True] | None = None
+    advance_us: Positive | None = None
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
-        said = {
-            name
-            for name in ("log_key", "node_key", "administrator_key", "rules_version", "clock")
-            if getattr(self, name) is not None
-        }
+        said = {name for name in _NODE_MEMBERS if getattr(self, name) is not None}
         wanted = {
             "init": {"log_key", "node_key", "administrator_key", "rules_version"},
             "time-confirmed": {"clock"},
             "rules-version": {"rules_version"},
+            "time-advanced": {"advance_us"},
         }[self.event]
-        if said != wanted or (self.predecessor is not None and self.event != "init"):
+        if said != wanted or (self.event != "init" and (self.predecessor or self.exercise)):
             raise ValueError(f"event: {self.event!r} says exactly {', '.join(sorted(wanted))}")
         return self
 
@@ -605,25 +561,3 @@ def _check_possession(holder: str, public: str, proof: str) -> None:
         check_possession(holder, from_base64(public), proof)
     except Malformed as exc:
         raise ValueError(exc.happened) from exc
-
-
-KINDS: Final[dict[str, type[Payload]]] = {
-    model.kind_name: model
-    for model in (
-        Accession,
-        Admission,
-        Answer,
-        Charter,
-        Directory,
-        Key,
-        Member,
-        Node,
-        Note,
-        Party,
-        Posting,
-        Refusal,
-        Roster,
-        Session,
-        Void,
-    )
-}

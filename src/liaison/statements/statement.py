@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from liaison.statements.envelope import Envelope, parse_envelope, seal_envelope
 from liaison.statements.keys import SigningKey
-from liaison.statements.payloads import KINDS, Payload
+from liaison.statements.kinds import KINDS
+from liaison.statements.payloads import Payload
 from liaison.words.canonical import parse_canonical
 from liaison.words.errors import Malformed
 

@@ -61,6 +61,11 @@ def from_dtg(text: str) -> int:
     return (t - _EPOCH) // timedelta(microseconds=1)
 
 
+def year_of(at: int) -> int:
+    """Return the UTC year of ``at`` (microseconds)."""
+    return (_EPOCH + timedelta(microseconds=at)).year
+
+
 def to_rfc3339(at: int) -> str:
     """Return ``at`` (microseconds) in UTC with all six decimals, for screens and journals."""
     return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -17,11 +17,13 @@ from liaison.rules.kinds.common import (
     ClearedAbove,
     MembersExactly,
 )
+from liaison.rules.kinds.forum import Seats
+from liaison.rules.kinds.line_tests import LineTests
 from liaison.rules.refusal import Refused
-from liaison.statements.payloads import RuleUse
+from liaison.statements.charters import RuleUse
 
 RULES: Final[dict[str, type[ChannelRule]]] = {
-    rule.name: rule for rule in (ActionAcross, ClearedAbove, MembersExactly)
+    rule.name: rule for rule in (ActionAcross, ClearedAbove, LineTests, MembersExactly, Seats)
 }
 
 

@@ -6,8 +6,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from liaison.rules.cells import Channel, Member
+from liaison.rules.cells import Channel, LineTest, Member
 from liaison.rules.refusal import Refused
+from liaison.statements.charters import Charter
 from liaison.statements.fields import Frozen
 from liaison.statements.payloads import AddresseeRole, MemberRole, Note
 from liaison.words.ids import party_of
@@ -18,9 +19,15 @@ class ChannelRule(Frozen):
     """A rule with its parameters. Each question has an answer that lets pass."""
 
     name: ClassVar[str]
+    since: ClassVar[int] = 1
+    """The rules version that knows it."""
 
-    def of_charter(self, parties: tuple[str, ...]) -> Refused | None:
-        """May a channel of these parties have this rule?"""
+    def of_charter(self, charter: Charter) -> Refused | None:
+        """May a channel of this charter have this rule?"""
+        return None
+
+    def line(self, channel: Channel, at: int) -> LineTest | None:
+        """Return the line tests that the channel has from ``at`` on, if the rule asks for some."""
         return None
 
     def of_note(self, channel: Channel, note: Note, sender: Member) -> Refused | None:
@@ -34,9 +41,10 @@ class MembersExactly(ChannelRule):
     name: ClassVar[str] = "members-exactly"
     count: Annotated[int, Field(ge=2, le=64)]
 
-    def of_charter(self, parties: tuple[str, ...]) -> Refused | None:
-        if len(parties) != self.count:
-            return Refused(self.name, f"the channel joins {len(parties)} parties, not {self.count}")
+    def of_charter(self, charter: Charter) -> Refused | None:
+        joined = len(charter.parties)
+        if joined != self.count:
+            return Refused(self.name, f"the channel joins {joined} parties, not {self.count}")
         return None
 
 
@@ -46,7 +54,7 @@ class ActionAcross(ChannelRule):
     name: ClassVar[str] = "action-across"
 
     def of_note(self, channel: Channel, note: Note, sender: Member) -> Refused | None:
-        for addressee in note.addressees:
+        for addressee in (*note.addressees, *(note.drafted or ())):
             if addressee.role is AddresseeRole.ACTION and party_of(addressee.post) != sender.party:
                 return None
         return Refused(self.name, "no post of another party is addressed for action")

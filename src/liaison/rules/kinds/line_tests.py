@@ -1,0 +1,47 @@
+"""Alternating line tests, so that a dead line is noticed before it is needed. protocols/statements.md, TEST.
+
+Slots of ``every_s`` are counted from 1970 UTC. The charter's parties take turns, the first in even
+slots; of an hourly test that is the even hours.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from liaison.rules.cells import Channel, Item, LineTest
+from liaison.rules.kinds.common import ChannelRule
+from liaison.rules.refusal import Refused
+from liaison.statements.charters import Charter
+from liaison.statements.fields import Word
+from liaison.words.times import SECOND
+
+
+class LineTests(ChannelRule):
+    """In each slot the party whose turn it is sends a note of ``kind`` within ``grace_s``."""
+
+    name: ClassVar[str] = "line-tests"
+    since: ClassVar[int] = 2
+    kind: Word
+    every_s: Annotated[int, Field(ge=1, le=7 * 86400)]
+    grace_s: Annotated[int, Field(ge=1, le=7 * 86400)]
+
+    def of_charter(self, charter: Charter) -> Refused | None:
+        if self.grace_s > self.every_s:
+            return Refused(self.name, "grace_s: a slot ends before its test is missed")
+        if all(kind.kind != self.kind for kind in charter.kinds):
+            return Refused(self.name, f"the charter has no notes of kind {self.kind}")
+        return None
+
+    def line(self, channel: Channel, at: int) -> LineTest:
+        """The first slot that is waited for is the first that begins after ``at``."""
+        every = self.every_s * SECOND
+        return LineTest(
+            channel=channel.channel,
+            kind=self.kind,
+            every_us=every,
+            grace_us=self.grace_s * SECOND,
+            slot=at // every + 1,
+            items=tuple(Item(party=party) for party in sorted(channel.parties)),
+        )
