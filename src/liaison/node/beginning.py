@@ -12,7 +12,7 @@ from liaison.node.sequencer import Published
 from liaison.rules.cells import Overlay, World
 from liaison.rules.decide import decide
 from liaison.rules.evolve import evolve
-from liaison.rules.ruling import TRAVELLING_LAPSE_MAX
+from liaison.rules.ruling import NEWEST_RULES, TRAVELLING_LAPSE_MAX
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import Node, Predecessor
 from liaison.statements.statement import Statement, make_statement
@@ -35,7 +35,13 @@ class NodeKeys:
 
 
 def first_statement(
-    origin: str, keys: NodeKeys, at: int, predecessor: Predecessor | None = None
+    origin: str,
+    keys: NodeKeys,
+    at: int,
+    predecessor: Predecessor | None = None,
+    *,
+    is_exercise: bool = False,
+    rules_version: int = NEWEST_RULES,
 ) -> Statement[Node]:
     """Return the node's first statement, which names its three keys."""
     payload = Node(
@@ -48,8 +54,9 @@ def first_statement(
         log_key=to_base64(keys.log.public),
         node_key=to_base64(keys.node.public),
         administrator_key=to_base64(keys.administrator.public),
-        rules_version=1,
+        rules_version=rules_version,
         predecessor=predecessor,
+        exercise=True if is_exercise else None,
     )
     return make_statement(payload, keys.node)
 
