@@ -207,13 +207,13 @@ class Desk:
         planner = Planner(
             self.book, self.member, self.key.id, lambda: world.clock, lambda: world.head_at
         )
-        plan = await planner.plan(ALIAS, (DUTY,), ())
+        draft = Draft(channel=ALIAS, to=(DUTY,), content=Content.text("Subject", text))
+        plan = await planner.plan(draft)
         number = len(world.records)
         spent = Spent(
             new_note_id(world.clock, fixed(f"note {number}", 10)),
             {party: world.next_serial(self.key, party) for party in plan.addressed},
         )
-        draft = Draft(channel=ALIAS, to=(DUTY,), content=Content.text("Subject", text))
         return seal_note(
             draft,
             plan,

@@ -45,7 +45,7 @@ async def test_a_second_note_under_a_reference_never_takes_the_place_of_the_firs
         await f.send(draft("the first"))
         await f.send(draft("the second"))
     async with line.client("M") as m:
-        verify = m.watch.verify
+        verify = m.watch.verify_any
 
         def verify_as_the_first(text: str, known: Any = None) -> Entry:
             entry = verify(text, known)
@@ -53,7 +53,7 @@ async def test_a_second_note_under_a_reference_never_takes_the_place_of_the_firs
             record = replace(entry.record, facts=facts)
             return Entry(entry.index, record, entry.statement, entry.receipt)
 
-        m.watch.verify = verify_as_the_first
+        m.watch.verify_any = verify_as_the_first
         with pytest.raises(LogUntrusted, match=r"the reference london-hotline/1 to a second note"):
             await m.inbox()
         assert (await m.read(f"{ALIAS}/1")).content.body == "the first"

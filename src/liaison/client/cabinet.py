@@ -33,6 +33,7 @@ class Cabinet:
         self._keystore = keystore
         self._by_digest: dict[str, Frame] = {}
         self._by_reference: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         for frame in self._journal.frames():
             self._index(frame)
 
@@ -44,8 +45,17 @@ class Cabinet:
 
     def reference(self, digest: str) -> str:
         """Return a note's reference, or that it isn't known here."""
-        frame = self._by_digest.get(digest)
-        return "a note not kept here" if frame is None else str(frame.header["reference"])
+        return self._names.get(digest, "a note not kept here")
+
+    def digest(self, reference: str) -> str:
+        """Return the digest of a note that is kept here."""
+        return self._by_reference[reference]
+
+    def rename(self, digest: str, reference: str) -> None:
+        """Know a note by its reference from now on: a draft gets one when it is released."""
+        if digest in self._by_digest and self._names[digest] != reference:
+            header: dict[str, object] = {"digest": digest, "reference": reference, "renamed": True}
+            self._index(self._journal.append(header))
 
     def channel(self, digest: str) -> str:
         """Return the alias of the channel of a note that is kept here."""
@@ -89,5 +99,7 @@ class Cabinet:
 
     def _index(self, frame: Frame) -> None:
         digest, reference = str(frame.header["digest"]), str(frame.header["reference"])
-        self._by_digest[digest] = frame
+        if not frame.header.get("renamed"):
+            self._by_digest[digest] = frame
         self._by_reference[reference] = digest
+        self._names[digest] = reference

@@ -20,6 +20,7 @@ from liaison.ledger.facts import (
     Facts,
     KeyFacts,
     MemberFacts,
+    ParticipationFacts,
     PartyFacts,
     PostingFacts,
     RosterFacts,
@@ -28,13 +29,14 @@ from liaison.rules import cells
 from liaison.rules.authority import key_cell, member_cell, party_cell, post_cell
 from liaison.rules.cells import Cell
 from liaison.rules.chain import authority_signs, device_signs, id_of, registrar_signs
-from liaison.rules.channels import accede, add_roster, channel_cell
+from liaison.rules.channels import accede, add_roster, channel_cell, participate
 from liaison.rules.deriving import (
     accession_facts,
     charter_facts,
     directory_facts,
     key_facts,
     member_facts,
+    participation_facts,
     party_facts,
     posting_facts,
     roster_facts,
@@ -48,6 +50,8 @@ from liaison.words.errors import ChainBroken, LogUntrusted, Malformed, NotHere, 
 from liaison.words.ids import party_of
 
 FILE: Final = "directories.json"
+CHARTERS_MAX: Final = 64
+"""So many amendments are followed back."""
 
 P = TypeVar("P", bound=payloads.Payload)
 C = TypeVar("C", bound=Cell, covariant=True)
@@ -117,12 +121,26 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Proposed:
+    """A charter that is to succeed the present one, and who has acceded to it so far."""
+
+    charter: str
+    payload: charters.Charter
+    acceded: tuple[str, ...]
+
+    def lacks(self, party: str) -> bool:
+        """Return whether it waits for this party's yes."""
+        return party in self.payload.parties and party not in self.acceded
+
+
+@dataclass(frozen=True)
 class ChannelView:
     """A channel with its charter's statement and the newest roster of each party."""
 
     cell: cells.Channel
     charter: charters.Charter
     rosters: dict[str, cells.RosterEdition]
+    proposed: tuple[Proposed, ...] = ()
 
     def posts(self, party: str) -> tuple[str, ...]:
         """Return the posts on a party's roster, first tier first."""
@@ -240,7 +258,10 @@ class Book:
         for item in shown["rosters"]:
             roster, editions = await self.roster(item, cell.channel)
             rosters[roster.by] = editions.editions[-1]
-        view = ChannelView(cell, charter, rosters)
+        for item in shown.get("participations", ()):
+            cell = await self._fold_participation(item, cell)
+        proposed = await self._fold_proposed(shown.get("proposed", []), cell)
+        view = ChannelView(cell, charter, rosters, proposed)
         self._channels[alias] = view
         return view
 
@@ -297,6 +318,28 @@ class Book:
         if not before:
             raise LinkBroken("member", f"{member} was not known at entry {index}")
         return before[-1].cell
+
+    async def member_named(self, directory: str, member: str, index: int) -> cells.Member:
+        """Return ``member`` at entry ``index``, by the directory that a statement relied on."""
+        named = (await self.directory(directory, party_of(member))).member(member)
+        if named is None:
+            raise LinkBroken("member", f"The directory that it names has no {member}")
+        return await self.member_at(named, member, index)
+
+    async def was_charter(self, channel: ChannelView, digest: str) -> bool:
+        """Return whether ``digest`` is the channel's charter, or one that it succeeded.
+
+        Each names the one before by its digest, so what all acceded to vouches for the rest.
+        """
+        named, previous = channel.cell.charter, channel.charter.previous
+        for _ in range(CHARTERS_MAX):
+            if named == digest:
+                return True
+            if previous is None:
+                return False
+            entry = await self._source.statement(previous)
+            named, previous = previous, _payload(entry, charters.Charter).previous
+        return False
 
     async def roster(self, entry: Entry, channel: str) -> tuple[payloads.Roster, cells.Rosters]:
         """Return a roster for ``channel`` whose chain holds."""
@@ -408,6 +451,32 @@ class Book:
             raise LinkBroken("charter", f"{payload.by} is not a party of {cell.alias}")
         await self._authority_signed(entry, "charter")
         return accede(cell, facts, entry.at)
+
+    async def _fold_participation(self, entry: Entry, cell: cells.Channel) -> cells.Channel:
+        payload = _payload(entry, charters.Participation)
+        facts = _same(entry, participation_facts(_of(entry, payload)), ParticipationFacts)
+        if payload.channel != cell.channel:
+            raise LinkBroken("charter", f"{payload.by} said that of another channel")
+        await self._authority_signed(entry, "charter")
+        return participate(cell, facts, entry.at)
+
+    async def _fold_proposed(self, shown: list[Entry], cell: cells.Channel) -> tuple[Proposed, ...]:
+        """Return the charters that are to succeed the present one, oldest first."""
+        found: dict[str, tuple[charters.Charter, list[str]]] = {}
+        for entry in shown:
+            payload = entry.statement.payload
+            await self._authority_signed(entry, "charter")
+            if isinstance(payload, charters.Accession) and payload.charter in found:
+                found[payload.charter][1].append(payload.by)
+            elif isinstance(payload, charters.Charter) and (payload.channel, payload.previous) == (
+                cell.channel,
+                cell.charter,
+            ):
+                found[entry.statement.digest] = (payload, [])
+        return tuple(
+            Proposed(digest, payload, tuple(acceded))
+            for digest, (payload, acceded) in found.items()
+        )
 
     # Signatures
 

@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
+from liaison.client.acting import Actor
 from liaison.client.cabinet import Kept
 from liaison.client.folding import ChannelView, LinkBroken
+from liaison.client.news import News, channel_in, in_words, note_in, note_shown
 from liaison.client.reading import (
-    Delivery,
     Letter,
     check_answer,
     check_note,
+    check_release,
+    check_said,
+    delivery_of,
     note_of,
     open_content,
     reference_of,
 )
 from liaison.client.seat import Told
-from liaison.client.sending import Sender
 from liaison.client.transport import text_of
-from liaison.client.watching import Entry, check_digest
+from liaison.client.watching import Entry, Happening, check_digest
+from liaison.ledger.facts import ReleaseFacts
 from liaison.statements.payloads import (
     MAX_ANSWERED,
+    Addressed,
     AddresseeRole,
     Answer,
     Note,
     Verdict,
 )
+from liaison.statements.procedures import Release
 from liaison.statements.statement import make_statement
-from liaison.words.encoding import from_base64, from_decimal
+from liaison.words.encoding import from_decimal
 from liaison.words.errors import (
     Busy,
     LiaisonError,
     LogUntrusted,
     Malformed,
     NodeUnreachable,
+    NotHere,
     NotReady,
     RefusedByNode,
     SignatureInvalid,
@@ -58,10 +63,10 @@ class Unopened:
     error: LiaisonError
 
 
-Item = Letter | Told | Unopened
+Item = Letter | Told | News | Unopened
 
 
-class Client(Sender):
+class Client(Actor):
     """A member's home at work. Use ``async with Client.open(home, passphrase)``."""
 
     # Reading
@@ -88,7 +93,7 @@ class Client(Sender):
             page = await self.transport.read(f"/v1/inbox{query}")
             shown = cast("list[dict[str, object]]", page.get("items", []))
             for item in shown:
-                entry = self.watch.verify(text_of(item, "receipt"))
+                entry = self.watch.verify_any(text_of(item, "receipt"))
                 position = self._position(item, entry, str(state.get("position", "")))
                 seen = await self._take(item, entry, state)
                 items += [seen] if seen is not None else []
@@ -104,7 +109,7 @@ class Client(Sender):
         self._watch_on()
         return items
 
-    def _position(self, item: dict[str, object], entry: Entry, before: str) -> str:
+    def _position(self, item: dict[str, object], entry: Entry | Happening, before: str) -> str:
         """Return an item's position, which is behind ``before`` and that of the entry shown.
 
         Else a node could lead this home round in circles, or past notes that it never showed.
@@ -124,37 +129,91 @@ class Client(Sender):
         return position
 
     async def _take(
-        self, item: dict[str, object], entry: Entry, state: dict[str, object]
+        self, item: dict[str, object], entry: Entry | Happening, state: dict[str, object]
     ) -> Item | None:
-        digest = entry.statement.digest
+        kind = item.get("kind")
+        reference = f"entry {entry.index}"
+        if kind not in ("note", "copy"):
+            try:
+                return await self._told_of(str(kind), entry)
+            except (NotReady, LinkBroken, SignatureInvalid, Malformed) as exc:
+                return Unopened(reference, exc)
+        found, release = await self._shown(item, entry)
+        digest = found.statement.digest
         if digest in self.cabinet:
-            if item.get("kind") != "note":
+            if kind != "note":
                 return None
             # It was opened by ``read``, or just before a crash: it was not shown here yet.
             kept = self._kept(self.cabinet.reference(digest))
-            self._owe(state, kept.note, digest, "")
+            await self._owe(state, kept.note, digest, "")
             return kept
-        reference = f"entry {entry.index}"
         try:
-            if item.get("kind") == "answer":
-                return await self._heard(entry)
-            note = note_of(entry)
+            note = note_of(found)
             channel = await self._channel_of(note.channel)
-            reference = reference_of(entry, channel.cell.alias)
-            given = item.get("content")
+            reference = reference_of(found, channel.cell.alias)
+            given = item.get("content") if found is entry else None
             content = given if isinstance(given, dict) else None
-            letter = await self._open(entry, channel, content)
+            letter = await self._open(found, channel, content, release)
         except NotReady as exc:
             # Not yet to be judged: it is tried again, and no answer is given.
-            if item.get("kind") != "answer":
-                _list(state, "unopened").append(digest)
+            _list(state, "unopened").append(digest)
             return Unopened(reference, exc)
         except (LinkBroken, SignatureInvalid, Unreadable, Malformed) as exc:
-            if item.get("kind") != "answer":
-                self._owe(state, note_of(entry), digest, _reason(exc))
+            await self._owe(state, note_of(found), digest, _reason(exc))
             return Unopened(reference, exc)
-        self._owe(state, note, digest, "")
+        await self._owe(state, note, digest, "")
         return letter
+
+    async def _told_of(self, kind: str, entry: Entry | Happening) -> Told | News:
+        """Return an answer, or other news, once the chain of who said it holds."""
+        if kind == "answer" and isinstance(entry, Entry):
+            return await self._heard(entry)
+        channel = await self._channel_of(channel_in(entry))
+        if isinstance(entry, Entry):
+            await check_said(self.book, entry, channel)
+        digest, alias = note_in(entry), channel.cell.alias
+        facts = entry.record.facts
+        reference = alias
+        if isinstance(facts, ReleaseFacts):
+            reference = f"{alias}/{facts.reference}"
+            self.cabinet.rename(facts.note, reference)
+        elif digest:
+            reference = self.cabinet.reference(digest) if digest in self.cabinet else ""
+            reference = reference or await self._reference_of(digest, alias)
+        if isinstance(entry, Happening):
+            path = self.keep_happening(reference, entry)
+        else:
+            path = self._keep_receipt(f"{reference}.{kind}.{entry.index}", entry)
+        is_urgent = kind in ("alert", "told", "missed-test")
+        text = in_words(entry, reference)
+        return News(kind, reference, entry.at, text, is_urgent, path)
+
+    async def _reference_of(self, digest: str, alias: str) -> str:
+        """Return the reference of a note that this member is told of and can't read."""
+        try:
+            answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
+        except NotHere:
+            return f"{alias}/a note"
+        state = cast("dict[str, object]", answer.get("state", {}))
+        return f"{alias}/{state.get('reference')}"
+
+    async def _shown(
+        self, item: dict[str, object], entry: Entry | Happening
+    ) -> tuple[Entry, Entry | None]:
+        """Return the entry of the note that an item shows, and its release if it was a draft."""
+        if isinstance(entry, Entry) and isinstance(entry.statement.payload, Note):
+            return entry, None
+        index = _place(text_of(item, "position"))[1]
+        found = await self.source.statement(note_shown(entry, index))
+        if found.index != index:
+            raise LogUntrusted(
+                f"The node shows entry {found.index} where the note of entry {index} was shown",
+                safe="nothing of it is shown",
+                do="tell the node's operator",
+            )
+        if isinstance(entry, Entry) and isinstance(entry.statement.payload, Release):
+            return found, entry
+        return found, None
 
     async def _retry(self, state: dict[str, object]) -> list[Item]:
         """Try again what could not be judged before; what still can't be is not shown again."""
@@ -175,19 +234,42 @@ class Client(Sender):
         return items
 
     async def _open(
-        self, entry: Entry, channel: ChannelView, content: dict[str, object] | None
+        self,
+        entry: Entry,
+        channel: ChannelView,
+        content: dict[str, object] | None,
+        release: Entry | None = None,
     ) -> Letter:
         """Verify and open, keep it in the cabinet, and return it."""
         note = await check_note(self.book, entry, channel)
         digest = entry.statement.digest
+        if release is None and note.drafted and not self._is_wrapped_for(note):
+            release = await self._release_of(digest)
+        said: Release | None = None
+        reference = ""
+        if release is not None:
+            said, facts = await check_release(self.book, release, entry, channel)
+            reference = f"{channel.cell.alias}/{facts.reference}"
         if content is None:
             content = await self.transport.read(f"/v1/notes/{check_digest(digest)}/content")
-        opened = open_content(note, digest, _delivery(content), self.device.opening)
-        reference = self._reference(entry, channel.cell.alias)
+        opened = open_content(note, digest, delivery_of(content), self.device.opening, said)
+        self.watch.gossip(note.by, note.checkpoint)
+        reference = self._reference(entry, channel.cell.alias, reference)
+        if release is not None:
+            self._keep_receipt(f"{reference}.release", release)
         self.cabinet.put(Kept(digest, reference, entry.receipt, opened))
         return Letter(
             digest, note.channel, reference, entry.index, entry.at, note, opened, entry.receipt
         )
+
+    def _is_wrapped_for(self, note: Note) -> bool:
+        return any(wrap.key in self._own_keys for wrap in note.wraps())
+
+    async def _release_of(self, digest: str) -> Entry:
+        """Return the release of a draft that this member may read by now."""
+        answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
+        state = cast("dict[str, object]", answer.get("state", {}))
+        return await self.source.statement(text_of(state, "release"))
 
     async def _heard(self, entry: Entry) -> Told:
         answer, _ = await check_answer(self.book, entry)
@@ -230,13 +312,19 @@ class Client(Sender):
             shown = cast("list[dict[str, object]]", page.get("items", []))
             for item in shown:
                 after = f"&after={text_of(item, 'position')}"
-                if item.get("kind") == "answer":
+                if item.get("kind") not in ("note", "copy"):
                     continue
-                entry = self.watch.verify(text_of(item, "receipt"))
-                if reference_of(entry, alias) == reference:
-                    channel = await self._channel_of(note_of(entry).channel)
+                entry = self.watch.verify_any(text_of(item, "receipt"))
+                found, release = await self._shown(item, entry)
+                named = reference_of(found, alias)
+                if release is not None:
+                    facts = release.record.facts
+                    assert isinstance(facts, ReleaseFacts)
+                    named = f"{alias}/{facts.reference}"
+                if named == reference and found.statement.digest not in self.cabinet:
+                    channel = await self._channel_of(note_of(found).channel)
                     if channel.cell.alias == alias:
-                        await self._open(entry, channel, None)
+                        await self._open(found, channel, None, release)
                         return
             more = bool(page.get("more")) and bool(shown)
 
@@ -269,16 +357,27 @@ class Client(Sender):
             RefusedByNode: it was acknowledged for this post before, or isn't for action.
             Waiting: no receipt came; the answer stands in the outbox.
         """
+        return await self._reply_with(reference, Verdict.ACKNOWLEDGED)
+
+    async def decline(self, reference: str, reason: str) -> Told:
+        """Say that this post doesn't take a note on; its ladder climbs at once. Raises as above."""
+        return await self._reply_with(reference, Verdict.DECLINED, reason=reason)
+
+    async def _reply_with(
+        self, reference: str, verdict: Verdict, *, reason: str | None = None
+    ) -> Told:
         await self.tend()
         letter = await self.read(reference)
-        posts = self._posts_of(letter.note)
+        posts = await self._posts_of(letter.note)
         if not posts:
             raise NotReady(
                 f"{reference} is not addressed to a post that you hold",
                 safe="nothing was sent",
             )
         channel = await self._channel_of(letter.channel)
-        payload = self._answer(channel, posts[0], Verdict.ACKNOWLEDGED, (letter.digest,), code=None)
+        payload = self._answer(
+            channel, posts[0], verdict, (letter.digest,), code=None, reason=reason
+        )
         alias = channel.cell.alias
         signed = self._signed("answer", letter.channel, alias, payload, {}, reference)
         await self.outbox.keep(signed)
@@ -290,15 +389,25 @@ class Client(Sender):
         self.outbox.receipted(signed.digest)
         return self._told(alias, reference, entry)
 
-    def _posts_of(self, note: Note) -> list[str]:
-        """Return the posts for which this device got a wrap, for action first."""
-        mine = [
+    async def _posts_of(self, note: Note) -> list[str]:
+        """Return the posts for which this device got a wrap, for action first.
+
+        A draft's wraps for others came with its release; there the posts that it names count.
+        """
+        mine: list[Addressed] = [
             addressee
             for addressee in note.addressees
             if addressee.role is not AddresseeRole.COPY
             and any(wrap.key in self._own_keys for wrap in addressee.wraps)
         ]
-        mine.sort(key=lambda addressee: addressee.role is not AddresseeRole.ACTION)
+        if note.drafted and not self._is_wrapped_for(note):
+            standing = await self.book.standing(self.device.party)
+            for drafted in note.drafted:
+                post = standing.posts.get(drafted.post)
+                if post is not None and self.device.member in post.holders:
+                    mine.append(drafted)
+        order = (AddresseeRole.ACTION, AddresseeRole.STANDBY, AddresseeRole.INFO)
+        mine.sort(key=lambda addressee: order.index(addressee.role))
         return [addressee.post for addressee in mine]
 
     @property
@@ -313,6 +422,7 @@ class Client(Sender):
         notes: Iterable[str],
         *,
         code: str | None,
+        reason: str | None = None,
     ) -> Answer:
         now = self._now()
         return Answer(
@@ -326,11 +436,12 @@ class Client(Sender):
             verdict=verdict,
             notes=tuple(sorted(notes)),
             code=code,
+            reason=reason,
         )
 
-    def _owe(self, state: dict[str, object], note: Note, digest: str, code: str) -> None:
+    async def _owe(self, state: dict[str, object], note: Note, digest: str, code: str) -> None:
         """Note down that an answer is due: it survives a crash with the inbox position."""
-        for post in self._posts_of(note):
+        for post in await self._posts_of(note):
             if (post, digest) in self._owing:
                 continue
             self._owing.add((post, digest))
@@ -385,14 +496,3 @@ def _place(position: str) -> tuple[int, int]:
 
 def _list(state: dict[str, object], name: str) -> list[object]:
     return cast("list[object]", state.setdefault(name, []))
-
-
-def _delivery(content: dict[str, object]) -> Delivery:
-    wraps = cast("list[dict[str, object]]", content.get("wraps", []))
-    try:
-        ciphertext = base64.b64decode(text_of(content, "ciphertext"), validate=True)
-    except binascii.Error as exc:
-        raise Malformed(f"the node's answer: ciphertext is not base64: {exc}") from exc
-    return Delivery(
-        ciphertext, {text_of(item, "key"): from_base64(text_of(item, "wrap")) for item in wraps}
-    )

@@ -7,21 +7,25 @@ one typed error, and nothing of the content is shown.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from liaison.client.folding import Book, ChannelView, LinkBroken, public_of
+from liaison.client.transport import text_of
 from liaison.client.watching import Entry
-from liaison.ledger.facts import AnswerFacts, NoteFacts
+from liaison.ledger.facts import AnswerFacts, NoteFacts, ReleaseFacts
 from liaison.rules.chain import device_signs
 from liaison.sealing.content import Content
 from liaison.sealing.keys import EncryptionKey
 from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, open_sealed, unwrap
 from liaison.statements.payloads import Addressee, AddresseeRole, Answer, Logged, Note, Reliance
+from liaison.statements.procedures import InChannel, Release
 from liaison.words.encoding import from_base64, to_base64
-from liaison.words.errors import LogUntrusted, SignatureInvalid, Unreadable
+from liaison.words.errors import LogUntrusted, Malformed, SignatureInvalid, Unreadable
 from liaison.words.ids import party_of
 
 FRESH_US: Final = 60 * 1_000_000
@@ -54,12 +58,26 @@ class Letter:
         return tuple(a for a in self.note.addressees if a.post in posts)
 
 
+_ALIKE: Final = (
+    "in_reply_to",
+    "supersedes",
+    "corrects",
+    "amends",
+    "reply_by",
+    "expiry",
+    "latest_delivery",
+    "deferred_until",
+    "silence_until",
+)
+"""Members that a note and the facts of its record have alike."""
+
+
 def reference_of(entry: Entry, alias: str) -> str:
     """Return a note's reference, such as ``london-hotline/412``."""
     facts = entry.record.facts
     if not isinstance(facts, NoteFacts):
         raise LogUntrusted(f"Entry {entry.index} is not a note")
-    return f"{alias}/{facts.reference}"
+    return f"{alias}/{facts.reference or f'draft-{entry.index}'}"
 
 
 def note_of(entry: Entry) -> Note:
@@ -79,8 +97,9 @@ def note_of(entry: Entry) -> Note:
         note.precedence.action,
         note.precedence.info,
         note.exercise,
-        tuple((a.post, a.role) for a in note.addressees),
+        tuple((a.post, a.role) for a in (*note.addressees, *(note.drafted or ()))),
         tuple((r.party, r.serial) for r in note.parties if r.serial is not None),
+        *(getattr(note, name) for name in _ALIKE),
     )
     logged = (
         facts.channel,
@@ -92,6 +111,7 @@ def note_of(entry: Entry) -> Note:
         facts.exercise,
         tuple((a.post, a.role) for a in facts.addressees),
         tuple((s.party, s.serial) for s in facts.serials),
+        *(getattr(facts, name) for name in _ALIKE),
     )
     if said != logged or entry.record.channel.id != note.channel:
         raise LogUntrusted(
@@ -123,7 +143,7 @@ async def check_note(book: Book, entry: Entry, channel: ChannelView) -> Note:
             "directory",
             f"The directory of {party} that the note names was not in force when it was accepted",
         )
-    if (note.channel, note.charter) != (channel.cell.channel, channel.cell.charter):
+    if note.channel != channel.cell.channel or not await book.was_charter(channel, note.charter):
         raise LinkBroken("charter", "The note names another charter than the one that is held")
     if party not in channel.cell.parties:
         raise LinkBroken("charter", f"{party} is not a party of {channel.cell.alias}")
@@ -156,14 +176,53 @@ async def _check_speaker(book: Book, entry: Entry, said: Logged, directory: str)
         ) from exc
 
 
+async def check_release(
+    book: Book, entry: Entry, note_entry: Entry, channel: ChannelView
+) -> tuple[Release, ReleaseFacts]:
+    """Return the release of a note once its chain holds: it is the drafter's party that let it go.
+
+    Raises as ``check_note``.
+    """
+    release, facts = entry.statement.payload, entry.record.facts
+    if not isinstance(release, Release) or not isinstance(facts, ReleaseFacts):
+        raise LinkBroken("release", f"Entry {entry.index} is not a release")
+    note = note_of(note_entry)
+    party = party_of(note.by)
+    said = (release.channel, release.note, release.key, tuple(a.post for a in release.addressees))
+    logged = (facts.channel, facts.note, facts.device, tuple(a.post for a in facts.addressees))
+    if said != logged or (facts.index, facts.sender) != (note_entry.index, note.by):
+        raise LogUntrusted(f"The facts of entry {entry.index} are not what its release says")
+    if release.note != note_entry.statement.digest or party_of(release.by) != party:
+        raise LinkBroken("release", "The release is not that of this note by its own party")
+    if release.by == note.by:
+        raise LinkBroken("release", "A note was released by the one who drafted it")
+    own = next((r for r in release.parties if r.party == party), None)
+    if own is None:
+        raise LinkBroken("directory", f"The release names no directory of {party}")
+    await _check_speaker(book, entry, release, own.directory)
+    kind = channel.cell.kind(note.kind)
+    member = await book.member_named(own.directory, release.by, entry.index)
+    if kind is not None and kind.release is not None and kind.release not in member.roles:
+        raise LinkBroken("release", f"{release.by} has not the role {kind.release}")
+    drafted = {a.post for a in note.drafted or ()}
+    if {a.post for a in release.addressees} - drafted:
+        raise LinkBroken("release", "The release addresses posts that the draft doesn't name")
+    for reliance in release.parties:
+        if reliance.roster is not None:
+            posts = [a.post for a in release.addressees]
+            await _check_roster(book, entry, posts, channel, reliance)
+    return release, facts
+
+
 async def _check_rosters(book: Book, entry: Entry, note: Note, channel: ChannelView) -> None:
+    posts = [a.post for a in note.addressees if a.role is not AddresseeRole.COPY]
     for reliance in note.parties:
         if reliance.roster is not None:
-            await _check_roster(book, entry, note, channel, reliance)
+            await _check_roster(book, entry, posts, channel, reliance)
 
 
 async def _check_roster(
-    book: Book, entry: Entry, note: Note, channel: ChannelView, reliance: Reliance
+    book: Book, entry: Entry, addressed: Iterable[str], channel: ChannelView, reliance: Reliance
 ) -> None:
     assert reliance.roster is not None
     logged = await book.statement(reliance.roster)
@@ -171,12 +230,10 @@ async def _check_roster(
     posts = {post for tier in roster.tiers for post in tier.posts}
     if roster.by != reliance.party or logged.index > entry.index:
         raise LinkBroken("roster", f"The note names a roster that isn't one of {reliance.party}")
-    for addressee in note.addressees:
-        if addressee.role is AddresseeRole.COPY or party_of(addressee.post) != reliance.party:
-            continue
-        if addressee.post not in posts:
+    for post in addressed:
+        if party_of(post) == reliance.party and post not in posts:
             raise LinkBroken(
-                "roster", f"{addressee.post} is not on the roster of {reliance.party} that it names"
+                "roster", f"{post} is not on the roster of {reliance.party} that it names"
             )
 
 
@@ -210,36 +267,83 @@ async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:
     return answer, facts
 
 
+async def check_said(book: Book, entry: Entry, channel: ChannelView) -> None:
+    """Return if what a member did in a channel was by a device in force of one of its parties.
+
+    Raises as ``check_note``.
+    """
+    said = entry.statement.payload
+    if not isinstance(said, InChannel) or said.channel != channel.cell.channel:
+        raise LinkBroken("news", f"Entry {entry.index} is not a member's statement in this channel")
+    party = party_of(said.by)
+    if party not in channel.cell.parties:
+        raise LinkBroken("charter", f"{party} is not a party of {channel.cell.alias}")
+    standing = await book.standing(party)
+    if standing.directory is None:
+        raise LinkBroken("directory", f"{party} has no directory")
+    await _check_speaker(book, entry, said, standing.directory.digest)
+
+
 def open_content(
-    note: Note, digest: str, delivery: Delivery, keys: Mapping[str, EncryptionKey]
+    note: Note,
+    digest: str,
+    delivery: Delivery,
+    keys: Mapping[str, EncryptionKey],
+    release: Release | None = None,
 ) -> Content:
     """Return the content of a note whose chain held; ``keys`` by key statement digest.
 
     Raises:
         Unreadable: with the reason of the first step that failed (SEAL-30).
     """
+    secret = secret_of(note, digest, delivery, keys, release)
     context = SealContext(note.id, note.charter, note.key, note.kind)
     commitment = from_base64(note.commitment, COMMITMENT_BYTES)
-    for addressee in note.addressees:
-        for named in addressee.wraps:
-            key, wrap = keys.get(named.key), delivery.wraps.get(named.key)
-            if key is None or wrap is None:
-                continue
-            if sha256(wrap) != named.wrap:
-                raise _unreadable("The wrap isn't the one that the note names", "wrap")
-            secret = unwrap(
-                wrap,
-                key,
-                context,
-                wrapper=note.key,
-                statement=named.key,
-                commitment=commitment,
-            )
-            content = open_sealed(secret, delivery.ciphertext, context, commitment)
-            if sha256(delivery.ciphertext) != note.content.digest:
-                raise _unreadable("The ciphertext isn't the one that the note names", "ciphertext")
-            return content
+    content = open_sealed(secret, delivery.ciphertext, context, commitment)
+    if sha256(delivery.ciphertext) != note.content.digest:
+        raise _unreadable("The ciphertext isn't the one that the note names", "ciphertext")
+    return content
+
+
+def secret_of(
+    note: Note,
+    digest: str,
+    delivery: Delivery,
+    keys: Mapping[str, EncryptionKey],
+    release: Release | None = None,
+) -> bytes:
+    """Return a note's secret, by the first wrap that is for one of ``keys``. Raises as above."""
+    context = SealContext(note.id, note.charter, note.key, note.kind)
+    commitment = from_base64(note.commitment, COMMITMENT_BYTES)
+    named = [(note.key, wrap) for addressee in note.addressees for wrap in addressee.wraps]
+    if release is not None:
+        named += [(release.key, wrap) for a in release.addressees for wrap in a.wraps]
+    for wrapper, one in named:
+        key, wrap = keys.get(one.key), delivery.wraps.get(one.key)
+        if key is None or wrap is None:
+            continue
+        if sha256(wrap) != one.wrap:
+            raise _unreadable("The wrap isn't the one that the note names", "wrap")
+        return unwrap(wrap, key, context, wrapper=wrapper, statement=one.key, commitment=commitment)
     raise _unreadable(f"Note {digest} has no wrap for a key that this device still has", "key")
+
+
+def delivery_of(content: dict[str, object]) -> Delivery:
+    """Return the ciphertext and wraps that the node shows (API-15).
+
+    Raises:
+        Malformed: they have no reading.
+    """
+    wraps = content.get("wraps", [])
+    if not isinstance(wraps, list):
+        raise Malformed("the node's answer: wraps is not a list")
+    try:
+        ciphertext = base64.b64decode(text_of(content, "ciphertext"), validate=True)
+    except binascii.Error as exc:
+        raise Malformed(f"the node's answer: ciphertext is not base64: {exc}") from exc
+    return Delivery(
+        ciphertext, {text_of(item, "key"): from_base64(text_of(item, "wrap")) for item in wraps}
+    )
 
 
 def sha256(data: bytes) -> str:

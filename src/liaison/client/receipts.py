@@ -9,7 +9,8 @@ from pathlib import Path
 
 from liaison.client.home import write_private
 from liaison.client.pins import NodePin
-from liaison.client.watching import check_record
+from liaison.client.watching import check_happening, check_record
+from liaison.ledger.facts import DueFacts
 from liaison.ledger.receipt import Receipt
 from liaison.ledger.record import Record
 from liaison.statements.statement import parse_statement
@@ -34,7 +35,10 @@ def prove(text: str, node: NodePin) -> Proven:
     """
     verified = Receipt.from_text(text).verify(node.verifier, node.origin)
     record = verified.record()
-    check_record(record, parse_statement(record.statement))
+    if isinstance(record.facts, DueFacts):
+        check_happening(record, record.facts, node.origin)
+    else:
+        check_record(record, parse_statement(record.statement))
     return Proven(node.origin, verified.index, verified.checkpoint.size, record)
 
 

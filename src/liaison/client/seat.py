@@ -191,9 +191,12 @@ class Seat:
             name = f"refusals/{check_digest(signed.digest)}.refusal"
             self.home.write(name, exc.refusal)
 
-    def _reference(self, entry: Entry, alias: str) -> str:
-        """Return a note's reference; one that is another note's already is the log's lie."""
-        reference = reference_of(entry, alias)
+    def _reference(self, entry: Entry, alias: str, released: str = "") -> str:
+        """Return a note's reference; one that is another note's already is the log's lie.
+
+        ``released``: what a release gave it, if it was a draft.
+        """
+        reference = released or reference_of(entry, alias)
         if self.cabinet.has(reference) and entry.statement.digest not in self.cabinet:
             self._keep_receipt(f"{reference}.second.{entry.index}", entry)
             raise LogUntrusted(
@@ -216,6 +219,8 @@ class Seat:
         payload: Payload,
         serials: dict[str, int],
         about: str,
+        *,
+        wraps: bytes = b"",
     ) -> Signed:
         statement = make_statement(payload, self.device.key)
         return Signed(
@@ -226,6 +231,7 @@ class Seat:
             note_id="",
             serials=serials,
             statement=statement.raw,
+            wraps=wraps,
             about=about,
             parsed=statement,
         )

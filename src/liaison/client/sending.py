@@ -16,10 +16,10 @@ from liaison.client.reading import (
 )
 from liaison.client.seat import Seat, Told
 from liaison.client.watching import Entry
-from liaison.client.writing import Draft, Spent, seal_note
+from liaison.client.writing import Draft, Plan, Spent, seal_note
+from liaison.ledger.facts import ObjectionFacts, ReleaseFacts, WatchFacts
 from liaison.sealing.content import Content
 from liaison.statements.payloads import (
-    Verdict,
     Void,
 )
 from liaison.words.errors import (
@@ -62,8 +62,25 @@ class Sent:
     digest: str
 
 
+@dataclass(frozen=True)
+class Done:
+    """Something else that this member did and the log accepted; ``reference`` says about what."""
+
+    what: str
+    reference: str
+    at: int
+    receipt: Path
+    is_late: bool = False
+    """An objection that came after the silence had ended: recorded, without effect."""
+
+
 class Sender(Seat):
     """A member's verbs that write."""
+
+    async def plan(self, draft: Draft) -> Plan:
+        """Return for whom a note would be sealed and what would happen then; nothing is sent."""
+        await self.tend()
+        return await self._planner.plan(draft)
 
     async def send(self, draft: Draft) -> Sent:
         """Seal and send a note, and return once the log has it.
@@ -76,13 +93,13 @@ class Sender(Seat):
         """
         await self.tend()
         note_id = new_note_id(self._now(), secrets.token_bytes(10))
-        plan = await self._planner.plan(draft.channel, draft.to, draft.info)
+        plan = await self._planner.plan(draft)
         channel = plan.channel.cell.channel
         serials = self.outbox.take_serials(channel, plan.addressed)
         spent = Spent(note_id, serials)
         for attempt in range(1, SEAL_ATTEMPTS + 1):
             try:
-                plan = await self._planner.plan(draft.channel, draft.to, draft.info)
+                plan = await self._planner.plan(draft)
                 signed = seal_note(
                     draft,
                     plan,
@@ -118,9 +135,9 @@ class Sender(Seat):
         await self._receipts.flush()
         return Sent(reference, entry.at, path, entry.statement.digest)
 
-    async def flush(self) -> list[Sent | Told | Waiting | RefusedByNode]:
+    async def flush(self) -> list[Sent | Told | Done | Waiting | RefusedByNode]:
         """Send again what has no receipt, fill serials spent in vain; return what came of it."""
-        outcomes: list[Sent | Told | Waiting | RefusedByNode] = []
+        outcomes: list[Sent | Told | Done | Waiting | RefusedByNode] = []
         for signed in self.outbox.waiting:
             try:
                 outcomes.append(await self._resend(signed))
@@ -134,14 +151,31 @@ class Sender(Seat):
             await self._fill(channel, party, serial)
         return outcomes
 
-    async def _resend(self, signed: Signed) -> Sent | Told:
+    async def _resend(self, signed: Signed) -> Sent | Told | Done:
         entry = await self._submit(signed)
         self.outbox.receipted(signed.digest)
         if signed.kind == "note":
             return await self._sent(signed, entry, self._own_copy(signed, entry))
         if signed.kind == "answer":
             return self._told(signed.alias, signed.about, entry)
-        return Told(signed.about, Verdict.DELIVERED, self.device.member, "", entry.at, None)
+        return await self._did(signed, entry)
+
+    async def _did(self, signed: Signed, entry: Entry) -> Done:
+        """Return what a statement of another kind did, once the log has it; its receipt is kept."""
+        facts = entry.record.facts
+        reference, what = signed.about, signed.kind
+        name = f"{reference}.{what}.{entry.index}"
+        if isinstance(facts, ReleaseFacts):
+            before, reference = reference, f"{signed.alias}/{facts.reference}"
+            name = f"{reference}.release"
+            if self.cabinet.has(before):
+                self.cabinet.rename(self.cabinet.digest(before), reference)
+        elif isinstance(facts, WatchFacts):
+            what = facts.action.value
+        path = self._keep_receipt(name.replace("@", ".at."), entry)
+        await self._receipts.flush()
+        is_late = isinstance(facts, ObjectionFacts) and facts.late
+        return Done(what, reference, entry.at, path, is_late)
 
     def _own_copy(self, signed: Signed, entry: Entry) -> Content | None:
         """Open what this device sealed, for the cabinet."""

@@ -48,6 +48,15 @@ class NodeSource:
     def channel_entries(self, answer: dict[str, object]) -> dict[str, list[Entry]]:
         shown = {name: self._entries(answer, name) for name in _OF_CHANNEL}
         shown["charter"] = self._entries(answer, "charter", is_one=True)
+        # Nodes of an earlier release show neither.
+        shown["participations"] = self._entries({"participations": [], **answer}, "participations")
+        shown["proposed"] = []
+        proposed = answer.get("proposed", [])
+        for item in proposed if isinstance(proposed, list) else []:
+            if not isinstance(item, dict):
+                raise Malformed("the node's answer: proposed holds something that isn't an object")
+            shown["proposed"] += self._entries(item, "charter", is_one=True)
+            shown["proposed"] += self._entries(item, "accessions")
         return shown
 
     def _entries(

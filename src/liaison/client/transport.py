@@ -25,6 +25,7 @@ from liaison.words.errors import (
     NodeUnreachable,
     NotAllowed,
     NotHere,
+    Overloaded,
     RefusedByNode,
     TooLarge,
 )
@@ -35,6 +36,7 @@ _WAITING: Final[dict[str, type[Busy]]] = {
     "busy": Busy,
     "clock-suspect": ClockSuspect,
     "commit-failed": CommitFailed,
+    "overloaded": Overloaded,
 }
 _PLAIN: Final[dict[str, type[LiaisonError]]] = {
     "malformed": Malformed,
@@ -80,7 +82,9 @@ class Transport:
         """Send a statement through the one door (API-4) and return its receipt's text."""
         parts = [("statement", statement)]
         if ciphertext is not None:
-            parts += [("ciphertext", ciphertext), ("wraps", wraps)]
+            parts.append(("ciphertext", ciphertext))
+        if ciphertext is not None or wraps:
+            parts.append(("wraps", wraps))
         body = _multipart(self._boundary, parts)
         kind = f"multipart/form-data; boundary={self._boundary}"
         answer = await self._ask("POST", "/v1/statements", body, {"Content-Type": kind})

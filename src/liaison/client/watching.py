@@ -14,7 +14,7 @@ from typing import Final
 from liaison.client.home import Home
 from liaison.client.pins import NodePin
 from liaison.ledger.entry import check_openings
-from liaison.ledger.facts import Stated
+from liaison.ledger.facts import DueFacts, Stated
 from liaison.ledger.receipt import Receipt, Verified
 from liaison.ledger.record import Record
 from liaison.statements.payloads import Payload, Seen
@@ -22,6 +22,7 @@ from liaison.statements.statement import Statement, parse_statement
 from liaison.tlog.checkpoint import Checkpoint, open_checkpoint
 from liaison.tlog.merkle import (
     EMPTY_ROOT,
+    Node,
     check_inclusion,
     frontier_nodes,
     leaf_hash,
@@ -50,6 +51,20 @@ class Entry:
         return self.record.at
 
 
+@dataclass(frozen=True)
+class Happening:
+    """A receipt of what was due: a record without a statement, the log's own word."""
+
+    index: int
+    record: Record
+    facts: DueFacts
+    receipt: str
+
+    @property
+    def at(self) -> int:
+        return self.record.at
+
+
 class Watch:
     """The newest checkpoint, and those that were not yet checked against it."""
 
@@ -71,6 +86,9 @@ class Watch:
         assert isinstance(at, int)
         self.log_time = at
         """The time of the newest record seen, in microseconds."""
+        self._gossip: dict[tuple[int, str], str] = {}
+        self.disputed: list[str] = []
+        """What others say they saw, and this log doesn't show; one of them tells no truth."""
         self._is_changed = False
         self._read_once = lru_cache(maxsize=512)(parse_statement)
         # The receipts of one batch share their checkpoint, so its signature is checked once.
@@ -97,6 +115,15 @@ class Watch:
             Malformed: it has no reading, or doesn't open what is needed.
             LogUntrusted: a part contradicts another, the log's signature, or what was seen.
         """
+        entry = self.verify_any(text, known)
+        if isinstance(entry, Happening):
+            raise LogUntrusted(
+                f"Entry {entry.index} is a {entry.record.kind}, where a statement was asked for"
+            )
+        return entry
+
+    def verify_any(self, text: str, known: Statement[Payload] | None = None) -> Entry | Happening:
+        """As ``verify``, also for what was due and has no statement."""
         entry, checkpoint = self._verify(text, known)
         self._add(checkpoint.size, to_base64(checkpoint.root))
         if entry.at > self.log_time:
@@ -104,13 +131,26 @@ class Watch:
             self._is_changed = True
         return entry
 
-    def _verify(self, text: str, known: Statement[Payload] | None) -> tuple[Entry, Checkpoint]:
+    def gossip(self, who: str, seen: Seen) -> None:
+        """Compare, at the next settling, the checkpoint that another member saw with this log.
+
+        A log that shows them another tree than us is found out by it.
+        """
+        if 0 < seen.size <= self.seen.size:
+            self._gossip[seen.size, seen.root] = who
+
+    def _verify(
+        self, text: str, known: Statement[Payload] | None
+    ) -> tuple[Entry | Happening, Checkpoint]:
         receipt = Receipt.from_text(text)
         fields = check_openings(receipt.entry, receipt.openings)
         checkpoint = self._open_once(receipt.checkpoint)
         leaf = leaf_hash(receipt.entry)
         check_inclusion(leaf, receipt.index, checkpoint.size, receipt.hashes, checkpoint.root)
         record = Verified(receipt.index, fields, checkpoint).record()
+        if isinstance(record.facts, DueFacts):
+            check_happening(record, record.facts, self._pin.origin)
+            return Happening(receipt.index, record, record.facts, text), checkpoint
         is_known = known is not None and known.raw == record.statement
         statement = known if known and is_known else self._read_once(record.statement)
         check_record(record, statement)
@@ -139,20 +179,29 @@ class Watch:
         if newest <= self._kept.size:
             newest = self._kept.size
         roots = {**pending, self._kept.size: self._kept.root}
-        if len(roots) > 1:
+        gossip = {key: who for key, who in self._gossip.items() if key[0] <= newest}
+        sizes = {*roots, *(size for size, _ in gossip)}
+        if len(sizes) > 1:
             tiles: dict[Tile, bytes] = {}
-            needed = {tile_of(node, newest) for size in roots for node in frontier_nodes(size)}
+            needed = {tile_of(node, newest) for size in sizes for node in frontier_nodes(size)}
             for tile in sorted(needed):
                 tiles[tile] = await self._fetch(f"/log/{tile_path(tile)}")
             get = node_from_tiles(tiles.__getitem__, newest)
             for size in sorted(roots):
                 if to_base64(root_at(size, get)) != roots[size]:
                     raise self._forked(size)
+            self._compare(gossip, get)
         self._kept = Seen(size=newest, root=roots[newest])
         for size in pending:
             self._pending.pop(size, None)
         self._is_changed = self._is_changed or bool(pending)
         self.save()
+
+    def _compare(self, gossip: dict[tuple[int, str], str], get: Callable[[Node], bytes]) -> None:
+        for (size, root), who in gossip.items():
+            if to_base64(root_at(size, get)) != root:
+                self.disputed.append(f"{who} saw another log of {size} entries than this one")
+            self._gossip.pop((size, root), None)
 
     def save(self) -> None:
         """Write what is known, checked and pending."""
@@ -177,6 +226,20 @@ class Watch:
             f"The log {self._pin.origin} signed two trees that don't fit together, at size {size}",
             safe="nothing of it is believed; the receipts of this home are the evidence",
             do="keep this home as it is, tell the other party and the auditors by another way",
+        )
+
+
+def check_happening(record: Record, facts: DueFacts, origin: str) -> None:
+    """Return if a due record is one: the log's, without a statement, not before its moment.
+
+    Raises:
+        LogUntrusted: it contradicts itself.
+    """
+    if record.statement or record.actor != origin or record.at < facts.due:
+        raise LogUntrusted(
+            f"A {record.kind} record is not what follows from time alone",
+            safe="nothing of it is believed",
+            do="keep the receipt and show it to the auditors",
         )
 
 

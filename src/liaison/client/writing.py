@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from liaison.client.folding import Book, ChannelView, DirectoryLink, Standing, not_listed
 from liaison.client.outbox import Signed
@@ -17,11 +17,12 @@ from liaison.rules.chain import device_signs, key_opens
 from liaison.sealing.content import Content
 from liaison.sealing.keys import load_public
 from liaison.sealing.seal import Recipient, SealContext, seal
-from liaison.statements.charters import NoteKind
+from liaison.statements.charters import Effect, NoteKind
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import (
     Addressee,
     AddresseeRole,
+    DraftedAddressee,
     Label,
     Note,
     NotePrecedence,
@@ -57,6 +58,33 @@ class Draft:
     justification: str | None = None
     classification: str | None = None
     in_reply_to: str | None = None
+    standby: tuple[str, ...] | None = None
+    """Who gets the note if an escalation opens their tier; None: as the charter's ladder has it."""
+    clear: tuple[str, ...] = ()
+    """Posts of the own party that must clear a draft, for kinds that need a release."""
+    no_redirect: bool = False
+    reply_by: int | None = None
+    expiry: int | None = None
+    latest_delivery: int | None = None
+    deferred_until: int | None = None
+    silence_until: int | None = None
+    supersedes: str | None = None
+    corrects: str | None = None
+    amends: str | None = None
+
+    @property
+    def posts(self) -> tuple[str, ...]:
+        return (*self.to, *self.info, *(self.standby or ()), *self.clear)
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """An addressee of a plan with the key statements to wrap for, ascending; none in a draft."""
+
+    post: str
+    role: AddresseeRole
+    keys: tuple[str, ...]
+    alternate_for: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,16 +92,25 @@ class Plan:
     """For whom a note is sealed, and what that relies on."""
 
     channel: ChannelView
+    kind: NoteKind
     recipients: tuple[Recipient, ...]
-    addressees: tuple[tuple[str, AddresseeRole, tuple[str, ...]], ...]
-    """Post, role, and the key statement digests to wrap for, ascending."""
+    addressees: tuple[Wrapped, ...]
+    drafted: tuple[Wrapped, ...]
     reliances: tuple[tuple[str, str, str | None], ...]
     """Party, its directory, and its roster where it is addressed."""
+    unreached: tuple[str, ...]
+    """Standby posts of the ladder that nobody can be reached at now."""
     made_at: int
 
     @property
     def addressed(self) -> tuple[str, ...]:
         return tuple(party for party, _, roster in self.reliances if roster is not None)
+
+    @property
+    def parties(self) -> frozenset[str]:
+        """The parties that the note is released to."""
+        drafted = {party_of(addressee.post) for addressee in self.drafted}
+        return frozenset({party for party, _, _ in self.reliances} | drafted)
 
 
 class Planner:
@@ -92,26 +129,34 @@ class Planner:
         self._device = device
         self._now = now
         self._log_time = log_time
-        self._plans: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Plan] = {}
+        self._plans: dict[tuple[object, ...], Plan] = {}
 
     def forget(self) -> None:
         self._plans.clear()
 
-    async def plan(self, alias: str, to: tuple[str, ...], info: tuple[str, ...]) -> Plan:
-        """Return for whom a note to these posts is sealed.
+    async def plan(self, draft: Draft) -> Plan:
+        """Return for whom a note is sealed.
 
         Raises:
             NotReady: a channel that isn't open, a post that can't be written to now, a directory
                 that lapsed or is missing; the text says what and who else could be written to.
         """
         now = self._now()
-        known = self._plans.get((alias, to, info))
+        wanted = (draft.to, draft.info, draft.standby, draft.clear)
+        key = (draft.channel, *wanted, draft.kind, draft.precedence, draft.no_redirect)
+        known = self._plans.get(key)
         if known is not None and now - known.made_at < FRESH_US:
             return known
-        for post in (*to, *info):
+        for post in draft.posts:
             check_id("address", post)
-        if len({*to, *info}) != len(to) + len(info):
+        if len(set(draft.posts)) != len(draft.posts):
             raise Malformed("a post is addressed twice")
+        channel = await self._open_channel(draft.channel)
+        plan = await self._make(channel, draft, now)
+        self._plans[key] = plan
+        return plan
+
+    async def _open_channel(self, alias: str) -> ChannelView:
         channel = await self._book.channel(alias)
         if not channel.cell.is_open:
             acceded = {accession.party for accession in channel.cell.acceded}
@@ -121,54 +166,86 @@ class Planner:
                 safe="nothing was sealed or sent",
                 do=f"wait for {missing} to run: channel accede {alias} --post",
             )
-        plan = await self._make(channel, to, info, now)
-        self._plans[alias, to, info] = plan
-        return plan
+        return channel
 
-    async def _make(
-        self, channel: ChannelView, to: tuple[str, ...], info: tuple[str, ...], now: int
-    ) -> Plan:
+    async def release_plan(self, alias: str, note: Note) -> Plan:
+        """Return for whom the releaser of a draft wraps: those that the draft names, and no more."""
+        now = self._now()
+        channel = await self._open_channel(alias)
+        drafted = note.drafted or ()
         own = party_of(self._member)
-        addressed = {party_of(post) for post in (*to, *info)}
-        for party in sorted(addressed):
-            if party not in channel.cell.parties:
-                raise NotReady(
-                    f"{party} is not a party of {channel.cell.alias}",
-                    safe="nothing was sealed or sent",
-                    do=f"its parties are {', '.join(channel.cell.parties)}",
-                )
-        standings = {
-            party: await self._current(party, channel) for party in sorted({own, *addressed})
-        }
-        opened_by = now + channel.cell.terms.open_within_s * SECOND + OPENING_MARGIN_US
+        foreign = {party_of(addressee.post) for addressee in drafted}
+        standings = await self._standings(channel, {own, *foreign})
+        made = _Making(standings, channel, now, self._opened_by(channel, now))
+        for addressee in drafted:
+            made.add(addressee.post, addressee.role, alternate_for=addressee.alternate_for)
+        kind = channel.cell.kind(note.kind)
+        if kind is None:
+            raise NotReady(f"{alias} has no notes of kind {note.kind} any more")
+        return Plan(
+            channel,
+            kind,
+            tuple(made.recipients.values()),
+            tuple(made.addressees),
+            (),
+            _reliances(channel, standings, foreign),
+            (),
+            now,
+        )
+
+    def _opened_by(self, channel: ChannelView, now: int) -> int:
+        return now + channel.cell.terms.open_within_s * SECOND + OPENING_MARGIN_US
+
+    async def _make(self, channel: ChannelView, draft: Draft, now: int) -> Plan:
+        own = party_of(self._member)
+        kind = _kind(channel, draft)
+        is_draft = kind.release is not None
+        _check_parties(channel, draft, own, is_draft=is_draft)
+        standby = draft.standby if draft.standby is not None else _standby(channel, draft, kind)
+        sealed_to = (*draft.info, *draft.clear) if is_draft else (*draft.to, *draft.info, *standby)
+        sealed_to = tuple(p for p in sealed_to if not is_draft or party_of(p) == own)
+        addressed = {party_of(post) for post in sealed_to}
+        standings = await self._standings(channel, {own, *addressed})
         copy_post = self._own_post(standings[own], channel)
-        if copy_post in (*to, *info):
+        if copy_post in draft.posts:
             raise NotReady(
                 f"{copy_post} is the post that you write for: it gets its copy by itself",
                 safe="nothing was sealed or sent",
                 do="leave it out",
             )
-        recipients: dict[str, Recipient] = {}  # who holds two of the posts gets one wrap
-        addressees: list[tuple[str, AddresseeRole, tuple[str, ...]]] = []
-        wanted = [(post, AddresseeRole.ACTION) for post in to]
-        wanted += [(post, AddresseeRole.INFO) for post in info]
-        for post, role in [*wanted, (copy_post, AddresseeRole.COPY)]:
-            standing = standings[party_of(post)]
-            only = self._member if role is AddresseeRole.COPY else None
-            found = _keys_for(standing, post, now, opened_by, only)
-            if not found:
-                raise self._unwritable(standing, post, channel, now, opened_by)
-            recipients |= {recipient.statement: recipient for recipient in found}
-            addressees.append((post, role, tuple(sorted(r.statement for r in found))))
-        reliances = tuple(
-            (
-                party,
-                _directory(standing).digest,
-                channel.rosters[party].statement if party in addressed else None,
-            )
-            for party, standing in sorted(standings.items())
+        made = _Making(
+            standings, channel, now, self._opened_by(channel, draft.deferred_until or now)
         )
-        return Plan(channel, tuple(recipients.values()), tuple(addressees), reliances, now)
+        drafted: tuple[Wrapped, ...] = ()
+        if is_draft:
+            for post in sealed_to:
+                made.add(post, AddresseeRole.ACTION if post in draft.clear else AddresseeRole.INFO)
+            drafted = _drafted(channel, draft, standby, own)
+        else:
+            for post in draft.to:
+                made.add(post, AddresseeRole.ACTION)
+            for post in draft.info:
+                made.add(post, AddresseeRole.INFO)
+            for post in standby:
+                made.add(post, AddresseeRole.STANDBY, is_needed=draft.standby is not None)
+            if not draft.no_redirect:
+                for post, alternate in _alternates(channel, draft):
+                    made.add(alternate, AddresseeRole.STANDBY, alternate_for=post, is_needed=False)
+        made.add(copy_post, AddresseeRole.COPY, only=self._member)
+        reached = {party_of(a.post) for a in made.addressees if a.role is not AddresseeRole.COPY}
+        return Plan(
+            channel,
+            kind,
+            tuple(made.recipients.values()),
+            tuple(made.addressees),
+            drafted,
+            _reliances(channel, standings, reached),
+            tuple(made.unreached),
+            now,
+        )
+
+    async def _standings(self, channel: ChannelView, parties: set[str]) -> dict[str, Standing]:
+        return {party: await self._current(party, channel) for party in sorted(parties)}
 
     async def _current(self, party: str, channel: ChannelView) -> Standing:
         """Return a party's standing under a directory that is in force and names the channel."""
@@ -214,19 +291,57 @@ class Planner:
             do=f"ask {party} to run: roster set {channel.cell.alias} POST --post, then directory sign --post",
         )
 
-    def _unwritable(
-        self, standing: Standing, post: str, channel: ChannelView, now: int, opened_by: int
-    ) -> NotReady:
+
+class _Making:
+    """Gathers the addressees of a plan and the keys that their wraps are for."""
+
+    def __init__(
+        self, standings: dict[str, Standing], channel: ChannelView, now: int, opened_by: int
+    ) -> None:
+        self.recipients: dict[str, Recipient] = {}  # who holds two of the posts gets one wrap
+        self.addressees: list[Wrapped] = []
+        self.unreached: list[str] = []
+        self._standings = standings
+        self._channel = channel
+        self._now = now
+        self._opened_by = opened_by
+
+    def add(
+        self,
+        post: str,
+        role: AddresseeRole,
+        *,
+        only: str | None = None,
+        alternate_for: str | None = None,
+        is_needed: bool = True,
+    ) -> None:
+        """Add a post with every key that it can be wrapped for.
+
+        Raises:
+            NotReady: nobody there can be reached, and it is needed.
+        """
+        standing = self._standings[party_of(post)]
+        found = _keys_for(standing, post, self._now, self._opened_by, only)
+        if not found and not is_needed:
+            self.unreached.append(post)
+            return
+        if not found:
+            raise self._unwritable(standing, post)
+        self.recipients |= {recipient.statement: recipient for recipient in found}
+        keys = tuple(sorted(recipient.statement for recipient in found))
+        self.addressees.append(Wrapped(post, role, keys, alternate_for))
+
+    def _unwritable(self, standing: Standing, post: str) -> NotReady:
         party = standing.party.party
-        roster = channel.posts(party)
+        roster = self._channel.posts(party)
         others = [
             other
             for other in roster
-            if other != post and _keys_for(standing, other, now, opened_by, None)
+            if other != post and _keys_for(standing, other, self._now, self._opened_by, None)
         ]
         instead = f"write to {', '.join(others)}" if others else f"nobody else of {party} can be"
         if post not in roster:
-            what = f"{post} is not on the roster of {party} for {channel.cell.alias}"
+            what = f"{post} is not on the roster of {party} for {self._channel.cell.alias}"
         elif post not in standing.posts or not standing.posts[post].holders:
             what = f"{post} is vacant: nobody holds it"
         else:
@@ -236,6 +351,99 @@ class Planner:
             safe="nothing was sealed or sent",
             do=f"{instead}; a device makes its keys when its holder runs any command",
         )
+
+
+def _check_parties(channel: ChannelView, draft: Draft, own: str, *, is_draft: bool) -> None:
+    for party in sorted({party_of(post) for post in draft.posts}):
+        if party not in channel.cell.parties:
+            raise NotReady(
+                f"{party} is not a party of {channel.cell.alias}",
+                safe="nothing was sealed or sent",
+                do=f"its parties are {', '.join(channel.cell.parties)}",
+            )
+    if draft.clear and not is_draft:
+        raise NotReady(
+            "Only a draft is cleared, and this kind needs no release",
+            safe="nothing was sealed or sent",
+            do="address who is to know with --info",
+        )
+    strangers = [post for post in draft.clear if party_of(post) != own]
+    if strangers:
+        raise NotReady(
+            f"{strangers[0]} is of another party and can't read a draft before its release",
+            safe="nothing was sealed or sent",
+            do="let posts of your own party clear it",
+        )
+
+
+def _standby(channel: ChannelView, draft: Draft, kind: NoteKind) -> tuple[str, ...]:
+    """Return the posts in the tiers that the ladder opens, of each party that is asked to act."""
+    climbed = channel.cell.ladder(kind, draft.precedence or kind.default)
+    tiers = {rung.tier for rung in climbed.rungs if rung.effect is Effect.OPEN} if climbed else ()
+    asked = {party_of(post) for post in draft.to}
+    return tuple(
+        post
+        for party in channel.cell.parties
+        if party in asked and party in channel.rosters
+        for tier in channel.rosters[party].tiers
+        if tier.name in tiers
+        for post in tier.posts
+        if post not in draft.posts
+    )
+
+
+def _alternates(channel: ChannelView, draft: Draft) -> list[tuple[str, str]]:
+    """Return, for posts asked to act, the alternate that their party's roster names."""
+    found = []
+    for post in draft.to:
+        edition = channel.rosters.get(party_of(post))
+        for said in (edition.alternates or ()) if edition else ():
+            if said.post == post and said.alternate not in draft.posts:
+                found.append((post, said.alternate))
+    return found
+
+
+def _drafted(
+    channel: ChannelView, draft: Draft, standby: tuple[str, ...], own: str
+) -> tuple[Wrapped, ...]:
+    wanted = [(post, AddresseeRole.ACTION) for post in draft.to]
+    wanted += [(post, AddresseeRole.INFO) for post in draft.info]
+    wanted += [(post, AddresseeRole.STANDBY) for post in standby]
+    found = [Wrapped(post, role, ()) for post, role in wanted if party_of(post) != own]
+    if not draft.no_redirect:
+        found += [
+            Wrapped(alternate, AddresseeRole.STANDBY, (), post)
+            for post, alternate in _alternates(channel, draft)
+            if alternate not in standby
+        ]
+    if not any(addressee.role is AddresseeRole.ACTION for addressee in found):
+        raise NotReady(
+            "A draft asks a post of another party to act once it is released",
+            safe="nothing was sealed or sent",
+            do="name one with --to",
+        )
+    for addressee in found:
+        if addressee.post not in channel.posts(party_of(addressee.post)):
+            party = party_of(addressee.post)
+            raise NotReady(
+                f"{addressee.post} is not on the roster of {party} for {channel.cell.alias}",
+                safe="nothing was sealed or sent",
+                do=f"write to {', '.join(channel.posts(party)) or 'nobody yet: it has no roster'}",
+            )
+    return tuple(found)
+
+
+def _reliances(
+    channel: ChannelView, standings: dict[str, Standing], addressed: set[str]
+) -> tuple[tuple[str, str, str | None], ...]:
+    return tuple(
+        (
+            party,
+            _directory(standing).digest,
+            channel.rosters[party].statement if party in addressed else None,
+        )
+        for party, standing in sorted(standings.items())
+    )
 
 
 def _directory(standing: Standing) -> DirectoryLink:
@@ -284,13 +492,17 @@ def seal_note(
         NotReady: the charter has no such kind, or asks for a justification that isn't given.
         Malformed: a member outside its limits.
     """
-    channel = plan.channel.cell
-    kind = _kind(plan.channel, draft)
+    channel, kind = plan.channel.cell, plan.kind
+    if kind.justification == "required" and not draft.justification:
+        raise NotReady(
+            f"A note of kind {kind.kind} says why: the charter asks for a justification",
+            safe="nothing was sealed or sent",
+            do="add --justification; it is visible to the node and in the log",
+        )
     context = SealContext(spent.note_id, channel.charter, key.id, kind.kind)
     sealed = seal(draft.content, context, plan.recipients, wrapper=key.id)
     action = draft.precedence or kind.default
     info = min(action, kind.info_max, key=lambda level: level.rank)
-    own = party_of(by)
     note = Note(
         by=by,
         key=key.id,
@@ -312,21 +524,43 @@ def seal_note(
         justification=draft.justification,
         addressees=tuple(
             Addressee(
-                post=post,
-                role=role,
-                wraps=tuple(Wrap(key=k, wrap=sha256(sealed.wraps[k])) for k in keys),
+                post=a.post,
+                role=a.role,
+                wraps=tuple(Wrap(key=k, wrap=sha256(sealed.wraps[k])) for k in a.keys),
+                alternate_for=a.alternate_for,
+                no_redirect=_no_redirect(draft, a),
             )
-            for post, role, keys in plan.addressees
+            for a in plan.addressees
         ),
+        drafted=tuple(
+            DraftedAddressee.model_validate(
+                {
+                    "post": a.post,
+                    "role": a.role,
+                    "alternate_for": a.alternate_for,
+                    "no_redirect": _no_redirect(draft, a),
+                }
+            )
+            for a in plan.drafted
+        )
+        or None,
         content=ContentTerms(digest=sha256(sealed.ciphertext), size=len(sealed.ciphertext)),
         commitment=to_base64(sealed.commitment),
         dtg=to_dtg(now),
         label=Label(
             classification=draft.classification or channel.terms.classifications[0],
-            releasable_to=tuple(sorted({own, *plan.addressed})),
+            releasable_to=tuple(sorted(plan.parties)),
         ),
-        exercise=False,
+        exercise=bool(channel.exercise),
         in_reply_to=draft.in_reply_to,
+        supersedes=draft.supersedes,
+        corrects=draft.corrects,
+        amends=draft.amends,
+        reply_by=draft.reply_by,
+        expiry=draft.expiry,
+        latest_delivery=draft.latest_delivery,
+        deferred_until=draft.deferred_until,
+        silence_until=draft.silence_until,
     )
     statement = make_statement(note, key)
     return Signed(
@@ -344,6 +578,10 @@ def seal_note(
     )
 
 
+def _no_redirect(draft: Draft, addressee: Wrapped) -> Literal[True] | None:
+    return True if draft.no_redirect and addressee.role is AddresseeRole.ACTION else None
+
+
 def _kind(view: ChannelView, draft: Draft) -> NoteKind:
     kinds: Sequence[NoteKind] = view.cell.kinds
     kind = next((k for k in kinds if draft.kind in (None, k.kind)), None)
@@ -352,11 +590,5 @@ def _kind(view: ChannelView, draft: Draft) -> NoteKind:
             f"{view.cell.alias} has no notes of kind {draft.kind}",
             safe="nothing was sealed or sent",
             do=f"choose one of {', '.join(k.kind for k in kinds)}",
-        )
-    if kind.justification == "required" and not draft.justification:
-        raise NotReady(
-            f"A note of kind {kind.kind} says why: the charter asks for a justification",
-            safe="nothing was sealed or sent",
-            do="add --justification; it is visible to the node and in the log",
         )
     return kind

@@ -61,6 +61,45 @@ def from_dtg(text: str) -> int:
     return (t - _EPOCH) // timedelta(microseconds=1)
 
 
+_SPAN: Final = re.compile(r"\+([1-9][0-9]{0,5})([smhd])\Z", re.ASCII)
+_RFC3339: Final = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})\Z",
+    re.ASCII,
+)
+_UNITS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+
+
+def from_typed(text: str, now: int) -> int:
+    """Return the time that a person typed: a DTG, RFC 3339, or ``+4h`` from ``now`` (s, m, h, d).
+
+    Raises:
+        Malformed: none of these; the text says what one looks like.
+    """
+    span = _SPAN.match(text)
+    if span:
+        return now + int(span[1]) * _UNITS[span[2]]
+    if _DTG.match(text.upper()):
+        return from_dtg(text.upper())
+    found = _RFC3339.match(text)
+    if not found:
+        raise Malformed(
+            f"not a time: {text[:40]!r}",
+            do="write +4h, 241600Z NOV 26 or 2026-11-24T16:00:00Z",
+        )
+    year, month, day, hour, minute = (int(found[i]) for i in range(1, 6))
+    micros = int((found[7] or "").ljust(6, "0"))
+    zone = found[8].upper()
+    behind = 0
+    if zone != "Z":
+        behind = (int(zone[1:3]) * 60 + int(zone[4:6])) * (1 if zone[0] == "+" else -1)
+    try:
+        t = datetime(year, month, day, hour, minute, int(found[6] or 0), micros, tzinfo=UTC)
+    except ValueError as exc:
+        raise Malformed(f"no such date or time: {text}") from exc
+    return (t - _EPOCH) // timedelta(microseconds=1) - behind * MINUTE
+
+
 def year_of(at: int) -> int:
     """Return the UTC year of ``at`` (microseconds)."""
     return (_EPOCH + timedelta(microseconds=at)).year

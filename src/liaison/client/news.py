@@ -1,0 +1,133 @@
+"""News: what the inbox tells beside notes and answers, from verified records. protocols/api.md, API-14."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from liaison.client.folding import LinkBroken
+from liaison.client.watching import Entry, Happening
+from liaison.ledger.facts import (
+    AboutNote,
+    ConclusionFacts,
+    DeadlineFacts,
+    ExtensionFacts,
+    HoldEndedFacts,
+    HoldFacts,
+    MissedTestFacts,
+    MomentFacts,
+    ObjectionFacts,
+    ReleaseFacts,
+    RungFacts,
+    WatchFacts,
+    WithdrawalFacts,
+)
+from liaison.statements.charters import Effect
+from liaison.words.errors import LogUntrusted
+from liaison.words.times import to_dtg
+
+
+@dataclass(frozen=True)
+class News:
+    """Something happened about a note, or to a channel's line; ``text`` says it in words.
+
+    ``kind`` is the inbox item's (alert, told, reminder, certificate, decision, procedure, released,
+    watch, missed-test); ``reference`` the note's, or the channel's alias.
+    """
+
+    kind: str
+    reference: str
+    at: int
+    text: str
+    is_urgent: bool
+    receipt: Path
+
+
+def note_shown(entry: Entry | Happening, index: int) -> str:
+    """Return the digest of the note at ``index`` that an entry lets this member read.
+
+    Raises:
+        LogUntrusted: the entry shows no such note.
+    """
+    facts = entry.record.facts
+    if isinstance(facts, HoldFacts | HoldEndedFacts):
+        shown = {one.index: one.note for one in facts.shown}
+        if index in shown:
+            return shown[index]
+    elif isinstance(facts, MomentFacts | ReleaseFacts) and facts.index == index:
+        return facts.note
+    raise LogUntrusted(
+        f"Entry {entry.index} shows no note of entry {index}",
+        safe="nothing of it is shown",
+        do="tell the node's operator",
+    )
+
+
+def channel_in(entry: Entry | Happening) -> str:
+    """Return the channel that an entry is of."""
+    return entry.record.channel.id
+
+
+def note_in(entry: Entry | Happening) -> str:
+    """Return the digest of the note that an entry is about, or nothing."""
+    return entry.record.note
+
+
+def in_words(entry: Entry | Happening, reference: str) -> str:
+    """Return what an entry says, ``reference`` naming its note or channel.
+
+    Raises:
+        LinkBroken: it is none that an inbox tells of.
+    """
+    facts = entry.record.facts
+    if isinstance(facts, RungFacts):
+        return _rung(facts, reference)
+    if isinstance(facts, DeadlineFacts):
+        return _deadline(facts, reference)
+    if isinstance(facts, ConclusionFacts):
+        ended = to_dtg(facts.due)
+        return f"{reference} is adopted as decision {facts.decision}: silence ended at {ended}"
+    if isinstance(facts, MissedTestFacts):
+        return f"{reference}: no line test came from {facts.party} by {to_dtg(facts.due)}"
+    if isinstance(facts, AboutNote | WatchFacts | ReleaseFacts):
+        return _said(facts, entry.record.actor, reference)
+    raise LinkBroken("news", f"Entry {entry.index}, a {entry.record.kind}, is no news for an inbox")
+
+
+def _rung(facts: RungFacts, reference: str) -> str:
+    lacking = "answered" if facts.waits_for == "answer" else "taken on"
+    what = f"{reference} was not {lacking} by {to_dtg(facts.due)}"
+    if facts.open:
+        what += f" ({', '.join(facts.open)})"
+    if facts.effect is Effect.EXHAUSTED:
+        return f"NOBODY ANSWERED: {what}. A person must act; it is said again until one closes it"
+    return what
+
+
+def _deadline(facts: DeadlineFacts, reference: str) -> str:
+    posts = ", ".join(facts.posts)
+    when = to_dtg(facts.due)
+    return {
+        "begun": f"{reference} can be read since {when}",
+        "alternate": f"{reference} went to {posts} instead, at {when}",
+        "reminder": f"{reference}: an answer is due soon, from {posts}",
+        "reply-overdue": f"{reference}: no answer came by {when} from {posts}",
+        "expired": f"{reference} expired at {when}; not settled with {posts or 'nobody'}",
+        "non-delivered": f"{reference} was not delivered to {posts or 'anybody'} by {when}",
+    }[facts.what]
+
+
+def _said(facts: AboutNote | WatchFacts | ReleaseFacts, by: str, reference: str) -> str:
+    if isinstance(facts, WithdrawalFacts):
+        number = facts.number
+        void = f"; number {number.series} {number.number}/{number.year} is void" if number else ""
+        return f"{reference} was withdrawn by {by}{void}"
+    if isinstance(facts, ObjectionFacts):
+        late = " after silence had ended: it is recorded and changes nothing" if facts.late else ""
+        return f"{by} objected to {reference}{late}"
+    if isinstance(facts, ExtensionFacts):
+        return f"{by} extended the silence on {reference} to {to_dtg(facts.silence_until)}"
+    if isinstance(facts, ReleaseFacts):
+        return f"{reference} was released by {by}"
+    assert isinstance(facts, WatchFacts)
+    return f"{reference}: {by} said {facts.action.value} ({facts.text or 'without a word'})"
