@@ -102,7 +102,9 @@ def parameters() -> dict[str, set[str]]:
         )
     }
     found["Ladder"] -= {"rungs"}  # [[ladder.rung]]
-    return found | {f"rule {name}": set(rule.model_fields) for name, rule in RULES.items()}
+    for name, rule in RULES.items():
+        found[f"rule {name}"] = {field.replace("_", "-") for field in rule.model_fields}
+    return found
 
 
 def explained() -> set[str]:
@@ -112,14 +114,14 @@ def explained() -> set[str]:
         is_below = False
         for line in text_of(name).splitlines():
             if line.lstrip().startswith("#"):
-                found |= set(re.findall(r"[a-z_]+", line))
+                found |= set(re.findall(r"[a-z_-]+", line))
                 is_below = True
             elif line.startswith("[["):
-                found |= set(re.findall(r"[a-z_]+", line))
+                found |= set(re.findall(r"[a-z_-]+", line))
             elif not line:
                 is_below = False
             elif is_below:
-                found |= set(re.findall(r"([a-z_]+) =", line))
+                found |= set(re.findall(r"([a-z_-]+) =", line))
     return found
 
 
