@@ -25,6 +25,7 @@ from liaison.adapters.keyfile import create_seed, load_seed
 from liaison.adapters.sql.migrate import migrate
 from liaison.adapters.sql.reader import SqlReader
 from liaison.adapters.sql.writer import SqlWriter
+from liaison.node.admission import Admission
 from liaison.node.beginning import NodeKeys, first_batch, first_statement, take_up
 from liaison.node.cellar import Cellar
 from liaison.node.clockwatch import ClockWatch
@@ -210,7 +211,8 @@ async def run_node(
             crash_point=crash_point,
         )
         reading = Reading(cellar, reader, sequencer, delivery)
-        intake = Intake(cellar, sequencer, reading, keys.node, card["origin"])
+        admission = Admission(cellar, clock)
+        intake = Intake(cellar, admission, sequencer, reading, keys.node, card["origin"])
         services = Services(intake, sequencer, Sessions(cellar, clock, card["origin"]), reading)
         state = State()
         runner = web.AppRunner(make_app(services, state), access_log=None, shutdown_timeout=DRAIN_S)

@@ -1,4 +1,4 @@
-"""Intake: what comes in is read, checked against its content, and its signature verified.
+"""Intake: what comes in is read, admitted by precedence, its signature and content checked.
 
 protocols/api.md, API-4 to API-8. What passes goes to the sequencer by its precedence; what does
 not gets a typed problem, and where it could be read the node's signed refusal.
@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
+from liaison.node.admission import Admission
 from liaison.node.cellar import Cellar
 from liaison.node.reading import CONTENT_MAX_BYTES, Reading
 from liaison.node.sequencer import Accepted, Sequencer, Submitted
@@ -17,20 +18,10 @@ from liaison.rules.cells import KeyClaim
 from liaison.rules.decide import RULINGS, Duplicate, signer_of
 from liaison.rules.refusal import Refused
 from liaison.statements.keys import SigningKey
-from liaison.statements.payloads import (
-    Admission,
-    Answer,
-    Member,
-    Note,
-    Party,
-    Payload,
-    Refusal,
-    Verdict,
-)
+from liaison.statements.payloads import Note, Payload, Refusal
 from liaison.statements.statement import Statement, make_statement, parse_statement
 from liaison.words.encoding import to_base64
 from liaison.words.errors import Malformed, RefusedByNode, SignatureInvalid, TooLarge
-from liaison.words.precedence import STOP_BAND, Precedence
 from liaison.words.times import DAY
 
 WRAP_BYTES: Final = 1120 + 48
@@ -49,6 +40,7 @@ class Receipted:
 @dataclass(frozen=True)
 class Intake:
     cellar: Cellar
+    admission: Admission
     sequencer: Sequencer
     reading: Reading
     node_key: SigningKey
@@ -62,7 +54,7 @@ class Intake:
         Raises:
             Malformed, TooLarge: it has no reading; nothing can be said of it.
             RefusedByNode: it was refused as a whole, with the node's signed word on it.
-            Busy: not now; nothing happened.
+            Busy: not now (Overloaded: others go first); nothing happened.
         """
         statement = parse_statement(raw)
         if statement.kind not in RULINGS:
@@ -71,16 +63,17 @@ class Intake:
         public = signer_of(statement, claim)
         if isinstance(public, Refused):
             raise self._refusal(statement, public, 403)
-        try:
-            statement.check_signature(public)
-        except SignatureInvalid as exc:
-            refused = Refused(SignatureInvalid.code, exc.happened)
-            raise self._refusal(statement, refused, 403) from exc
-        # Only now: a stranger must not have the node hash 64 MiB at a time.
-        content = _content(statement, ciphertext, wraps)
-        outcome = await self.sequencer.submit(
-            Submitted(statement, _band(statement.payload), ciphertext, content)
-        )
+        async with self.admission.admitted(statement, is_known=claim is not None) as admitted:
+            try:
+                statement.check_signature(public)
+            except SignatureInvalid as exc:
+                admitted.forged()
+                refused = Refused(SignatureInvalid.code, exc.happened)
+                raise self._refusal(statement, refused, 403) from exc
+            # Only now: a stranger must not have the node hash 64 MiB at a time.
+            content = _content(statement, ciphertext, wraps)
+            submitted = Submitted(statement, admitted.band, ciphertext, content)
+            outcome = await self.sequencer.submit(submitted, taken=admitted.decided)
         if isinstance(outcome, Accepted):
             return Receipted(outcome.receipt, is_duplicate=False)
         if isinstance(outcome, Duplicate):
@@ -111,17 +104,6 @@ class Intake:
             refusal=signed.raw,
             safe="nothing of it is in the log",
         )
-
-
-def _band(payload: Payload) -> int:
-    """What orders the queue; what stops something goes above OVERRIDE (design, law 7)."""
-    if isinstance(payload, Note):
-        return payload.precedence.action.rank
-    if isinstance(payload, Answer) and payload.verdict in (Verdict.ACKNOWLEDGED, Verdict.DECLINED):
-        return STOP_BAND
-    if isinstance(payload, (Admission, Party, Member)):
-        return STOP_BAND
-    return Precedence.ROUTINE.rank
 
 
 def _content(

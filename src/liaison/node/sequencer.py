@@ -7,9 +7,7 @@ checkpoint is signed, (4) senders are answered and readers told. Nobody sees an 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import secrets
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -35,6 +33,7 @@ from liaison.node.ports import (
     WrapRow,
     Writer,
 )
+from liaison.node.queueing import Queue
 from liaison.rules.cells import Cell, EncryptionKey, Overlay, View
 from liaison.rules.decide import Duplicate, decide
 from liaison.rules.evolve import evolve
@@ -52,7 +51,6 @@ from liaison.words.errors import Busy, ClockSuspect, CommitFailed
 BATCH_MAX: Final = 64
 """Bounds how long FLASH waits for the batch before it. Measured with 128 senders: 16 costs a quarter
 of the rate, 128 gains a tenth; batches closed by time come with admission by precedence."""
-OLDEST_EVERY: Final = 16
 QUEUE_MAX: Final = 4096
 RECENT_KEPT: Final = 1024
 
@@ -119,49 +117,7 @@ class Published:
 class _Waiting:
     submitted: Submitted
     future: asyncio.Future[Outcome]
-    taken: bool = False
-
-
-@dataclass
-class _Queue:
-    """Highest band first; one slot in sixteen goes to the oldest, so that nothing starves."""
-
-    heap: list[tuple[int, int, _Waiting]] = field(default_factory=list)
-    oldest: deque[_Waiting] = field(default_factory=deque)
-    arrived: int = 0
-    given: int = 0
-    waiting: int = 0
-
-    def put(self, item: _Waiting) -> None:
-        self.arrived += 1
-        self.waiting += 1
-        heapq.heappush(self.heap, (-item.submitted.band, self.arrived, item))
-        self.oldest.append(item)
-
-    def take(self, most: int) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        while self.waiting and len(batch) < most:
-            self.given += 1
-            item = self._oldest() if self.given % OLDEST_EVERY == 0 else self._highest()
-            item.taken = True
-            self.waiting -= 1
-            batch.append(item)
-        if not self.waiting:
-            self.heap.clear()
-            self.oldest.clear()
-        return batch
-
-    def _highest(self) -> _Waiting:
-        while True:
-            _, _, item = heapq.heappop(self.heap)
-            if not item.taken:
-                return item
-
-    def _oldest(self) -> _Waiting:
-        while True:
-            item = self.oldest.popleft()
-            if not item.taken:
-                return item
+    taken: Callable[[], None]
 
 
 @dataclass
@@ -192,7 +148,7 @@ class Sequencer:
     crash_point: Callable[[str], None] = no_crash
     recent: dict[int, Logged] = field(default_factory=dict)
     """The newest entries, for readers who are online."""
-    _queue: _Queue = field(default_factory=_Queue)
+    _queue: Queue[_Waiting] = field(default_factory=Queue)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
     _deciding: list[_Waiting] = field(default_factory=list)
@@ -209,8 +165,12 @@ class Sequencer:
         """Return in words why nothing is committed now, or None."""
         return self.clock.suspicion(self.published.head.at)
 
-    async def submit(self, submitted: Submitted) -> Outcome:
+    async def submit(
+        self, submitted: Submitted, *, taken: Callable[[], None] = lambda: None
+    ) -> Outcome:
         """Return the outcome once it is in the log, or was refused.
+
+        ``taken`` is called when a batch takes it.
 
         Raises:
             ClockSuspect, CommitFailed, Busy: nothing happened; the same may be sent again.
@@ -219,8 +179,8 @@ class Sequencer:
             raise Busy("the node is stopping", do="send the same again in a few seconds")
         if self._queue.waiting >= QUEUE_MAX:
             raise Busy(f"{QUEUE_MAX} statements wait already", do="send the same again")
-        waiting = _Waiting(submitted, asyncio.get_running_loop().create_future())
-        self._queue.put(waiting)
+        waiting = _Waiting(submitted, asyncio.get_running_loop().create_future(), taken)
+        self._queue.put(waiting, submitted.band)
         self._wake.set()
         return await waiting.future
 
@@ -236,7 +196,7 @@ class Sequencer:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._queue.waiting:
-                    await self._batch(self._queue.take(BATCH_MAX))
+                    await self._batch(self._next_batch())
                 if self._stopping:
                     return
         except BaseException:
@@ -245,13 +205,22 @@ class Sequencer:
         finally:
             self._thread.shutdown(wait=True)
 
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        while self._queue.waiting and len(batch) < BATCH_MAX:
+            waiting = self._queue.take()
+            waiting.taken()
+            batch.append(waiting)
+        return batch
+
     def _end(self) -> None:
         """Let nobody wait for an answer that won't come."""
         self._stopping = True
         for waiting in self._deciding:
             # Not Busy: it may be in the log, and only a node that takes the log up again can say.
             _fail(waiting, Fatal("the node ended while it committed this"))
-        for waiting in self._queue.take(QUEUE_MAX):
+        while self._queue.waiting:
+            waiting = self._queue.take()
             _fail(waiting, Busy("the node is stopping", safe="nothing of it happened"))
 
     async def _batch(self, taken: list[_Waiting]) -> None:

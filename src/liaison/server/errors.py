@@ -16,6 +16,7 @@ from liaison.words.errors import (
     Malformed,
     NotAllowed,
     NotHere,
+    Overloaded,
     RefusedByNode,
     SignatureInvalid,
     TooLarge,
@@ -27,6 +28,7 @@ _STATUS: Final[tuple[tuple[type[LiaisonError], int], ...]] = (
     (NotAllowed, 401),
     (NotHere, 404),
     (TooLarge, 413),
+    (Overloaded, 429),
     (Busy, 503),
 )
 

@@ -127,6 +127,12 @@ class TooLarge(LiaisonError):
     code = "too-large"
 
 
+class Overloaded(Busy):
+    """More urgent statements go first, and more came than can be decided: come again."""
+
+    code = "overloaded"
+
+
 class ClockSuspect(Busy):
     """The clock stepped, or the log's head lies in the future: nothing is committed for now."""
 
