@@ -249,6 +249,7 @@ class PartyStanding(Frozen):
     party: str
     state: Standing
     at: int
+    statement: str
 
 
 class Channel(Cell):
@@ -441,6 +442,8 @@ class Note(Cell):
     """The post that it is from."""
     charter: str | None = None
     draft: Literal[True] | None = None
+    release: str | None = None
+    """The statement that let a draft go."""
     exercise: Literal[True] | None = None
     service: Literal[True] | None = None
     """It never counts as an answer."""

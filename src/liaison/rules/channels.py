@@ -346,7 +346,9 @@ def participate(channel: Channel, facts: ParticipationFacts, at: int) -> Channel
     """Return the channel after a party suspended its part, took it up again, or left."""
     others = {s.party: s for s in channel.standings or () if s.party != facts.party}
     if facts.state is not Standing.ACTIVE:
-        others[facts.party] = cells.PartyStanding(party=facts.party, state=facts.state, at=at)
+        others[facts.party] = cells.PartyStanding(
+            party=facts.party, state=facts.state, at=at, statement=facts.statement
+        )
     standings = tuple(standing for _, standing in sorted(others.items()))
     return channel.model_copy(update={"standings": standings or None})
 

@@ -278,6 +278,7 @@ def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
             "reference": facts.reference,
             "number": facts.number,
             "draft": None,
+            "release": facts.statement,
         }
     )
     times = [a.reply_by for a in note.addressees]
