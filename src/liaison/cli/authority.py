@@ -112,16 +112,28 @@ def roster_set(
             metavar="POST[,POST]...", help="Each argument is a tier; NAME=POST,POST names it."
         ),
     ],
+    alternate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="POST=OTHER",
+            help="Who gets a note in place of a post that declines or isn't reached; repeatable.",
+        ),
+    ] = None,
     is_posted: Post = False,
     node: NodeCard = None,
 ) -> None:
     """Set this party's side of a channel: the tiers in the order they are opened."""
+    pairs = dict(_pair(text) for text in alternate or ())
     named = [_tier(number, text) for number, text in enumerate(tiers, 1)]
 
     async def work(authority: Authority) -> None:
         home_party = authority.party
         full = [(name, [_with_party(post, home_party) for post in posts]) for name, posts in named]
-        statement = authority.set_roster(channel, full)
+        alternates = {
+            _with_party(post, home_party): _with_party(other, home_party)
+            for post, other in pairs.items()
+        }
+        statement = authority.set_roster(channel, full, alternates)
         path = _written(context, channel, statement)
         shown = "; ".join(f"{name}: {', '.join(posts)}" for name, posts in full)
         await send(authority, is_posted, f"The roster of {home_party} ({shown})", path)
@@ -134,6 +146,8 @@ def sign(context: typer.Context, is_posted: Post = False, node: NodeCard = None)
     """Sign what is current: members, postings, rosters, charters. Valid for seven days."""
 
     async def work(authority: Authority) -> None:
+        if is_posted:
+            await authority.follow_all()
         statement = authority.sign_directory()
         payload = statement.payload
         path = _written(context, authority.party.partition(".")[0], statement)
@@ -155,6 +169,13 @@ def _written(context: typer.Context, stem: str, statement: Statement[Any]) -> Pa
 def _tier(number: int, text: str) -> tuple[str, list[str]]:
     name, equals, posts = text.rpartition("=")
     return name if equals else f"tier-{number}", posts.split(",")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    post, equals, other = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"POST=OTHER, not {text}")
+    return post, other
 
 
 def _with_party(post: str, party: str) -> str:

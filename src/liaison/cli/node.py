@@ -1,4 +1,4 @@
-"""``liaison node``: init, serve, admit, confirm-time, retire. For the one who runs the node."""
+"""``liaison node``: init, serve, admit, confirm-time, rules-version, advance, retire."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvloop
@@ -28,12 +28,12 @@ from liaison.node.beginning import confirm_time
 from liaison.sealing.content import visible
 from liaison.settings import Settings
 from liaison.statements.keys import SigningKey
-from liaison.statements.payloads import Admission, Party, State
+from liaison.statements.payloads import Admission, Node, Party, State
 from liaison.statements.statement import Statement, make_statement, parse_statement_of
 from liaison.words.encoding import from_base64
 from liaison.words.errors import Malformed, NotReady, RefusedByNode
 from liaison.words.ids import check_id
-from liaison.words.times import HOUR, to_rfc3339
+from liaison.words.times import HOUR, from_typed, to_rfc3339
 
 node = typer.Typer(no_args_is_help=True, help="Begin, serve and keep a node.")
 
@@ -57,12 +57,16 @@ def init(
     ],
     listen: Listen = "127.0.0.1:8470",
     guard: GuardAt = None,
+    is_exercise: Annotated[
+        bool,
+        typer.Option("--exercise", help="A node for exercises: its time can be moved ahead."),
+    ] = False,
 ) -> None:
     """Make the node's three keys, its guard and its first record; write node.liaison."""
     settings = _settings(context, listen, guard)
     _check_origin(origin)
     seeds = {purpose: secrets.token_bytes(32) for purpose in KEY_PURPOSES}
-    begin(settings, origin, seeds=seeds, url=f"http://{listen}")
+    begin(settings, origin, seeds=seeds, url=f"http://{listen}", is_exercise=is_exercise)
     say(f"The log {origin} begins. Hand {settings.card} to whoever is to use this node.")
     say(
         f"Keep a copy of {settings.guard} on a second disk, for the day this one fails (never to serve "
@@ -121,6 +125,45 @@ def confirm_time_command(context: typer.Context) -> None:
     keys = load_keys(settings)
     at = asyncio.run(_confirm(_url(context, card), card["origin"], keys.node))
     say(f"The clock is confirmed at {at}; the node commits again.")
+
+
+@node.command("rules-version")
+def rules_version_command(
+    context: typer.Context,
+    version: Annotated[int, typer.Argument(help="The version that counts from then on.")],
+) -> None:
+    """Switch the log to a newer version of the rules, on record; there is no way back."""
+    event = {"event": "rules-version", "rules_version": version}
+    at = _node_says(context, event)
+    say(f"Rules version {version} is in force from {at} on; what came before replays as it was.")
+
+
+@node.command()
+def advance(
+    context: typer.Context,
+    by: Annotated[str, typer.Argument(help="How far: such as 90s, 30m, 4h, 2d.")],
+) -> None:
+    """Move the time of a node made for exercises ahead, on record. Its timers follow."""
+    micros = from_typed(f"+{by.lstrip('+')}", 0)
+    at = _node_says(context, {"event": "time-advanced", "advance_us": micros})
+    say(f"Exercise time was moved ahead by {by}, at {at}.")
+
+
+def _node_says(context: typer.Context, event: dict[str, Any]) -> str:
+    settings = _settings(context)
+    card = read_card(settings)
+    keys = load_keys(settings)
+    return asyncio.run(_say_event(_url(context, card), card["origin"], keys.node, event))
+
+
+async def _say_event(url: str, origin: str, key: SigningKey, event: dict[str, Any]) -> str:
+    async with Transport(url) as node:
+        at = _time(await node.about())
+        statement = make_statement(
+            Node(by=origin, key=key.id, issued=at, lapse=at + HOUR, log=origin, **event), key
+        )
+        await node.submit(statement.raw)
+        return to_rfc3339(at)
 
 
 @node.command()

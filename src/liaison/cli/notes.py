@@ -1,30 +1,51 @@
-"""``liaison send``, ``inbox``, ``read``, ``ack``: notes as people see them."""
+"""``liaison send``, ``reply``, ``inbox``, ``read``, ``ack``, ``decline``, ``cancel``, ``status``."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from liaison.cli import desk
+from liaison.cli.asking import Yes, ask, show
+from liaison.cli.consequence import clock, of_note
 from liaison.cli.context import say
 from liaison.cli.failure import warn
-from liaison.client import Client, Content, Draft, Item, Letter, Precedence, Sent, Told, Unopened
+from liaison.cli.standing import addressee_in_words, next_in_words, note_in_words
+from liaison.client import (
+    Client,
+    Content,
+    Done,
+    Draft,
+    Item,
+    Letter,
+    News,
+    Plan,
+    Precedence,
+    Sent,
+    Told,
+    Unopened,
+)
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole, Verdict
 from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable
-from liaison.words.times import to_dtg
+from liaison.words.times import from_typed, to_dtg
 
 
 def register(app: typer.Typer) -> None:
     app.command()(send)
+    app.command()(reply)
     app.command()(inbox)
     app.command()(read)
     app.command()(ack)
+    app.command()(decline)
+    app.command()(cancel)
+    app.command()(status)
 
 
-def _precedence(text: str | None) -> Precedence | None:
+def precedence_of(text: str | None) -> Precedence | None:
     if text is None:
         return None
     try:
@@ -34,57 +55,213 @@ def _precedence(text: str | None) -> Precedence | None:
         raise typer.BadParameter(f"one of {known}") from exc
 
 
+TIME = "As a DTG, RFC 3339, or +4h."
+
 Reference = Annotated[str, typer.Argument(metavar="REF", help="Such as london-hotline/1.")]
+ChannelName = Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's alias.")]
+To = Annotated[list[str], typer.Option(help="A post that must act; repeatable.")]
+Info = Annotated[list[str] | None, typer.Option(help="A post that is to know; repeatable.")]
+Subject = Annotated[str, typer.Option(help="Sealed, like the text.")]
+Level = Annotated[str | None, typer.Option(help="DEFERRED to OVERRIDE.")]
+Kind = Annotated[str | None, typer.Option(help="One of the charter's kinds of note.")]
+Why = Annotated[str | None, typer.Option(help=desk.VISIBLE)]
+Label = Annotated[str | None, typer.Option(help=f"Classification. {desk.VISIBLE}")]
+Standby = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Who gets it if an escalation opens their tier; by default as the charter says."
+    ),
+]
+NoStandby = Annotated[bool, typer.Option("--no-standby", help="No copy for a later tier.")]
+NoRedirect = Annotated[bool, typer.Option("--no-redirect", help="To nobody else in their place.")]
+ReplyBy = Annotated[str | None, typer.Option(help=f"When an answer is due. {TIME}")]
+Expires = Annotated[str | None, typer.Option(help=f"From when on it is stale. {TIME}")]
+DeliverBy = Annotated[
+    str | None, typer.Option(help=f"Who hasn't opened it by then gets it no more. {TIME}")
+]
+NotBefore = Annotated[str | None, typer.Option(help=f"Nobody can read it before. {TIME}")]
+Supersedes = Annotated[str | None, typer.Option(help="A note of yours that this one replaces.")]
+Corrects = Annotated[str | None, typer.Option(help="A note of yours that this one corrects.")]
 
 
-def send(
-    context: typer.Context,
-    channel: Annotated[str, typer.Argument(help="The channel's alias.")],
-    to: Annotated[list[str], typer.Option(help="A post that must act; repeatable.")],
-    subject: Annotated[str, typer.Option(help="Sealed, like the text.")],
-    info: Annotated[
-        list[str] | None, typer.Option(help="A post that is to know; repeatable.")
-    ] = None,
-    precedence: Annotated[str | None, typer.Option(help="DEFERRED to OVERRIDE.")] = None,
-    kind: Annotated[str | None, typer.Option(help="One of the charter's kinds of note.")] = None,
-    justification: Annotated[str | None, typer.Option(help=desk.VISIBLE)] = None,
-    label: Annotated[str | None, typer.Option(help=f"Classification. {desk.VISIBLE}")] = None,
-) -> None:
-    """Seal the text on standard input and send it; return once the log has it."""
-    level = _precedence(precedence)
+def text_of_input(subject: str) -> Content:
+    """Return what is to be sealed: the subject, and the text on standard input."""
     if sys.stdin.isatty():
         warn("Type the text; end with Ctrl-D. It is sealed; --justification is not.")
     data = sys.stdin.buffer.read()
     try:
-        content = Content.text(subject, data.decode("utf-8"))
+        return Content.text(subject, data.decode("utf-8"))
     except UnicodeDecodeError as exc:
         raise Malformed(f"the text is not UTF-8 at byte {exc.start}") from exc
-    draft = Draft(
-        channel=channel,
-        to=tuple(to),
-        content=content,
-        info=tuple(info or ()),
-        kind=kind,
-        precedence=level,
-        justification=justification,
-        classification=label,
+
+
+def time_of(name: str, text: str | None, now: int) -> int | None:
+    """Return the time that an option names.
+
+    Raises:
+        Malformed: it names none; the option is named.
+    """
+    if text is None:
+        return None
+    try:
+        return from_typed(text, now)
+    except Malformed as exc:
+        raise exc.within(name) from exc
+
+
+async def digest_of(client: Client, reference: str | None) -> str | None:
+    """Return the digest of a note that an option names by its reference."""
+    if reference is None:
+        return None
+    digest, _ = await client.find(reference)
+    return digest
+
+
+async def sent(client: Client, draft: Draft, *, is_yes: bool) -> Sent:
+    """Show what is about to be sent, ask, and send it."""
+    try:
+        plan = await client.plan(draft)
+        show(_title(plan), _rows(draft, plan), of_note(draft, plan, client.now()))
+        ask("Send it?", is_yes=is_yes)
+        return await client.send(draft)
+    except NodeUnreachable as exc:  # once it was on its way, the error is another: Waiting
+        raise NodeUnreachable(
+            exc.happened,
+            safe="nothing was sealed or sent, and the text isn't kept",
+            do="type it again when the node answers",
+        ) from exc
+
+
+def _title(plan: Plan) -> str:
+    what = "A draft" if plan.kind.release is not None else "A note"
+    exercise = "EXERCISE. " if plan.channel.cell.exercise else ""
+    return f"{exercise}{what} of kind {plan.kind.kind} on {plan.channel.cell.alias}:"
+
+
+def _rows(draft: Draft, plan: Plan) -> Iterator[tuple[str, str]]:
+    addressed = [*plan.addressees, *plan.drafted]
+
+    def of(role: AddresseeRole, *, is_alternate: bool = False) -> str:
+        return ", ".join(
+            a.post + (f" (for {a.alternate_for})" if a.alternate_for else "")
+            for a in addressed
+            if a.role is role and (a.alternate_for is not None) == is_alternate
+        )
+
+    yield "Action", of(AddresseeRole.ACTION)
+    yield "Info", of(AddresseeRole.INFO)
+    yield "Standby", of(AddresseeRole.STANDBY)
+    yield "Alternate", of(AddresseeRole.STANDBY, is_alternate=True)
+    level = draft.precedence or plan.kind.default
+    yield "Precedence", level.value.upper()
+    yield "Label", visible(draft.classification or plan.channel.cell.terms.classifications[0])
+    yield "Releasable", ", ".join(sorted(plan.parties))
+    yield "Subject", visible(draft.content.subject)
+    yield (
+        "Reason",
+        visible(draft.justification or "") and f"{visible(draft.justification or '')} (visible)",
     )
 
+
+def send(
+    context: typer.Context,
+    channel: ChannelName,
+    to: To,
+    subject: Subject,
+    info: Info = None,
+    precedence: Level = None,
+    kind: Kind = None,
+    justification: Why = None,
+    label: Label = None,
+    standby: Standby = None,
+    is_without_standby: NoStandby = False,
+    is_not_redirected: NoRedirect = False,
+    reply_by: ReplyBy = None,
+    expires: Expires = None,
+    deliver_by: DeliverBy = None,
+    not_before: NotBefore = None,
+    supersedes: Supersedes = None,
+    corrects: Corrects = None,
+    is_yes: Yes = False,
+) -> None:
+    """Seal the text on standard input, show what will happen, ask, and send it."""
+    level = precedence_of(precedence)
+    content = text_of_input(subject)
+
     async def work(client: Client) -> Sent:
-        try:
-            return await client.send(draft)
-        except NodeUnreachable as exc:  # once it was on its way, the error is another: Waiting
-            raise NodeUnreachable(
-                exc.happened,
-                safe="nothing was sealed or sent, and the text isn't kept",
-                do="type it again when the node answers",
-            ) from exc
+        now = client.now()
+        draft = Draft(
+            channel=channel,
+            to=tuple(to),
+            content=content,
+            info=tuple(info or ()),
+            kind=kind,
+            precedence=level,
+            justification=justification,
+            classification=label,
+            standby=() if is_without_standby else (tuple(standby) if standby else None),
+            no_redirect=is_not_redirected,
+            reply_by=time_of("--reply-by", reply_by, now),
+            expiry=time_of("--expires", expires, now),
+            latest_delivery=time_of("--deliver-by", deliver_by, now),
+            deferred_until=time_of("--not-before", not_before, now),
+            supersedes=await digest_of(client, supersedes),
+            corrects=await digest_of(client, corrects),
+        )
+        return await sent(client, draft, is_yes=is_yes)
 
     say_sent(desk.as_member(context, work))
 
 
-def say_sent(sent: Sent) -> None:
-    say(f"ACCEPTED {sent.reference} at {to_dtg(sent.at)} (receipt: {sent.receipt})")
+def say_sent(done: Sent) -> None:
+    """Say where a note stands now; a draft has no reference yet."""
+    if done.reference.rpartition("/")[2].startswith("draft-"):
+        say(f"DRAFTED {done.reference} at {to_dtg(done.at)} (receipt: {done.receipt})")
+        say("Nobody else can read it. Next: clearances (ack), then: liaison release REF")
+        return
+    number = f", number {done.number}" if done.number else ""
+    say(f"ACCEPTED {done.reference}{number} at {to_dtg(done.at)} (receipt: {done.receipt})")
+
+
+def reply(
+    context: typer.Context,
+    reference: Reference,
+    subject: Annotated[str, typer.Option(help="Sealed; 'Re: …' unless said.")] = "",
+    precedence: Level = None,
+    kind: Kind = None,
+    justification: Why = None,
+    info: Info = None,
+    clear: Annotated[
+        list[str] | None, typer.Option(help="A post of yours that must clear a draft.")
+    ] = None,
+    is_yes: Yes = False,
+) -> None:
+    """Answer a note: take it on if nobody of yours did, and send the text on standard input."""
+    level = precedence_of(precedence)
+    content = text_of_input(subject or "Re:")
+
+    async def work(client: Client) -> Sent:
+        letter = await client.read(reference)
+        cited = await client.citation(reference)
+        body = f"{cited}\n\n{content.body}"
+        title = subject or f"Re: {letter.content.subject}"
+        draft = Draft(
+            channel=reference.rpartition("/")[0],
+            to=(letter.sender_post,),
+            content=Content.text(title, body),
+            info=tuple(info or ()),
+            clear=tuple(clear or ()),
+            kind=kind or letter.note.kind,
+            precedence=level or letter.note.precedence.action,
+            justification=justification,
+            in_reply_to=letter.digest,
+        )
+        done = await sent(client, draft, is_yes=is_yes)
+        if await client.is_asked(letter):
+            say(told_in_words(await client.acknowledge(reference)))
+        return done
+
+    say_sent(desk.as_member(context, work))
 
 
 def inbox(context: typer.Context) -> None:
@@ -103,12 +280,15 @@ def inbox(context: typer.Context) -> None:
 def _say_item(item: Item) -> None:
     if isinstance(item, Letter):
         note = item.note
+        exercise = "EXERCISE  " if note.exercise else ""
         say(
-            f"{item.reference}  {note.precedence.action.value.upper()}  {to_dtg(item.at)}  "
+            f"{item.reference}  {exercise}{note.precedence.action.value.upper()}  {to_dtg(item.at)}  "
             f"from {note.by}: {visible(item.content.subject)}"
         )
     elif isinstance(item, Told):
         say(told_in_words(item))
+    elif isinstance(item, News):
+        say(f"{'! ' if item.is_urgent else ''}{visible(item.text)}")
     elif isinstance(item, Unopened):
         warn(f"{item.reference} was not opened: {item.error} ({_code(item.error)})")
 
@@ -144,10 +324,12 @@ def read(context: typer.Context, reference: Reference) -> None:
 
     letter = desk.as_member(context, work)
     note = letter.note
-    say(f"{letter.reference}  {note.precedence.action.value.upper()}  {note.kind}")
-    say(f"From:     {note.by}")
-    for role in (AddresseeRole.ACTION, AddresseeRole.INFO):
-        posts = [a.post for a in note.addressees if a.role is role]
+    exercise = "  EXERCISE" if note.exercise else ""
+    say(f"{letter.reference}  {note.precedence.action.value.upper()}  {note.kind}{exercise}")
+    say(f"From:     {note.by}, {letter.sender_post}")
+    addressed = [*note.addressees, *(note.drafted or ())]
+    for role in (AddresseeRole.ACTION, AddresseeRole.INFO, AddresseeRole.STANDBY):
+        posts = [a.post for a in addressed if a.role is role]
         if posts:
             say(f"{role.value.capitalize() + ':':<9} {', '.join(posts)}")
     say(f"DTG:      {note.dtg}, accepted {to_dtg(letter.at)}")
@@ -157,6 +339,13 @@ def read(context: typer.Context, reference: Reference) -> None:
     )
     if note.justification:
         say(f"Reason:   {visible(note.justification)} (was visible to the node)")
+    for name, time in (
+        ("Reply by", note.reply_by),
+        ("Expires", note.expiry),
+        ("Silence", note.silence_until),
+    ):
+        if time is not None:
+            say(f"{name + ':':<9} {to_dtg(time)}")
     say(f"Subject:  {visible(letter.content.subject)}")
     say("")
     say(visible(letter.content.body).rstrip("\n"))
@@ -172,3 +361,86 @@ def ack(context: typer.Context, reference: Reference) -> None:
         return await client.acknowledge(reference)
 
     say(told_in_words(desk.as_member(context, work)))
+
+
+def decline(
+    context: typer.Context,
+    reference: Reference,
+    reason: Annotated[str, typer.Option(help=f"Why your post doesn't take it on. {desk.VISIBLE}")],
+) -> None:
+    """Decline a note, with a reason: it goes to the next rung of its ladder at once."""
+
+    async def work(client: Client) -> Told:
+        return await client.decline(reference, reason)
+
+    say(told_in_words(desk.as_member(context, work)))
+
+
+def cancel(
+    context: typer.Context,
+    reference: Reference,
+    reason: Annotated[str | None, typer.Option(help=desk.VISIBLE)] = None,
+    is_yes: Yes = False,
+) -> None:
+    """Take back a note of yours: who has not settled it is no longer asked."""
+    withdraw_and_say(context, reference, reason, is_yes=is_yes)
+
+
+def withdraw_and_say(
+    context: typer.Context, reference: str, reason: str | None, *, is_yes: bool
+) -> None:
+    async def work(client: Client) -> Done:
+        rows = [("Note", reference), ("Reason", f"{visible(reason)} (visible)" if reason else "")]
+        then = [
+            "nobody is asked to act on it any more",
+            "whoever had it is told; the log keeps both",
+        ]
+        show("To take back:", rows, then)
+        ask("Take it back?", is_yes=is_yes)
+        return await client.withdraw(reference, reason=reason)
+
+    say_done(desk.as_member(context, work))
+
+
+def say_done(done: Done) -> None:
+    """Say what the log took of something that isn't a note."""
+    late = (
+        " (too late: silence had ended; it is recorded and changes nothing)" if done.is_late else ""
+    )
+    what = done.what.upper().replace("-", " ")
+    say(f"{what} {done.reference} at {to_dtg(done.at)}{late} (receipt: {done.receipt})")
+
+
+def status(
+    context: typer.Context,
+    reference: Annotated[
+        str | None, typer.Argument(metavar="[REF]", help="None: what you wrote and isn't settled.")
+    ] = None,
+) -> None:
+    """Show where each addressee stands, what is due next, and what happens then."""
+
+    async def one(client: Client, name: str) -> None:
+        state = await client.status(name)
+        now = client.now()
+        for line in note_in_words(name, state, now):
+            say(line)
+        for line in addressee_in_words(state, now):
+            say(f"  {line}")
+        for line in next_in_words(state, now):
+            say(f"  {line}")
+        for happening, path in await client.certificates(name):
+            due = clock(happening.facts.due, now)
+            outcome = happening.record.urgency.outcome or happening.record.kind
+            say(f"  certified: {outcome}, due {due}, recorded in entry {happening.index} ({path})")
+
+    async def work(client: Client) -> None:
+        if reference is not None:
+            await one(client, reference)
+            return
+        names = await client.unsettled_notes()
+        for name in names:
+            await one(client, name)
+        if not names:
+            say("Nothing that you wrote waits for anybody.")
+
+    desk.as_member(context, work)

@@ -7,8 +7,8 @@ import typer
 from liaison.cli import desk
 from liaison.cli.context import say
 from liaison.cli.failure import tell
-from liaison.cli.notes import say_sent, told_in_words
-from liaison.client import Client, Sent, Told
+from liaison.cli.notes import say_done, say_sent, told_in_words
+from liaison.client import Client, Done, Sent, Told
 from liaison.client.outbox import Outbox
 from liaison.words.errors import LiaisonError
 
@@ -36,7 +36,7 @@ def list_command(context: typer.Context) -> None:
 def flush(context: typer.Context) -> None:
     """Send what waits, as the same bytes; fill serials that were spent in vain."""
 
-    async def work(client: Client) -> list[Sent | Told | LiaisonError]:
+    async def work(client: Client) -> list[Sent | Told | Done | LiaisonError]:
         return list(await client.flush())
 
     code = 0
@@ -46,6 +46,8 @@ def flush(context: typer.Context) -> None:
             say_sent(outcome)
         elif isinstance(outcome, Told):
             say(told_in_words(outcome))
+        elif isinstance(outcome, Done):
+            say_done(outcome)
         else:
             code = max(code, tell(outcome))
     if not outcomes:

@@ -10,7 +10,17 @@ import typer
 from liaison.cli import desk
 from liaison.cli.context import say
 from liaison.client.receipts import Proven, prove
-from liaison.ledger.facts import AnswerFacts, NoteFacts
+from liaison.ledger.facts import (
+    AnswerFacts,
+    ConclusionFacts,
+    DeadlineFacts,
+    DueFacts,
+    MissedTestFacts,
+    MomentFacts,
+    NoteFacts,
+    RungFacts,
+    Stated,
+)
 from liaison.words.errors import Malformed
 from liaison.words.precedence import Precedence
 from liaison.words.times import to_rfc3339
@@ -38,14 +48,20 @@ def show(context: typer.Context, file: File, node: Card = None) -> None:
     facts = record.facts
     what = f"a {record.kind} statement"
     if isinstance(facts, NoteFacts):
-        what = f"note {facts.reference} of its channel, {_level(facts.precedence)}"
+        name = f"note {facts.reference} of its channel" if facts.reference else "a draft"
+        what = f"{name}, {_level(facts.precedence)}"
     elif isinstance(facts, AnswerFacts):
         what = f"an answer: {facts.verdict.value}, for {facts.post}"
+    elif isinstance(facts, DueFacts):
+        what = f"a {record.kind}: {record.urgency.outcome}, due {to_rfc3339(facts.due)}"
     say(f"entry {proven.index}: {what}")
     say(f"by        {record.actor}")
     say(f"at        {to_rfc3339(record.at)}")
     say(f"in        {record.channel.id}, record {record.channel.n}")
-    say(f"statement {facts.statement}")
+    if isinstance(facts, Stated):
+        say(f"statement {facts.statement}")
+    if record.note:
+        say(f"about     {record.note}")
 
 
 @receipt.command()
@@ -57,6 +73,9 @@ def verify(context: typer.Context, file: File, node: Card = None) -> None:
     proven = _proven(context, file, node)
     record = proven.record
     say(f"VERIFIED {file}")
+    if isinstance(record.facts, DueFacts):
+        _verify_due(proven, record.facts)
+        return
     say(
         f"The log {proven.origin} is bound to this: entry {proven.index}, a {record.kind} by "
         f"{record.actor}, accepted at {to_rfc3339(record.at)}, in a tree of {proven.size} entries."
@@ -65,6 +84,32 @@ def verify(context: typer.Context, file: File, node: Card = None) -> None:
     say("signature against the pinned log key, the statement against what the record says of it.")
     say(f"Not checked here: whose key signed the {record.kind}, and that no entry was left out")
     say("(`liaison audit`).")
+
+
+def _verify_due(proven: Proven, facts: DueFacts) -> None:
+    """Say what a certificate proves: what had not happened by a moment."""
+    record = proven.record
+    say(
+        f"The log {proven.origin} is bound to this: entry {proven.index}, a {record.kind} that was "
+        f"due at {to_rfc3339(facts.due)} and recorded at {to_rfc3339(record.at)}, in a tree of "
+        f"{proven.size} entries."
+    )
+    if isinstance(facts, MomentFacts):
+        say(f"It is about the note of entry {facts.index}, by {facts.sender}.")
+    if isinstance(facts, RungFacts):
+        lacking = "answered" if facts.waits_for == "answer" else "taken on"
+        say(f"By then it was not {lacking} by: {', '.join(facts.open) or 'anybody'}.")
+    elif isinstance(facts, DeadlineFacts):
+        say(f"{facts.what}, for: {', '.join(facts.posts) or 'nobody'}.")
+    elif isinstance(facts, ConclusionFacts):
+        say(f"Silence ended without an objection before it: decision {facts.decision}.")
+    elif isinstance(facts, MissedTestFacts):
+        say(f"No line test had come from {facts.party}.")
+    say("Checked: each opening against the entry, the entry against the tree, the tree's")
+    say(
+        "signature against the pinned log key. It is the log's own word, by the rules of the charter;"
+    )
+    say("that they lead to it, `liaison audit replay` proves. What came later stands beside it.")
 
 
 def _proven(context: typer.Context, file: Path, card: Path | None) -> Proven:

@@ -9,12 +9,13 @@ from liaison.client.enrolment import post_approval, request_device, take_approva
 from liaison.client.folding import ChannelView, LinkBroken, Standing
 from liaison.client.home import Home
 from liaison.client.member import Client, Item, Unopened
+from liaison.client.news import News
 from liaison.client.outbox import Waiting
 from liaison.client.pins import AuthorityPin, NodePin, Pins, fingerprint
 from liaison.client.reading import Letter
 from liaison.client.seat import Told
-from liaison.client.sending import Sent
-from liaison.client.writing import Draft
+from liaison.client.sending import Done, Sent
+from liaison.client.writing import Draft, Plan
 from liaison.sealing.content import Content, Part, Role
 from liaison.words.precedence import Precedence
 
@@ -25,14 +26,17 @@ __all__ = [
     "ChannelView",
     "Client",
     "Content",
+    "Done",
     "Draft",
     "Home",
     "Item",
     "Letter",
     "LinkBroken",
+    "News",
     "NodePin",
     "Part",
     "Pins",
+    "Plan",
     "Precedence",
     "Request",
     "Role",

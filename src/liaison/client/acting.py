@@ -11,11 +11,14 @@ from typing import Any, TypeVar, cast
 
 from liaison.client.folding import ChannelView
 from liaison.client.outbox import Signed
-from liaison.client.reading import Letter, delivery_of, secret_of, sha256
-from liaison.client.sending import OUTDATED, SEAL_ATTEMPTS, Done, Sender
+from liaison.client.reading import Letter, delivery_of, note_of, secret_of, sha256
+from liaison.client.sending import OUTDATED, SEAL_ATTEMPTS, Done, Sender, Sent
 from liaison.client.transport import text_of
 from liaison.client.watching import Happening, check_digest
-from liaison.client.writing import Plan
+from liaison.client.writing import Draft, Plan
+from liaison.rules.kinds import load_rule
+from liaison.rules.kinds.line_tests import LineTests
+from liaison.sealing.content import Content
 from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, rewrap
 from liaison.statements.payloads import Reliance, Wrap
 from liaison.statements.procedures import (
@@ -30,9 +33,9 @@ from liaison.statements.procedures import (
     Withdrawal,
 )
 from liaison.words.encoding import from_base64
-from liaison.words.errors import LiaisonError, LogUntrusted, NotHere, RefusedByNode
+from liaison.words.errors import LiaisonError, LogUntrusted, NotHere, NotReady, RefusedByNode
 from liaison.words.precedence import Precedence
-from liaison.words.times import SECOND
+from liaison.words.times import SECOND, to_dtg
 
 S = TypeVar("S", bound=InChannel)
 
@@ -147,7 +150,86 @@ class Actor(Sender):
         except NotHere:
             return []  # this member is no operator
 
+    async def other_posts(self, alias: str) -> tuple[str, ...]:
+        """Return the first tier of every other party of a channel: who is told of a proposal."""
+        await self.tend()
+        view = await self.book.channel(alias)
+        found: list[str] = []
+        for party in view.cell.parties:
+            edition = view.rosters.get(party)
+            if party != self.device.party and edition is not None:
+                found += edition.tiers[0].posts
+        return tuple(found)
+
+    async def line_test(self, alias: str) -> Sent | int:
+        """Send this party's line test where its slot has begun, else return when the next begins.
+
+        The charter says how often, and the parties take turns; a test names the newest checkpoint
+        that this side verified, so the other side compares it with its own.
+
+        Raises:
+            NotReady: the channel has no line tests.
+        """
+        await self.tend()
+        view = await self.book.channel(alias, is_fresh=True)
+        rules = [load_rule(use) for use in view.cell.rules]
+        line = next((rule for rule in rules if isinstance(rule, LineTests)), None)
+        if line is None:
+            raise NotReady(f"{alias} has no line tests", safe="nothing was sent")
+        every = line.every_s * SECOND
+        slot, turn = self._now() // every, view.cell.parties.index(self.device.party)
+        count = len(view.cell.parties)
+        if slot % count != turn or self._tested(alias, line.kind, slot * every):
+            ahead = (turn - slot) % count or count
+            return (slot + ahead) * every
+        subject = f"Line test {to_dtg(slot * every)}"
+        others = await self.other_posts(alias)
+        text = f"This side verified the log up to {self.watch.seen.size} entries."
+        return await self.send(
+            Draft(
+                channel=alias,
+                to=others[:1],
+                info=others[1:],
+                content=Content.text(subject, text),
+                kind=line.kind,
+            )
+        )
+
+    def kept(self, reference: str) -> Letter:
+        """Return a note that this home opened or sent."""
+        found = self.cabinet.get(reference)
+        entry = self.watch.verify(found.receipt)
+        note = note_of(entry)
+        return Letter(
+            found.digest,
+            note.channel,
+            reference,
+            entry.index,
+            entry.at,
+            note,
+            found.content,
+            found.receipt,
+        )
+
+    def _tested(self, alias: str, kind: str, since: int) -> bool:
+        """Return whether this home sent a test in a slot already."""
+        for reference in reversed(self.cabinet.references()):
+            if reference.rpartition("/")[0] != alias:
+                continue
+            letter = self.kept(reference)
+            if letter.at < since:
+                return False
+            if letter.note.kind == kind and letter.note.by == self.device.member:
+                return True
+        return False
+
     # Release
+
+    async def release_plan(self, letter: Letter) -> Plan:
+        """Return for whom a draft would be wrapped by its release; nothing is sent."""
+        await self.tend()
+        view = await self._channel_of(letter.channel)
+        return await self._planner.release_plan(view.cell.alias, letter.note)
 
     async def release(self, letter: Letter, plan: Plan | None = None) -> Done:
         """Let a draft go that this member opened: wrap it for whom it names, and say so.
@@ -159,7 +241,7 @@ class Actor(Sender):
         await self.tend()
         note = letter.note
         view = await self._channel_of(letter.channel)
-        plan = plan or await self._planner.release_plan(view.cell.alias, note)
+        plan = plan or await self.release_plan(letter)
         content = await self.transport.read(f"/v1/notes/{check_digest(letter.digest)}/content")
         delivery = delivery_of(content)
         secret = secret_of(note, letter.digest, delivery, self.device.opening)

@@ -454,6 +454,14 @@ class Authority:
             self._keep(charter, "charter", view.cell.channel, alias, is_own=False)
         return view
 
+    async def follow_all(self) -> None:
+        """``follow`` each channel of this party to which it acceded anew since."""
+        for subject in list(self._subjects("amendment").values()):
+            await self.follow(str(subject["alias"]))
+        for view in await self.channels():
+            if self._newest("accession", view.cell.charter) is not None:
+                await self.follow(view.cell.alias)
+
     def accede(self, charter: Statement[Charter]) -> Statement[Accession]:
         """Sign this party's yes to a charter that it was shown; once, however often it is asked.
 

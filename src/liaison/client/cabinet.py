@@ -47,6 +47,10 @@ class Cabinet:
         """Return a note's reference, or that it isn't known here."""
         return self._names.get(digest, "a note not kept here")
 
+    def references(self) -> list[str]:
+        """Return the references of all that is kept, in the order in which it came."""
+        return list(self._names.values())
+
     def digest(self, reference: str) -> str:
         """Return the digest of a note that is kept here."""
         return self._by_reference[reference]

@@ -53,6 +53,8 @@ from liaison.words.times import SECOND
 
 INBOX: Final = "inbox.json"
 PAGE_ITEMS: Final = 128
+UNSETTLED_LOOKED_AT: Final = 200
+"""So many of the newest notes are asked after."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class Client(Actor):
             if kind != "note":
                 return None
             # It was opened by ``read``, or just before a crash: it was not shown here yet.
-            kept = self._kept(self.cabinet.reference(digest))
+            kept = self.kept(self.cabinet.reference(digest))
             await self._owe(state, kept.note, digest, "")
             return kept
         try:
@@ -298,7 +300,7 @@ class Client(Actor):
         if not self.cabinet.has(reference):
             await self._fetch(reference)
             await self.cabinet.sync()
-        letter = self._kept(reference)
+        letter = self.kept(reference)
         self._receipts.put(self.home.path(f"receipts/{reference}.receipt"), letter.receipt)
         await self._receipts.flush()
         return letter
@@ -328,21 +330,6 @@ class Client(Actor):
                         return
             more = bool(page.get("more")) and bool(shown)
 
-    def _kept(self, reference: str) -> Letter:
-        kept = self.cabinet.get(reference)
-        entry = self.watch.verify(kept.receipt)
-        note = note_of(entry)
-        return Letter(
-            kept.digest,
-            note.channel,
-            reference,
-            entry.index,
-            entry.at,
-            note,
-            kept.content,
-            kept.receipt,
-        )
-
     async def state(self, letter: Letter) -> list[dict[str, object]]:
         """Return what the node says of each addressee's state; it proves nothing."""
         answer = await self.transport.read(f"/v1/notes/{check_digest(letter.digest)}")
@@ -362,6 +349,37 @@ class Client(Actor):
     async def decline(self, reference: str, reason: str) -> Told:
         """Say that this post doesn't take a note on; its ladder climbs at once. Raises as above."""
         return await self._reply_with(reference, Verdict.DECLINED, reason=reason)
+
+    async def is_asked(self, letter: Letter) -> bool:
+        """Return whether a note still waits for this member's post to take it on."""
+        mine = set(await self._posts_of(letter.note))
+        return any(
+            one.get("post") in mine
+            and one.get("role") != AddresseeRole.INFO.value
+            and one.get("life") in ("queued", "delivered")
+            for one in await self.state(letter)
+        )
+
+    async def citation(self, reference: str) -> str:
+        """Return how an answer cites a note: number and date."""
+        letter = await self.read(reference)
+        number = (await self.status(reference)).get("number")
+        what = letter.note.kind
+        if isinstance(number, dict):
+            what += f" {number.get('number')}/{number.get('year')}"
+        return f"With reference to {what} of {letter.note.dtg} ({reference}):"
+
+    async def unsettled_notes(self) -> list[str]:
+        """Return the references of this member's own notes that wait for somebody, newest last."""
+        found = []
+        for reference in self.cabinet.references()[-UNSETTLED_LOOKED_AT:]:
+            letter = self.kept(reference)
+            if letter.note.by != self.device.member:
+                continue
+            state = await self.status(reference)
+            if state.get("next") or state.get("draft"):
+                found.append(reference)
+        return found
 
     async def _reply_with(
         self, reference: str, verdict: Verdict, *, reason: str | None = None

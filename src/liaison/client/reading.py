@@ -53,6 +53,11 @@ class Letter:
     content: Content
     receipt: str
 
+    @property
+    def sender_post(self) -> str:
+        """The post that the sender wrote for: whom to answer."""
+        return next(a.post for a in self.note.addressees if a.role is AddresseeRole.COPY)
+
     def roles(self, posts: frozenset[str]) -> tuple[Addressee, ...]:
         """Return how these posts are addressed."""
         return tuple(a for a in self.note.addressees if a.post in posts)

@@ -148,6 +148,10 @@ class Seat:
             self.cabinet.close()
             self._held.close()
 
+    def now(self) -> int:
+        """Return this machine's time, in microseconds."""
+        return self._now()
+
     def take_receipt(self, text: str, raw: bytes, known: Statement[Payload] | None = None) -> Entry:
         """Return the entry of a receipt that verifies and is that of the statement ``raw``."""
         entry = self.watch.verify(text, known)

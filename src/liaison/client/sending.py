@@ -17,7 +17,7 @@ from liaison.client.reading import (
 from liaison.client.seat import Seat, Told
 from liaison.client.watching import Entry
 from liaison.client.writing import Draft, Plan, Spent, seal_note
-from liaison.ledger.facts import ObjectionFacts, ReleaseFacts, WatchFacts
+from liaison.ledger.facts import NoteFacts, ObjectionFacts, RegisterFacts, ReleaseFacts, WatchFacts
 from liaison.sealing.content import Content
 from liaison.statements.payloads import (
     Void,
@@ -60,6 +60,8 @@ class Sent:
     at: int
     receipt: Path
     digest: str
+    number: str = ""
+    """The number in its issuer's register, such as ``notes 12/2026``."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,14 @@ class Done:
     reference: str
     at: int
     receipt: Path
+    number: str = ""
     is_late: bool = False
     """An objection that came after the silence had ended: recorded, without effect."""
+
+
+def number_in_words(number: RegisterFacts | None) -> str:
+    """Return a register's number as people cite it, or nothing."""
+    return f"{number.series} {number.number}/{number.year}" if number else ""
 
 
 class Sender(Seat):
@@ -133,7 +141,9 @@ class Sender(Seat):
         if content is not None:
             self.cabinet.put(Kept(entry.statement.digest, reference, entry.receipt, content))
         await self._receipts.flush()
-        return Sent(reference, entry.at, path, entry.statement.digest)
+        facts = entry.record.facts
+        number = facts.number if isinstance(facts, NoteFacts) else None
+        return Sent(reference, entry.at, path, entry.statement.digest, number_in_words(number))
 
     async def flush(self) -> list[Sent | Told | Done | Waiting | RefusedByNode]:
         """Send again what has no receipt, fill serials spent in vain; return what came of it."""
@@ -165,7 +175,9 @@ class Sender(Seat):
         facts = entry.record.facts
         reference, what = signed.about, signed.kind
         name = f"{reference}.{what}.{entry.index}"
+        number = ""
         if isinstance(facts, ReleaseFacts):
+            number = number_in_words(facts.number)
             before, reference = reference, f"{signed.alias}/{facts.reference}"
             name = f"{reference}.release"
             if self.cabinet.has(before):
@@ -175,7 +187,7 @@ class Sender(Seat):
         path = self._keep_receipt(name.replace("@", ".at."), entry)
         await self._receipts.flush()
         is_late = isinstance(facts, ObjectionFacts) and facts.late
-        return Done(what, reference, entry.at, path, is_late)
+        return Done(what, reference, entry.at, path, number, is_late)
 
     def _own_copy(self, signed: Signed, entry: Entry) -> Content | None:
         """Open what this device sealed, for the cabinet."""

@@ -24,6 +24,7 @@ from liaison.statements.payloads import (
     AddresseeRole,
     DraftedAddressee,
     Label,
+    MemberRole,
     Note,
     NotePrecedence,
     Reliance,
@@ -583,12 +584,26 @@ def _no_redirect(draft: Draft, addressee: Wrapped) -> Literal[True] | None:
 
 
 def _kind(view: ChannelView, draft: Draft) -> NoteKind:
+    """Return the kind that was asked for, or the only one that a person writes without saying."""
     kinds: Sequence[NoteKind] = view.cell.kinds
-    kind = next((k for k in kinds if draft.kind in (None, k.kind)), None)
-    if kind is None:
+    names = ", ".join(kind.kind for kind in kinds)
+    if draft.kind is not None:
+        kind = view.cell.kind(draft.kind)
+        if kind is None:
+            raise NotReady(
+                f"{view.cell.alias} has no notes of kind {draft.kind}",
+                safe="nothing was sealed or sent",
+                do=f"choose one of {names}",
+            )
+        return kind
+    plain = [
+        k for k in kinds if not k.service and (k.silence is None) == (draft.silence_until is None)
+    ]
+    plain = [k for k in plain if set(k.writers) != {MemberRole.LINE_TEST}]
+    if len(plain) != 1:
         raise NotReady(
-            f"{view.cell.alias} has no notes of kind {draft.kind}",
+            f"{view.cell.alias} has several kinds of note",
             safe="nothing was sealed or sent",
-            do=f"choose one of {', '.join(k.kind for k in kinds)}",
+            do=f"say which with --kind: {names}",
         )
-    return kind
+    return plain[0]

@@ -1,0 +1,52 @@
+"""Asking before something is sent: one screen, then yes or no. Scripts say ``--yes``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from liaison.cli.context import say
+from liaison.words.errors import NotReady
+
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask: for scripts.")]
+
+_TERMINAL: Final = Path("/dev/tty")
+
+
+def show(title: str, rows: Iterable[tuple[str, str]], consequence: Iterable[str]) -> None:
+    """Show what is about to be done: rows of name and value, then what follows from it."""
+    say(title)
+    for name, value in rows:
+        if value:
+            say(f"  {name + ':':<12} {value}")
+    lines = list(consequence)
+    for number, line in enumerate(lines):
+        say(
+            f"  {'Then:' if number == 0 else '':<12} {line}{';' if number + 1 < len(lines) else '.'}"
+        )
+
+
+def ask(question: str, *, is_yes: bool) -> None:
+    """Return if the person says yes, at the terminal even where the text came from a pipe.
+
+    Raises:
+        NotReady: no, or nobody can be asked.
+    """
+    if is_yes:
+        return
+    try:
+        with _TERMINAL.open("w", encoding="utf-8") as screen:
+            screen.write(f"{question} [y/N] ")
+        with _TERMINAL.open("r", encoding="utf-8") as keyboard:
+            answer = keyboard.readline()
+    except OSError as exc:
+        raise NotReady(
+            "Nobody is here to say yes",
+            safe="nothing was sealed or sent",
+            do="read what is shown above; if it is right, repeat the command with --yes",
+        ) from exc
+    if answer.strip().lower() not in ("y", "yes"):
+        raise NotReady("Not sent: you said no", safe="nothing was sealed or sent")

@@ -1,0 +1,139 @@
+"""``liaison draft`` and ``release``: two pairs of eyes before a note leaves its party."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from liaison.cli import desk
+from liaison.cli.asking import Yes, ask, show
+from liaison.cli.consequence import of_note
+from liaison.cli.context import say
+from liaison.cli.notes import (
+    ChannelName,
+    Corrects,
+    DeliverBy,
+    Expires,
+    Kind,
+    Label,
+    Level,
+    NoRedirect,
+    Reference,
+    ReplyBy,
+    Subject,
+    Supersedes,
+    To,
+    Why,
+    digest_of,
+    precedence_of,
+    say_sent,
+    sent,
+    text_of_input,
+    time_of,
+)
+from liaison.client import Client, Content, Done, Draft, Sent
+from liaison.sealing.content import visible
+from liaison.words.times import to_dtg
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(draft)
+    app.command()(release)
+
+
+def draft(
+    context: typer.Context,
+    channel: ChannelName,
+    to: To,
+    subject: Subject,
+    info: Annotated[
+        list[str] | None,
+        typer.Option(help="Who is to know: of your party now (the releaser too), of others later."),
+    ] = None,
+    clear: Annotated[
+        list[str] | None,
+        typer.Option(help="A post of your party that must acknowledge it before the release."),
+    ] = None,
+    kind: Kind = None,
+    precedence: Level = None,
+    justification: Why = None,
+    label: Label = None,
+    reply_to: Annotated[str | None, typer.Option(help="The note that this one answers.")] = None,
+    is_not_redirected: NoRedirect = False,
+    reply_by: ReplyBy = None,
+    expires: Expires = None,
+    deliver_by: DeliverBy = None,
+    supersedes: Supersedes = None,
+    corrects: Corrects = None,
+    is_yes: Yes = False,
+) -> None:
+    """Seal a draft for your own party: nobody else can read it before a releaser lets it go."""
+    level = precedence_of(precedence)
+    content = text_of_input(subject)
+
+    async def work(client: Client) -> Sent:
+        now = client.now()
+        body = content
+        if reply_to is not None:
+            cited = await client.citation(reply_to)
+            body = Content.text(subject, f"{cited}\n\n{content.body}")
+        wanted = Draft(
+            channel=channel,
+            to=tuple(to),
+            content=body,
+            info=tuple(info or ()),
+            clear=tuple(clear or ()),
+            kind=kind,
+            precedence=level,
+            justification=justification,
+            classification=label,
+            no_redirect=is_not_redirected,
+            in_reply_to=await digest_of(client, reply_to),
+            reply_by=time_of("--reply-by", reply_by, now),
+            expiry=time_of("--expires", expires, now),
+            latest_delivery=time_of("--deliver-by", deliver_by, now),
+            supersedes=await digest_of(client, supersedes),
+            corrects=await digest_of(client, corrects),
+        )
+        return await sent(client, wanted, is_yes=is_yes)
+
+    say_sent(desk.as_member(context, work))
+
+
+def release(context: typer.Context, reference: Reference, is_yes: Yes = False) -> None:
+    """Let a draft go: the posts that it names can read it from now on. Show it first, and ask."""
+
+    async def work(client: Client) -> Done:
+        letter = await client.read(reference)
+        note = letter.note
+        plan = await client.release_plan(letter)
+        draft = Draft(
+            channel=plan.channel.cell.alias,
+            to=(),
+            content=letter.content,
+            kind=note.kind,
+            precedence=note.precedence.action,
+            reply_by=note.reply_by,
+            expiry=note.expiry,
+            latest_delivery=note.latest_delivery,
+            silence_until=note.silence_until,
+        )
+        to = ", ".join(f"{a.post} ({a.role.value})" for a in plan.addressees)
+        rows = [
+            ("Drafted by", note.by),
+            ("To", to),
+            ("Precedence", note.precedence.action.value.upper()),
+            ("Label", visible(note.label.classification)),
+            ("Subject", visible(letter.content.subject)),
+        ]
+        show(f"To let go, of kind {note.kind}:", rows, of_note(draft, plan, client.now()))
+        say("")
+        say(visible(letter.content.body).rstrip("\n"))
+        say("")
+        ask("Release it?", is_yes=is_yes)
+        return await client.release(letter, plan)
+
+    done = desk.as_member(context, work)
+    number = f", number {done.number}" if done.number else ""
+    say(f"RELEASED {done.reference}{number} at {to_dtg(done.at)} (receipt: {done.receipt})")
