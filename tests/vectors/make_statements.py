@@ -15,8 +15,10 @@ from liaison.statements.envelope import pre_authentication_encoding, seal_envelo
 from liaison.statements.keys import SigningKey, key_id
 from liaison.statements.payloads import AddresseeRole, State, Verdict
 from liaison.statements.statement import Statement
+from liaison.words.canonical import spell
 from liaison.words.encoding import to_base64
 from liaison.words.times import MINUTE
+from tests.vectors import second
 from tests.world import (
     ANNA,
     DEPUTY,
@@ -38,7 +40,7 @@ LABELS: Final = (
     "node",
     "administrator",
     *(f"{party}/{n}" for party in (FCO, MOD) for n in (1, 2, "registrar")),
-    *(f"{member}/1" for member in (ANNA, DORA, EDWIN)),
+    *(f"{member}/1" for member in (ANNA, DORA, EDWIN, second.FELIX)),
 )
 
 
@@ -65,7 +67,7 @@ def samples() -> list[Statement[Any]]:
 def make() -> dict[str, object]:
     """Return all vectors."""
     keys = {signing(label).id: fixed(f"signing {label}") for label in LABELS}
-    statements = samples()
+    statements = [*samples(), *second.samples()]
     return {
         "about": (
             "protocols/statements.md. Binary values are padded base64; a payload is its text. What "
@@ -86,7 +88,10 @@ def make() -> dict[str, object]:
             }
             for each in statements
         ],
-        "refused": _refused(next(s for s in statements if s.kind == "void")),
+        "refused": [
+            *_refused(next(s for s in statements if s.kind == "void")),
+            *_refused_by_the_second_version(keys),
+        ],
         "keys_refused": [
             {"public": to_base64(public), "error": "malformed", "rules": "KEY-2", "reason": reason}
             for reason, public in _bad_keys()
@@ -200,6 +205,17 @@ def _refused(good: Statement[Any]) -> list[dict[str, str]]:
         for error, cases in (("malformed", spelling), ("signature-invalid", signatures))
         for rules, reason, data in cases
     ]
+
+
+def _refused_by_the_second_version(keys: dict[str, bytes]) -> list[dict[str, object]]:
+    cases = []
+    for rules, reason, good, members in second.refused():
+        key = SigningKey(keys[good.payload.key])
+        raw = seal_envelope(good.kind, spell(members), key).raw
+        public = to_base64(key.public)
+        said = {"raw": to_base64(raw), "public": public, "error": "malformed"}
+        cases.append({**said, "rules": rules, "reason": reason})
+    return cases
 
 
 def _type_first(raw: bytes) -> bytes:
