@@ -1,4 +1,4 @@
-"""``liaison demo``: two ministries, one hotline, one node, on this machine.
+"""``liaison demo``: four parties, three channels, one node, on this machine.
 
 It types the commands that a person would type, each in a process of its own, and shows them with
 what they answered. It exits with 0 only if everything held.
@@ -6,6 +6,7 @@ what they answered. It exits with 0 only if everything held.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -26,11 +27,13 @@ from typing import Annotated, Final
 import typer
 
 from liaison.cli.context import say
+from liaison.cli.founding import found, homes
 from liaison.words.errors import LiaisonError
 
 _ME: Final = (sys.executable, "-m", "liaison.cli")
 _START_S: Final = 30
 _CANARY: Final = "the ice is thin at the north pier"
+_FORMAL: Final = "The Mission presents its compliments and asks for overflight on 3 December."
 
 
 class DemoFailed(LiaisonError):
@@ -71,6 +74,18 @@ class Stage:
             )
         return done.stdout
 
+    def type_until(self, home: str, *words: str, wanted: str) -> str:
+        """Run a command again until it prints ``wanted``, or for half a minute."""
+        until = time.monotonic() + _START_S
+        while time.monotonic() < until:
+            output = self.type(home, *words)
+            if wanted in output:
+                return output
+            time.sleep(0.5)
+        raise DemoFailed(
+            f"{' '.join(words)} never showed {wanted!r}", do=f"look into {self.folder}"
+        )
+
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
@@ -86,115 +101,138 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the homes and the node's store to play with.")
+        bool, typer.Option("--keep", help="Leave it running, with all homes, to play with.")
     ] = False,
 ) -> None:
-    """Show the whole of it: from nothing to a FLASH, its proof, and the audit of the log."""
+    """Show the whole of it: three channels, a ladder, a release, a silence procedure, the audit."""
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="liaison-demo-"))
     try:
         passphrase = folder / "passphrase"
         passphrase.write_text(secrets.token_hex(16) + "\n")
         passphrase.chmod(0o600)
-        _play(Stage(folder, passphrase))
+        _play(Stage(folder, passphrase), is_kept=keep)
     finally:
         if keep:
-            say(f"Kept in {folder}: homes N (node), FA, MA (authorities), F, M (members).")
+            say(f"Kept in {folder}: the homes {', '.join(homes())}.")
+            say(f"Try: cd {folder}; export LIAISON_PASSPHRASE_FILE=$PWD/passphrase")
+            say("     liaison --home F status london-hotline/1; liaison --home O desk")
         else:
             shutil.rmtree(folder)
     say(f"All of it held, in {time.monotonic() - started:.0f} s.")
 
 
-def _play(stage: Stage) -> None:
+def _play(stage: Stage, *, is_kept: bool) -> None:
     _chapter("A node begins: three keys, a guard, a log with one record")
     listen = f"127.0.0.1:{_free_port()}"
     stage.type("N", "node", "init", "--origin", "localhost/demo", "--listen", listen)
-    with _serving(stage):
-        _people(stage)
-        _channel(stage)
-        _notes(stage)
-        _audit(stage)
-    _tampering(stage)
-    _blindness(stage)
-
-
-def _people(stage: Stage) -> None:
-    _chapter("Two ministries make their authority keys; the node admits them")
-    groups = {}
-    for home, party, name in (
-        ("FA", "fco.example", "Foreign Office"),
-        ("MA", "mod.example", "Ministry of Defence"),
-    ):
-        groups[home] = _last_group(stage.type(home, "party", "new", party, "--name", name))
-    for file in ("FA/fco.party", "MA/mod.party"):
-        stage.type("N", "node", "admit", file)
-    _chapter("Their people enrol a device each, and are approved by their own authority")
-    for member, authority, post, role in (
-        ("F", "FA", "attache.london@fco.example", "attache"),
-        ("M", "MA", "duty.desk@mod.example", "attache"),
-    ):
-        local = post.partition("@")[0]
-        stage.type(member, "enrol", post)
-        stage.type(authority, "member", "approve", f"{member}/{local}.request", "--role", role)
-        stage.type(
-            member, "enrol", "finish", f"{authority}/{local}.approval", "--node", "N/node.liaison"
+    with _serving(stage, is_kept=is_kept):
+        _chapter(
+            "Four parties, their people, three channels (what the README's tour types, by the SDK)"
         )
-    _chapter("Each side pins the other's authority, after hearing its fingerprint by telephone")
-    for home, other, file in (
-        ("F", "MA", "mod.party"),
-        ("FA", "MA", "mod.party"),
-        ("M", "FA", "fco.party"),
-        ("MA", "FA", "fco.party"),
-    ):
-        stage.type(home, "party", "pin", f"{other}/{file}", "--heard", groups[other])
+        asyncio.run(found(stage.folder, f"http://{listen}", stage.passphrase.read_text().strip()))
+        _flash(stage)
+        _note_verbale(stage)
+        _meanwhile(stage)
+        _council(stage)
+        _audit(stage)
+        _tampering(stage)
+        _blindness(stage)
 
 
-def _channel(stage: Stage) -> None:
-    _chapter("A hotline: one proposes, both accede, each says who is on its side")
+def _flash(stage: Stage) -> None:
+    _chapter("A FLASH on the hotline. Its charter's deadlines are seconds in this demonstration")
     stage.type(
-        "FA", "channel", "propose", "hotline", "--alias", "london-hotline",
-        "--with", "mod.example", "--node", "N/node.liaison", "--post",
+        "F", "send", "london-hotline", "--to", "duty.desk@mod.example", "--yes",
+        "--subject", "Convoy", text=_CANARY,
     )  # fmt: skip
-    stage.type("FA", "channel", "accede", "london-hotline", "--post")
-    stage.type("MA", "channel", "accede", "london-hotline", "--node", "N/node.liaison", "--post")
-    for home, post in (("FA", "attache.london"), ("MA", "duty.desk")):
-        stage.type(home, "roster", "set", "london-hotline", post, "--post")
-    for home in ("FA", "MA"):
-        stage.type(home, "directory", "sign", "--post")
-    stage.type("F", "channel", "show", "london-hotline")
+    if "Nothing new." not in stage.type("D", "inbox"):
+        raise DemoFailed("the deputy can read a standby copy before its tier is opened")
+    _chapter("Nobody at the duty desk answers. The watch floor sees the item, and never its text")
+    if "london-hotline/1" not in stage.type("O", "desk"):
+        raise DemoFailed("the note is not on the operators' queue")
+    stage.type("O", "desk", "claim", "london-hotline/1")
 
 
-def _notes(stage: Stage) -> None:
-    _chapter("A FLASH crosses, sealed; the sender holds a receipt; the duty desk takes it on")
+def _note_verbale(stage: Stage) -> None:
+    _chapter("Meanwhile a note verbale is drafted: nobody of the other ministry can read it yet")
     stage.type(
-        "F", "send", "london-hotline", "--to", "duty.desk@mod.example",
-        "--precedence", "FLASH", "--subject", "Line check", text=_CANARY,
+        "F", "draft", "london-notes", "--to", "duty.desk@mod.example", "--kind", "note-verbale",
+        "--clear", "legal@fco.example", "--info", "head.mission@fco.example", "--yes",
+        "--subject", "Overflight", text=_FORMAL,
     )  # fmt: skip
-    stage.type("M", "inbox")
-    read = stage.type("M", "read", "london-hotline/1")
-    if _CANARY not in read:
-        raise DemoFailed("the reader doesn't see the text that was sent")
-    stage.type("M", "ack", "london-hotline/1")
-    stage.type(
-        "M", "send", "london-hotline", "--to", "attache.london@fco.example",
-        "--kind", "service", "--subject", "Received", text="All well here.",
-    )  # fmt: skip
+    drafted = _reference(stage.outputs[-1], "DRAFTED")
+    stage.type("L", "inbox")
+    stage.type("L", "ack", drafted)
+    _chapter("The head of mission, another person than the drafter, lets it go: it gets its number")
+    stage.type("R", "inbox")
+    released = stage.type("R", "release", drafted, "--yes")
+    if "1/20" not in released:
+        raise DemoFailed("the note verbale got no number")
+
+
+def _meanwhile(stage: Stage) -> None:
+    _chapter("By now the ladder has opened the deputy's copy of the FLASH")
+    stage.type_until("D", "inbox", wanted="london-hotline/1")
+    if _CANARY not in stage.type("D", "read", "london-hotline/1"):
+        raise DemoFailed("the deputy doesn't see the text that was sent")
+    stage.type("D", "ack", "london-hotline/1")
     stage.type("F", "inbox")
-    stage.type("F", "ack", "london-hotline/2")
-    _chapter("Both receipts verify offline, against the log key of the pinned charter")
-    stage.type("F", "receipt", "verify", "london-hotline/1.receipt")
-    stage.type("M", "receipt", "verify", "london-hotline/2.receipt")
+    status = stage.type("F", "status", "london-hotline/1")
+    certificate = re.search(r"certified: .*\((\S+\.alert\.\S+\.receipt)\)", status)
+    if "acknowledged by deputy.1@mod.example" not in status or certificate is None:
+        raise DemoFailed("the status names neither who took it on nor what was certified")
+    stage.type("F", "receipt", "verify", certificate[1])
+    _chapter("The ministry answers the note verbale, again with two pairs of eyes")
+    read = stage.type("M", "inbox")
+    verbale = _first(read, "london-notes/")
+    if _FORMAL not in stage.type("M", "read", verbale):
+        raise DemoFailed("the released note verbale can't be read")
+    stage.type(
+        "M", "reply", verbale, "--info", "deputy@mod.example", "--yes", text="It is granted.",
+    )  # fmt: skip
+    answer = _reference(stage.outputs[-1], "DRAFTED")
+    stage.type("D", "inbox")
+    stage.type("D", "release", answer, "--yes")
+
+
+def _council(stage: Stage) -> None:
+    _chapter("A forum: one silence procedure is broken, one ends in a decision")
+    stage.type(
+        "F", "propose", "council", "--until", "+10m", "--yes",
+        "--subject", "A joint patrol", text="From Monday.",
+    )  # fmt: skip
+    broken = _reference(stage.outputs[-1], "ACCEPTED")
+    stage.type("P", "inbox")
+    stage.type("P", "object", broken, "--reason", "Not this week", "--yes")
+    stage.type(
+        "C", "propose", "council", "--until", "+4s", "--yes",
+        "--subject", "A joint patrol, later", text="From next month.",
+    )  # fmt: skip
+    adopted = _reference(stage.outputs[-1], "ACCEPTED")
+    stage.type_until("F", "inbox", wanted="is adopted as decision 1")
+    late = stage.type("P", "inbox") and stage.type("P", "object", adopted, "--yes")
+    if "too late" not in late:
+        raise DemoFailed("an objection after silence had ended still counts")
+    if "broken" not in stage.type("F", "status", broken):
+        raise DemoFailed("the objection that came in time didn't break the silence")
 
 
 def _audit(stage: Stage) -> None:
-    _chapter("The auditor recomputes the whole log and replays every decision")
+    _chapter("The auditor recomputes the whole log and replays every decision and every timer")
     stage.type("N", "audit", "verify", "N")
     stage.type("N", "audit", "replay", "N")
 
 
 def _tampering(stage: Stage) -> None:
     _chapter("One byte of a copy of the store is changed: the audit names the entry")
-    shutil.copytree(stage.folder / "N", stage.folder / "altered")
+    ignored = shutil.ignore_patterns("node.db*")
+    shutil.copytree(stage.folder / "N", stage.folder / "altered", ignore=ignored)
+    with (
+        contextlib.closing(sqlite3.connect(stage.folder / "N" / "node.db")) as store,
+        contextlib.closing(sqlite3.connect(stage.folder / "altered" / "node.db")) as copy,
+    ):
+        store.backup(copy)
     with contextlib.closing(sqlite3.connect(stage.folder / "altered" / "node.db")) as store:
         index, statement = store.execute(
             "SELECT \"index\", statement FROM entries WHERE kind = 'note' LIMIT 1"
@@ -212,14 +250,15 @@ def _tampering(stage: Stage) -> None:
 def _blindness(stage: Stage) -> None:
     _chapter("The node is blind: the text that crossed it is in none of its files")
     for path in sorted((stage.folder / "N").rglob("*")):
-        if path.is_file() and _CANARY.encode() in path.read_bytes():
-            raise DemoFailed(f"the text is in {path}")
-    say(f"    searched N/ for {_CANARY!r}: nothing")
+        data = path.read_bytes() if path.is_file() else b""
+        if any(text.encode() in data for text in (_CANARY, _FORMAL)):
+            raise DemoFailed(f"a text is in {path}")
+    say(f"    searched N/ for {_CANARY!r} and {_FORMAL[:20]!r}…: nothing")
 
 
 @contextlib.contextmanager
-def _serving(stage: Stage) -> Iterator[None]:
-    """Serve the node in the background; it must end with 0 on SIGTERM."""
+def _serving(stage: Stage, *, is_kept: bool) -> Iterator[None]:
+    """Serve the node in the background; it must end with 0 on SIGTERM. Kept, it goes on serving."""
     say("$ liaison --home N node serve &")
     journal = stage.folder / "journal"
     with journal.open("wb") as errors:
@@ -230,7 +269,9 @@ def _serving(stage: Stage) -> Iterator[None]:
             text=True,
             cwd=stage.folder,
             env=stage.environment(),
+            start_new_session=is_kept,
         )
+    is_played = False
     try:
         assert node.stdout is not None
         line = node.stdout.readline()
@@ -238,19 +279,34 @@ def _serving(stage: Stage) -> Iterator[None]:
             raise DemoFailed("the node doesn't serve", do=f"look into {journal}")
         say(f"    {line.strip()}")
         yield
+        is_played = True
     finally:
-        node.send_signal(signal.SIGTERM)
-        ended = node.wait(_START_S)
+        goes_on = is_kept and is_played
+        if not goes_on:
+            node.send_signal(signal.SIGTERM)
+        ended = 0 if goes_on else node.wait(_START_S)
+    if goes_on:
+        say(f"The node goes on serving as process {node.pid}; end it with: kill {node.pid}")
     if ended != 0:
         raise DemoFailed(f"the node ended with {ended} on SIGTERM", do=f"look into {journal}")
     if _CANARY in journal.read_text():
         raise DemoFailed("the text is in the node's journal")
 
 
-def _last_group(output: str) -> str:
-    """Return the last group of the fingerprint that a command printed."""
-    groups = re.findall(r"^\s+((?:[A-Z0-9]+ ){3,}[A-Z0-9]+)\s*$", output, re.MULTILINE)
-    return str(groups[-1].split()[-1])
+def _reference(output: str, word: str) -> str:
+    """Return the reference that follows a word of a command's output."""
+    found = re.search(rf"{word} (\S+?)[, ]", output)
+    if found is None:
+        raise DemoFailed(f"no reference stands behind {word}")
+    return found[1]
+
+
+def _first(output: str, start: str) -> str:
+    """Return the first reference that begins so."""
+    found = re.search(rf"{re.escape(start)}\d+", output)
+    if found is None:
+        raise DemoFailed(f"nothing of {start} is in the inbox")
+    return found[0]
 
 
 def _free_port() -> int:

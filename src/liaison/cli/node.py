@@ -113,7 +113,7 @@ def admit(
     except Malformed as exc:
         raise wrong_file(party, "a party statement", exc) from exc
     statement.check_signature(from_base64(statement.payload.authority))
-    asyncio.run(_admit(_url(context, card), card["origin"], keys.administrator, statement))
+    asyncio.run(admit_party(_url(context, card), card["origin"], keys.administrator, statement))
     say(f"{statement.payload.party} ({visible(statement.payload.name)}) is admitted.")
 
 
@@ -240,7 +240,8 @@ def _read(path: Path) -> bytes:
         ) from exc
 
 
-async def _admit(url: str, origin: str, key: SigningKey, party: Statement[Party]) -> None:
+async def admit_party(url: str, origin: str, key: SigningKey, party: Statement[Party]) -> None:
+    """Admit a party in the administrator's name, then post its party statement."""
     async with Transport(url) as node:
         now = _time(await node.about())
         admission = Admission(

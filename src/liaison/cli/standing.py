@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from liaison.cli.consequence import clock
+from liaison.cli.consequence import clock, span
 from liaison.sealing.content import visible
 
 State = dict[str, object]
@@ -23,6 +23,7 @@ _THEN = {
     "non-delivered": "who has not opened it gets it no more, certified",
     "concluded": "it is adopted, unless a party objects before",
     "alternate": "it goes to the alternate",
+    "hold-ended": "it is shown to {who}",
 }
 
 
@@ -76,7 +77,10 @@ def next_in_words(state: State, now: int) -> Iterator[str]:
     coming = cast("list[State]", state.get("next", []))
     for number, one in enumerate(coming):
         then = _THEN.get(str(one["what"]), str(one["what"]))
-        said = then.format(who=who, tier=one.get("tier", "named in the charter"))
+        said = then.format(who=who, tier=one.get("tier", "that the charter names"))
+        times = f", {one['times']} times" if one.get("times") else ""
+        every = f", every {span(_int(one, 'every_s'))}" if one.get("every_s") else ""
+        said += times + every
         name = "next:" if number == 0 else "then:"
         yield f"{name} {clock(_int(one, 'due'), now)} {visible(said)}"
     if not coming:

@@ -65,8 +65,10 @@ def _item(item: State, now: int) -> Iterator[str]:
     if item.get("kind") == "missed-test":
         missed = cast("list[object]", item.get("missed", []))
         yield f"! {item['channel']}  LINE TESTS MISSED: {len(missed)}{_claimed(item, now)}"
+        for one in cast("list[State]", missed)[-3:]:
+            yield f"    {one.get('party', '')} at {clock(_int(one, 'at'), now)}"
         return
-    at, due = _int(item, "at"), item.get("due")
+    at = _int(item, "at")
     what = {"exhausted": "EXHAUSTED", "unanswered": "unanswered"}.get(
         str(item.get("kind")), "unacknowledged"
     )
@@ -78,9 +80,12 @@ def _item(item: State, now: int) -> Iterator[str]:
     for one in cast("list[State]", item.get("to", [])):
         tier = f", tier {one['tier']}" if one.get("tier") else ""
         yield f"    {one['post']}: {one['life']}{tier}"
-    if isinstance(due, int):
+    coming = item.get("next")
+    if isinstance(coming, dict):
+        due = _int(coming, "due")
         left = f"in {span((due - now) // SECOND)}" if due > now else "now"
-        yield f"    next: {item.get('effect', '')} at {clock(due, now)}, {left}"
+        tier = f" the tier {coming['tier']}" if coming.get("tier") else ""
+        yield f"    next: {coming.get('what', '')}{tier} at {clock(due, now)}, {left}"
     if item.get("annotation"):
         yield f"    said: {visible(str(item['annotation']))}"
 
