@@ -67,6 +67,7 @@ def begin(
     url: str,
     clock: Clock | None = None,
     predecessor: Predecessor | None = None,
+    is_exercise: bool = False,
 ) -> None:
     """Make a node's home: three keys, guard, first record, and the card others know it by.
 
@@ -84,7 +85,8 @@ def begin(
         create_seed(settings.key(purpose), purpose, seeds[purpose])
     keys = load_keys(settings)
     at = (clock or SystemClock()).now()
-    batch = first_batch(first_statement(origin, keys, at, predecessor), at)
+    first = first_statement(origin, keys, at, predecessor, is_exercise=is_exercise)
+    batch = first_batch(first, at)
     migrate(settings.database)
     writer = SqlWriter(settings.database)
     try:
