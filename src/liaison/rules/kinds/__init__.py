@@ -38,7 +38,8 @@ def _load(name: str, parameters: tuple[tuple[str, int | str], ...]) -> ChannelRu
     if rule is None:
         return Refused("unknown-rule", f"the charter names a rule not known here: {name}")
     try:
-        return rule.model_validate(dict(parameters))
+        # A charter spells names with hyphens (ID-3), as statements do everywhere.
+        return rule.model_validate({name.replace("-", "_"): said for name, said in parameters})
     except ValidationError as exc:
         error = exc.errors(include_url=False)[0]
         where = ".".join(str(part) for part in error["loc"]) or "parameters"
