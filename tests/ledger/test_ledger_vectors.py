@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from liaison.ledger.entry import Opening, check_openings, commit_to, parse_entry
+from liaison.ledger.facts import FACTS, DueFacts
 from liaison.ledger.receipt import Receipt
 from liaison.ledger.record import FIELDS, fields_of, record_from
+from liaison.tlog.merkle import Frontier, check_consistency, leaf_hash, root_at
 from liaison.tlog.note import VerifierKey
 from liaison.words.encoding import from_base64
 from liaison.words.errors import LogUntrusted, Malformed
@@ -29,8 +31,16 @@ def test_the_file_is_what_its_generator_makes():
     assert VECTORS["fields"] == list(FIELDS)
 
 
+SECOND: dict[str, Any] = VECTORS["second"]
+RECORDS: list[dict[str, Any]] = [*VECTORS["records"], *SECOND["records"]]
+
+
+def test_every_kind_of_record_has_a_vector():
+    assert {each["kind"] for each in RECORDS} == set(FACTS)
+
+
 def test_the_records_of_the_vectors():
-    for each in VECTORS["records"]:
+    for each in RECORDS:
         openings = tuple(opening_of(said) for said in each["openings"])
         fields = [opening.value for opening in openings]
         assert commit_to(fields, from_base64(each["leaf_key"])) == (
@@ -40,6 +50,30 @@ def test_the_records_of_the_vectors():
         record = record_from(fields)
         assert record.kind == each["kind"]
         assert fields_of(record) == tuple(fields)
+        assert isinstance(record.facts, DueFacts) == (record.statement == b"")
+
+
+def test_the_log_goes_on_under_the_second_version():
+    hashes = [leaf_hash(each["entry"].encode()) for each in RECORDS]
+    get = Frontier().append(hashes).nodes.__getitem__
+    first, roots = SECOND["from"], [from_base64(said["root"]) for said in (VECTORS, SECOND)]
+    assert first == len(VECTORS["records"])
+    assert [root_at(first, get), root_at(len(RECORDS), get)] == roots
+    proof = [from_base64(each) for each in SECOND["consistency"]]
+    check_consistency(first, len(RECORDS), proof, *roots)
+
+
+def test_the_records_say_every_member_of_facts():
+    said = {kind: set[str]() for kind in FACTS}
+    for each in RECORDS:
+        facts = next(o for o in each["openings"] if o["name"] == "facts")
+        said[each["kind"]] |= set(json.loads(from_base64(facts["value"])))
+    missing = {(k, name) for k, model in FACTS.items() for name in model.model_fields} - {
+        (k, name) for k, names in said.items() for name in names
+    }
+    assert missing == {("charter", "exercise")} | {
+        ("node", name) for name in ("predecessor", "exercise", "advance_us")
+    }
 
 
 @pytest.mark.parametrize("case", VECTORS["openings_refused"], ids=lambda case: case["reason"])
@@ -54,7 +88,9 @@ def test_entries_that_the_vectors_refuse(case):
         parse_entry(case["entry"].encode())
 
 
-@pytest.mark.parametrize("each", VECTORS["receipts"], ids=lambda each: str(each["index"]))
+@pytest.mark.parametrize(
+    "each", [*VECTORS["receipts"], *SECOND["receipts"]], ids=lambda each: str(each["index"])
+)
 def test_a_receipt_of_the_vectors(each):
     receipt = Receipt.from_text(each["text"])
     verified = receipt.verify(KEY, ORIGIN)

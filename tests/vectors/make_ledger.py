@@ -15,10 +15,11 @@ from liaison.ledger.entry import Opening, commit_to
 from liaison.ledger.receipt import Receipt
 from liaison.ledger.record import FIELDS, fields_of
 from liaison.tlog.checkpoint import Checkpoint, sign_checkpoint
-from liaison.tlog.merkle import Frontier, inclusion_proof, leaf_hash, root_at
+from liaison.tlog.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash, root_at
 from liaison.tlog.note import SignerKey
 from liaison.words.encoding import to_base64
 from tests.rules.story import tell
+from tests.vectors import second
 from tests.world import ORIGIN, fixed
 
 PATH: Final = Path(__file__).parents[2] / "protocols" / "vectors" / "ledger.json"
@@ -163,6 +164,48 @@ def make() -> dict[str, object]:
                 ),
                 ("malformed", "RCPT-2", "no extra line", _without_extra(last.to_text())),
             )
+        ],
+        "second": _second(size, signer),
+    }
+
+
+def _second(first: int, signer: SignerKey) -> dict[str, object]:
+    """Return the records behind the ``first`` ones, with which the same log goes on."""
+    records = second.told().records
+    leaf_keys = [fixed(f"leaf {index}") for index in range(len(records))]
+    committed = [
+        commit_to(fields_of(record), key) for record, key in zip(records, leaf_keys, strict=True)
+    ]
+    grown = Frontier().append([leaf_hash(entry) for entry, _ in committed])
+    get, size = grown.nodes.__getitem__, len(records)
+    note = sign_checkpoint(Checkpoint(ORIGIN, size, root_at(size, get)), signer)
+    newest = {record.kind: index for index, record in enumerate(records) if index >= first}
+    receipts = [
+        Receipt(index, *committed[index], inclusion_proof(index, size, get), note)
+        for index in sorted(newest[kind] for kind in ("conclusion", "deadline", "release", "rung"))
+    ]
+    return {
+        "about": (
+            "The log of 'records' goes on under rules version 2: 'root' is that of all entries. "
+            "Due records have no statement. 'consistency' leads from the first root to this one."
+        ),
+        "from": first,
+        "root": to_base64(root_at(size, get)),
+        "consistency": [to_base64(each) for each in consistency_proof(first, size, get)],
+        "records": [
+            {
+                "kind": record.kind,
+                "leaf_key": to_base64(key),
+                "entry": entry.decode(),
+                "openings": [_opened(opening) for opening in openings],
+            }
+            for record, key, (entry, openings) in list(
+                zip(records, leaf_keys, committed, strict=True)
+            )[first:]
+        ],
+        "receipts": [
+            {"index": each.index, "opens": [o.name for o in each.openings], "text": each.to_text()}
+            for each in receipts
         ],
     }
 

@@ -208,7 +208,7 @@ def _refused(good: Statement[Any]) -> list[dict[str, str]]:
 
 
 def _refused_by_the_second_version(keys: dict[str, bytes]) -> list[dict[str, object]]:
-    cases = []
+    cases: list[dict[str, object]] = []
     for rules, reason, good, members in second.refused():
         key = SigningKey(keys[good.payload.key])
         raw = seal_envelope(good.kind, spell(members), key).raw

@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from liaison.ledger.record import Record
 from liaison.rules import cells
 from liaison.rules.cells import CellKey, Overlay
 from liaison.rules.decide import DueFirst, decide_due, due_needs
 from liaison.rules.evolve import evolve
-from liaison.rules.kinds.forum import Seat
 from liaison.statements import charters, payloads, procedures
-from liaison.statements.charters import Effect, Ladder, LadderUse, NoteKind, RuleUse, Rung
+from liaison.statements.charters import Effect, Ladder, LadderUse, NoteKind, RuleUse, Rung, Seat
 from liaison.statements.payloads import (
     Addressee,
     AddresseeRole,
@@ -57,7 +56,9 @@ ALIAS = "second-line"
 FELIX, HEAD = "felix.ford@fco.example", "head.london@fco.example"
 NIGHT = "night.desk@mod.example"
 ALPHA = "alpha.example"
-ACTION, INFO, STANDBY = AddresseeRole.ACTION, AddresseeRole.INFO, AddresseeRole.STANDBY
+ACTION: Final = AddresseeRole.ACTION
+INFO: Final = AddresseeRole.INFO
+STANDBY: Final = AddresseeRole.STANDBY
 CALM, FLASH = Precedence.ROUTINE, Precedence.FLASH
 
 
@@ -94,7 +95,8 @@ def kinds() -> tuple[NoteKind, ...]:
     )
     return (
         kind("leader", ladders=climb, answer_within_s=1800, reminders_s=(600, 60)),
-        kind("note-verbale", series="nv", release=MemberRole.RELEASER, ladders=climb[:1]),
+        kind("memorandum", series="nv"),
+        kind("note-verbale", series="nv", release=MemberRole.RELEASER, ladders=climb),
         kind("proposal", silence=charters.Silence(min_s=600, max_s=86400)),
         kind("service", service=True),
         kind("test", writers=(MemberRole.ATTACHE, MemberRole.LINE_TEST)),
@@ -253,6 +255,7 @@ def _opened() -> SecondWorld:
     world.__dict__.update(tell().__dict__)
     said = {"by": ORIGIN, "event": "rules-version", "rules_version": 2}
     world.take(world.make(payloads.Node, signing("node"), **said))
+    world.take(world.time_confirmed())
     roles = (MemberRole.ATTACHE, MemberRole.CHAIR, MemberRole.RELEASER)
     world.take(world.member(FELIX, roles=roles))
     roles = (MemberRole.ATTACHE, MemberRole.LINE_TEST, MemberRole.OPERATOR)
@@ -328,9 +331,10 @@ def _a_draft_is_released(world: SecondWorld) -> None:
         DraftedAddressee(post=DUTY, role=ACTION, reply_by=world.clock + 2 * DAY),
         DraftedAddressee(post=DEPUTY, role=INFO),
     )
+    flash = NotePrecedence(action=FLASH, info=CALM)
     for is_released in (True, False):
-        draft = world.writes(ANNA, LONDON, {HEAD: ACTION}, kind="note-verbale", drafted=drafted)
-        note = world.take(draft).digest
+        said: dict[str, Any] = {"kind": "note-verbale", "drafted": drafted, "precedence": flash}
+        note = world.take(world.writes(ANNA, LONDON, {HEAD: ACTION}, **said)).digest
         world.answers(FELIX, HEAD, Verdict.ACKNOWLEDGED, note)
         if not is_released:
             world.take(world.speaks(procedures.Withdrawal, ANNA, note=note))
@@ -341,6 +345,11 @@ def _a_draft_is_released(world: SecondWorld) -> None:
         parties, seen = world.relied(FELIX, {MOD}), world.seen()
         said = {"note": note, "parties": parties, "checkpoint": seen, "addressees": released}
         world.take(world.speaks(procedures.Release, FELIX, **said))
+        world.wait(
+            5 * MINUTE
+        )  # no deputy stands by: that rung is empty, and the next comes at once
+        world.take(world.speaks(procedures.Withdrawal, ANNA, note=note))
+        world.take(world.writes(ANNA, LONDON, {DUTY: ACTION}, kind="memorandum"))
 
 
 def _silences(world: SecondWorld) -> None:
@@ -378,7 +387,7 @@ def _the_rest(world: SecondWorld) -> None:
     world.take(world.part(charters.Standing.SUSPENDED, reason="Our mission moves house"))
     world.take(world.part(charters.Standing.ACTIVE))
     present = world.have(cells.Channel, world.channel).charter
-    amended = charter(world, channel=world.channel, previous=present, kinds=kinds()[:3], rules=())
+    amended = charter(world, channel=world.channel, previous=present, kinds=kinds()[:4], rules=())
     world.take(amended)
     for party in (FCO, MOD):
         world.take(world.accession(party, charter=amended.digest))
@@ -427,9 +436,9 @@ def _forum(world: MemoryWorld) -> Statement[charters.Charter]:
         charters.Seated(party=MOD, seat=Seat.MEMBER),
     )
     only = tuple(kind for kind in kinds() if kind.kind in ("proposal", "service"))
-    said = {"type": "forum", "alias": "forum", "parties": (FCO, MOD, ALPHA), "seats": seats}
+    said: dict[str, Any] = {"type": "forum", "alias": "forum", "parties": (FCO, MOD, ALPHA)}
     used = (RuleUse(use="seats", parameters={}),)
-    return world.charter(**said, kinds=only, rules=used)
+    return world.charter(**said, seats=seats, kinds=only, rules=used)
 
 
 def _form(statement: Statement[Any]) -> set[str]:
@@ -509,7 +518,7 @@ def refused() -> list[tuple[str, str, Statement[Any], dict[str, Any]]]:
     case("CHARTER-14", "channel without previous", "charter/channel", digest("channel"))
     case("STMT-4", "exercise false", "charter/exercise", False)
     case("STMT-4", "a party without a seat", "charter/seats/1/party", "other.example")
-    case("STMT-4", "min_s above max_s", "charter/kinds/2/silence/min_s", 86_401)
+    case("STMT-4", "min_s above max_s", "charter/kinds/3/silence/min_s", 86_401)
     case("STMT-4", "reminders that ascend", "charter/kinds/0/reminders_s", [60, 600])
     case("NOTE-13", "a post addressed and drafted", "note/drafted/0/post", HEAD)
     case("NOTE-13", "a drafted copy", "note/drafted/0/role", "copy")
