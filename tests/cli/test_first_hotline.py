@@ -58,7 +58,18 @@ def open_line(screen: Screen) -> None:
         screen.ok(line)
 
 
-SEND = "--home F send london-hotline --to duty.desk@mod.example --precedence FLASH --subject Line~check"
+SEND = (
+    "--home F send london-hotline --to duty.desk@mod.example --precedence FLASH "
+    "--subject Line~check --yes"
+)
+ON_SCREEN = (
+    "A note of kind leader on london-hotline:\n"
+    "  Action:      duty.desk@mod.example\n"
+    "  Precedence:  FLASH\n"
+    "  Label:       HOTLINE SENSITIVE\n"
+    "  Releasable:  fco.example, mod.example\n"
+    "  Subject:     Line check\n"
+)
 
 
 def test_the_first_hotline_as_it_is_typed(begun):
@@ -67,6 +78,8 @@ def test_the_first_hotline_as_it_is_typed(begun):
     shown = screen.ok("--home F channel show london-hotline")
     assert shown.startswith(
         "london-hotline: open since DTG, between fco.example, mod.example.\n"
+        "fco.example acceded at DTG.\n"
+        "mod.example acceded at DTG.\n"
         "london-hotline: a hotline between fco.example and mod.example,\n"
         "  proposed by fco.example, on the log localhost/test.\n"
         "  leader: FLASH unless said otherwise, at most OVERRIDE for action and FLASH for "
@@ -77,7 +90,10 @@ def test_the_first_hotline_as_it_is_typed(begun):
         "fco.example, tier-1: attache.london@fco.example\n"
         "mod.example, tier-1: duty.desk@mod.example\n"
     )
-    assert screen.ok(SEND, CANARY) == (
+    shown = screen.ok(SEND, CANARY)
+    assert shown.startswith(ON_SCREEN)
+    assert "duty.desk@mod.example is alerted again, 3 times, every 1 minute;\n" in shown
+    assert shown.endswith(
         "ACCEPTED london-hotline/1 at DTG (receipt: F/receipts/london-hotline/1.receipt)\n"
     )
     assert screen.ok("--home M inbox") == (
@@ -86,7 +102,7 @@ def test_the_first_hotline_as_it_is_typed(begun):
     assert screen.ok("--home M inbox") == "Nothing new.\n"
     assert screen.ok("--home M read london-hotline/1") == (
         "london-hotline/1  FLASH  leader\n"
-        "From:     attache.london.1@fco.example\n"
+        "From:     attache.london.1@fco.example, attache.london@fco.example\n"
         "Action:   duty.desk@mod.example\n"
         "DTG:      DTG, accepted DTG\n"
         "Label:    HOTLINE SENSITIVE, releasable to fco.example, mod.example\n"
@@ -134,7 +150,7 @@ def test_a_note_waits_in_words_while_the_node_is_away_and_is_sent_once(begun, mo
         patch.setattr("liaison.client.transport.Transport.submit", _cut)
         code, shown = screen.type(SEND, CANARY)
     assert code == 75
-    assert shown.startswith("WAITING in the outbox: ")
+    assert "WAITING in the outbox: " in shown
     assert "Do not write it again" in shown
     shown = screen.ok("--home F outbox list")
     assert shown.startswith("note  london-hotline  FLASH to duty.desk@mod.example")
@@ -177,7 +193,7 @@ def test_refusals_and_bad_files_are_said_in_words_without_a_traceback(begun):
     assert shown.startswith("passphrase is not a party statement: envelope: not JSON")
     code, shown = screen.type("--home FA channel propose smoke-signal --alias x --with mod.example")
     assert code == 1
-    assert "choose one of hotline" in shown
+    assert "choose one of diplomatic-note, forum, hotline" in shown
     code, shown = screen.type("--home FA channel propose hotline --alias x --with mod.example")
     assert code == 1
     assert "--node node.liaison" in shown

@@ -343,6 +343,7 @@ class Authority:
             NotReady: a party isn't pinned, or this home knows a channel of this alias.
         """
         check_id("alias", alias)
+        _ = self.pins.node  # says so first, where no node is pinned
         for party in parties:
             self.pins.authority(check_id("party id", party))
         if any(known["alias"] == alias for known in self._subjects("charter").values()):
