@@ -11,6 +11,7 @@ from liaison.audit.report import Report
 from liaison.audit.source import Anchors, OpenedEntry, Source
 from liaison.audit.walk import replay, verify
 from liaison.ledger.entry import commit_to
+from liaison.ledger.facts import Stated
 from liaison.ledger.record import FIELDS, Record, fields_of
 from liaison.node.ports import Head
 from liaison.statements.payloads import Verdict
@@ -19,6 +20,7 @@ from liaison.tlog.merkle import leaf_hash
 from liaison.tlog.note import SignerKey
 from liaison.tlog.tiles import Edge, Tile
 from liaison.words.times import MINUTE
+from tests.timed import every_due_kind
 from tests.world import ANNA, DORA, MOD, ORIGIN, MemoryWorld, rows_of, signing
 
 ANCHORS = Anchors(
@@ -84,7 +86,7 @@ def open_entry(index: int, record: Record) -> OpenedEntry:
     fields = fields_of(record)
     key = leaf_key(index)
     columns = {
-        "digest": record.facts.statement,
+        "digest": record.facts.statement if isinstance(record.facts, Stated) else "",
         "scope": record.channel.id,
         "n": str(record.channel.n),
     }
@@ -167,6 +169,12 @@ async def replayed(source: Source, anchors: Anchors = ANCHORS) -> Report:
 
 async def both(source: Source) -> tuple[Report, Report]:
     return await verified(source), await replayed(source)
+
+
+def timed() -> MemorySource:
+    """A log of every kind of record that time alone makes."""
+    world = every_due_kind()
+    return source_of(world.records, rows_of(world.cells))
 
 
 def flipped(data: bytes, at: int, bits: int = 1) -> bytes:

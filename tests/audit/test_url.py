@@ -19,7 +19,7 @@ from liaison.statements.statement import parse_statement_of
 from liaison.tlog.tiles import TILE_WIDTH, format_bundle, parse_entries_path, parse_tile_path
 from liaison.words.encoding import to_base64
 from liaison.words.errors import Busy, NodeUnreachable, NotAllowed
-from tests.audit.logs import ANCHORS, MemorySource, flipped, large, now, small
+from tests.audit.logs import ANCHORS, MemorySource, flipped, large, now, small, timed
 from tests.node.live import live_node
 from tests.world import ANNA, DORA, ORIGIN, digest, signing
 
@@ -93,7 +93,7 @@ async def both(node: FakeNode) -> tuple[Report, Report]:
         return verified, await replay(source, ANCHORS, now=now())
 
 
-@pytest.mark.parametrize("make", [small, large])
+@pytest.mark.parametrize("make", [small, large, timed])
 async def test_an_honest_node_passes(make):
     verified, replayed = await both(FakeNode(make()))
     assert verified.difference is None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from liaison.audit.report import Difference, Differs, excerpts, printable
 from liaison.audit.source import Anchors, CellRow
@@ -16,16 +17,32 @@ from liaison.audit.verify import (
     entry_differs,
     kind_of,
     read_record,
-    read_statement,
+    statement_of,
 )
+from liaison.ledger.facts import DueFacts, Facts, ReleaseFacts
 from liaison.ledger.record import FIELDS, Record, fields_of
-from liaison.rules.cells import CELLS, CellKey, EncryptionKey, Overlay, World, spell_cell, spell_key
-from liaison.rules.decide import decide
+from liaison.rules.cells import (
+    CELLS,
+    Cell,
+    CellKey,
+    EncryptionKey,
+    Overlay,
+    World,
+    spell_cell,
+    spell_key,
+)
+from liaison.rules.decide import DueFirst, decide, decide_due, due_key
 from liaison.rules.evolve import evolve
 from liaison.rules.inbox import items_of
 from liaison.rules.refusal import Refused
 from liaison.statements.payloads import Note, Payload
+from liaison.statements.procedures import Release
 from liaison.statements.statement import Statement
+from liaison.words.times import MINUTE, SECOND, to_rfc3339
+
+LATE: Final = MINUTE
+"""What was due and came later than this is remarked on: a node that ran would have been in time."""
+_NAMED: Final = 3
 
 _DIGEST = b"liaison/replay/v1\0"
 _BEFORE_THE_FIRST = -1
@@ -36,6 +53,7 @@ class Counts:
     """How much was replayed and compared."""
 
     records: int = 0
+    due: int = 0
     cells: int = 0
     kept: int = 0
 
@@ -53,6 +71,9 @@ class Replay:
         self._kinds: list[str] = []
         self._kept: dict[str, bytes] = {}
         self._kept_by: dict[str, int] = {}
+        self._late = 0
+        self._latest: tuple[int, int] = (0, 0)
+        """By how much, and which entry."""
         self._digest = hashlib.sha256(_DIGEST)
 
     @property
@@ -60,18 +81,24 @@ class Replay:
         return self.counts.records
 
     def take(self, index: int, fields: Sequence[bytes]) -> None:
-        """Replay the next record: decide must give each of its fields, byte for byte."""
+        """Replay the next record: decide must give each of its fields, byte for byte.
+
+        One without a statement must be what was due, first of its cell, at its time.
+        """
         if index != self.size:
             raise entry_differs(self.size, kind_of(fields), "index", str(self.size), str(index))
         record = read_record(index, fields)
         if record.at <= self.last_at:
             expected = f"after {self.last_at}, the time of entry {index - 1}"
             raise entry_differs(index, record.kind, "at", expected, str(record.at))
-        statement = read_statement(index, record)
+        statement = statement_of(index, record)
         if index == 0:
             check_beginning(record, statement, self._anchors)
         view = Overlay(self._world)
-        decided = self._decide(view, index, record, statement)
+        if statement is None:
+            decided = self._decide_due(view, index, record)
+        else:
+            decided = self._decide(view, index, record, statement)
         for name, due, came in zip(FIELDS, fields_of(decided), fields, strict=True):
             if due != came:
                 raise entry_differs(index, record.kind, name, *excerpts(due, came))
@@ -84,13 +111,14 @@ class Replay:
         self._keep(view, index, decided, statement)
         self._add(*fields)
         self._kinds.append(record.kind)
+        self._time(index, record)
         self.counts.records += 1
         if self.first_at is None:
             self.first_at = record.at
         self.last_at = record.at
 
     def _keep(
-        self, view: Overlay, index: int, record: Record, statement: Statement[Payload]
+        self, view: Overlay, index: int, record: Record, statement: Statement[Payload] | None
     ) -> None:
         """Note down what a store must keep for the readers of this record."""
         kept: dict[str, str] = {}
@@ -98,15 +126,26 @@ class Replay:
             kept[f"inbox {item.member} {item.pos} {item.note_index}"] = (
                 f"{item.kind} {item.precedence}"
             )
-        note = statement.payload
-        if isinstance(note, Note):
-            kept[f"content {index}"] = note.content.digest
-            for wrap in note.wraps():
+        said = statement.payload if statement else None
+        if isinstance(said, Note):
+            kept[f"content {index}"] = said.content.digest
+        if isinstance(said, Note | Release):
+            note_index = _note_index(record.facts, index)
+            for wrap in said.wraps():
                 key = view.get(EncryptionKey, wrap.key)
                 assert key is not None  # decide saw it
-                kept[f"wrap {index} {wrap.key}"] = f"{key.device} {wrap.wrap}"
+                kept[f"wrap {note_index} {wrap.key}"] = f"{key.device} {wrap.wrap}"
         self._kept |= {name: text.encode("ascii") for name, text in kept.items()}
         self._kept_by |= dict.fromkeys(kept, index)
+
+    def _time(self, index: int, record: Record) -> None:
+        """Note down how late a record came that was due."""
+        if not isinstance(record.facts, DueFacts):
+            return
+        self.counts.due += 1
+        late = record.at - record.facts.due
+        self._late += late > LATE
+        self._latest = max(self._latest, (late, index))
 
     def _decide(
         self, view: Overlay, index: int, record: Record, statement: Statement[Payload]
@@ -117,13 +156,54 @@ class Replay:
             raise _rules_fail(index, record, exc) from exc
         if isinstance(decided, Record):
             return decided
-        if isinstance(decided, Refused):
+        if isinstance(decided, DueFirst):
+            expected = f"first {_moment(view, decided.key)}"
+        elif isinstance(decided, Refused):
             expected = f"a refusal ({decided.code}: {printable(decided.text)})"
         else:
             expected = f"nothing, for it is a duplicate of entry {decided.index}"
         raise entry_differs(index, record.kind, "statement", expected, "a record")
 
+    def _decide_due(self, view: Overlay, index: int, record: Record) -> Record:
+        key = due_key(record)
+        try:
+            decided = decide_due(view, key, record.at)
+        except Exception as exc:
+            raise _rules_fail(index, record, exc) from exc
+        if decided is not None:
+            return decided
+        cell = view.get(CELLS[key[0]], *key[1:])
+        if cell is not None and cell.due is not None:
+            expected = f"not before {cell.due}, when {printable(spell_key(key))} is due next"
+            raise entry_differs(index, record.kind, "at", expected, str(record.at))
+        expected = f"nothing, for nothing is due of {printable(spell_key(key))}"
+        raise entry_differs(index, record.kind, "facts", expected, "a record")
+
     # At the end
+
+    def remarks(self) -> tuple[str, ...]:
+        """Say what of the due moments was late, or passed without a record."""
+        said = []
+        if self._late:
+            late, index = self._latest
+            said.append(
+                f"{self._late:,} of {self.counts.due:,} due records came more than "
+                f"{LATE // SECOND} s after their moment; the latest, entry {index} "
+                f"({self._kinds[index]}), {late // SECOND:,} s: the node did not run, or was too busy"
+            )
+        passed = sorted(
+            (cell.due, key)
+            for key, cell in self._world.items()
+            if cell is not None and cell.due is not None and cell.due + LATE < self.last_at
+        )
+        for due, key in passed[:_NAMED]:
+            said.append(
+                f"cell {printable(spell_key(key))}: what was due at {to_rfc3339(due)} has no record, "
+                f"though the log went on until {to_rfc3339(self.last_at)}"
+            )
+        if len(passed) > _NAMED:
+            said.append(f"and {len(passed) - _NAMED:,} more cells whose moment passed unrecorded")
+        return tuple(said)
 
     def cell_rows(self) -> dict[str, bytes]:
         """Return the cells that the records lead to, as a store would have them."""
@@ -175,9 +255,8 @@ class Replay:
         """Return what a store keeps beside the cells that hold a due moment, to find them by."""
         found: dict[str, tuple[bytes, CellKey]] = {}
         for key, cell in self._world.items():
-            due: int | None = getattr(cell, "due", None)
-            if due is not None:
-                row = f"{getattr(cell, 'channel', None)} {due}".encode("ascii")
+            if cell is not None and cell.due is not None:
+                row = f"{getattr(cell, 'channel', None)} {cell.due}".encode("ascii")
                 found[f"due {spell_key(key)}"] = row, key
         return found
 
@@ -200,6 +279,19 @@ class Replay:
         field = "row" if key[0] in CELLS else "key"
         kind = "" if index is None else self._kinds[index]
         return Differs(Difference(where, field, expected, came, index=index, kind=kind))
+
+
+def _note_index(facts: Facts, index: int) -> int:
+    """Return under which entry the content of a note is kept: a release's is the draft's."""
+    return facts.index if isinstance(facts, ReleaseFacts) else index
+
+
+def _moment(view: Overlay, key: CellKey) -> str:
+    """Return in words what goes first."""
+    cell: Cell | None = view.get(CELLS[key[0]], *key[1:])
+    due = 0 if cell is None or cell.due is None else cell.due
+    where = printable(spell_key(key))
+    return f"the record of the moment that was due at {to_rfc3339(due)} of {where}"
 
 
 def _rules_fail(index: int, record: Record, exc: Exception) -> Differs:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from liaison.audit.report import Difference, Differs, excerpts, printable
 from liaison.audit.source import Anchors, End, Opened
 from liaison.ledger.entry import LEAF_KEY_BYTES, commit_to, parse_entry
+from liaison.ledger.facts import DueFacts, MomentFacts, Stated
 from liaison.ledger.record import FIELDS, Record, record_from
 from liaison.rules.cells import KeyClaim
 from liaison.rules.decide import RULINGS, scope_of, signer_of
+from liaison.rules.moments import DUE_KINDS
 from liaison.rules.refusal import Refused
 from liaison.statements.keys import key_id
 from liaison.statements.payloads import Member, Node, Party, Payload
@@ -35,6 +37,8 @@ class Counts:
     entries: int = 0
     openings: int = 0
     signatures: int = 0
+    due: int = 0
+    """Records without a statement: they follow from state and time."""
     tiles: int = 0
 
 
@@ -172,11 +176,23 @@ class Verifier:
         _check_openings(index, kind, opened)
         record = read_record(index, opened.fields)
         self._check_order(index, record)
-        statement = read_statement(index, record)
-        self._check_statement(index, record, statement, opened.columns)
-        self._check_signature(index, statement)
+        statement = statement_of(index, record)
         if index == 0:
             check_beginning(record, statement, self._anchors)
+        if statement is None:
+            self._check_due(index, record)
+            self.counts.due += 1
+        else:
+            self._check_statement(index, record, statement)
+            self._check_signature(index, statement)
+            self._bind(statement)
+            self.counts.signatures += 1
+        _check_columns(index, record, opened.columns)
+        self._kinds.append(record.kind)
+        self.counts.entries += 1
+        self.counts.openings += len(FIELDS)
+
+    def _bind(self, statement: Statement[Payload]) -> None:
         for public, capacity in _keys_bound(statement.payload):
             claim = KeyClaim(
                 id=key_id(from_base64(public)),
@@ -185,10 +201,6 @@ class Verifier:
                 public=public,
             )
             self._claims.setdefault(claim.id, claim)
-        self._kinds.append(record.kind)
-        self.counts.entries += 1
-        self.counts.openings += len(FIELDS)
-        self.counts.signatures += 1
 
     def _check_order(self, index: int, record: Record) -> None:
         if record.at <= self.last_at:
@@ -204,19 +216,33 @@ class Verifier:
             self.first_at = record.at
         self.last_at = record.at
 
-    def _check_statement(
-        self, index: int, record: Record, statement: Statement[Payload], columns: Mapping[str, str]
-    ) -> None:
-        place = record.channel
+    def _check_due(self, index: int, record: Record) -> None:
+        """Return if a record that was due is the log's own and not before its moment."""
+        facts = record.facts
+        assert isinstance(facts, DueFacts)
+        if record.statement:
+            came = f"a statement of {len(record.statement)} bytes"
+            raise entry_differs(index, record.kind, "statement", "none, for it was due", came)
+        for field, expected, came in (
+            ("actor", self._anchors.origin, record.actor),
+            ("channel", facts.channel, record.channel.id),
+            ("note", facts.note if isinstance(facts, MomentFacts) else "", record.note),
+            ("urgency", f"due {facts.due}", f"due {record.urgency.due}"),
+        ):
+            if expected != came:
+                raise entry_differs(index, record.kind, field, expected, printable(came))
+        if record.at < facts.due:
+            expected = f"not before {facts.due}, when it was due"
+            raise entry_differs(index, record.kind, "at", expected, str(record.at))
+
+    def _check_statement(self, index: int, record: Record, statement: Statement[Payload]) -> None:
+        assert isinstance(record.facts, Stated)
         for field, expected, came in (
             ("kind", statement.kind, record.kind),
             ("actor", statement.payload.by, record.actor),
             ("channel", scope_of(statement), record.channel.id),
             ("facts.statement", statement.digest, record.facts.statement),
             ("facts.payload", statement.payload_digest, record.facts.payload),
-            ("column digest", statement.digest, columns.get("digest", statement.digest)),
-            ("column scope", place.id, columns.get("scope", place.id)),
-            ("column n", str(place.n), columns.get("n", str(place.n))),
         ):
             if expected != came:
                 raise entry_differs(index, record.kind, field, expected, printable(came))
@@ -241,9 +267,19 @@ class Verifier:
             raise entry_differs(index, statement.kind, "statement", expected, exc.happened) from exc
 
 
-def check_beginning(record: Record, statement: Statement[Payload], anchors: Anchors) -> None:
+def _check_columns(index: int, record: Record, columns: Mapping[str, str]) -> None:
+    """Return if what a store keeps beside an entry is what the entry says."""
+    facts, place = record.facts, record.channel
+    digest = facts.statement if isinstance(facts, Stated) else ""
+    for name, expected in (("digest", digest), ("scope", place.id), ("n", str(place.n))):
+        came = columns.get(name, expected)
+        if came != expected:
+            raise entry_differs(index, record.kind, f"column {name}", expected, printable(came))
+
+
+def check_beginning(record: Record, statement: Statement[Payload] | None, anchors: Anchors) -> None:
     """Return if the first record is the anchored log's own, naming the anchored keys."""
-    payload = statement.payload
+    payload = statement.payload if statement else None
     if not isinstance(payload, Node) or payload.event != "init":
         came = f"a {record.kind} record"
         raise entry_differs(0, record.kind, "kind", "the node's first record", came)
@@ -268,8 +304,10 @@ def read_record(index: int, fields: Sequence[bytes]) -> Record:
         raise entry_differs(index, kind_of(fields), where, "its one spelling", came) from exc
 
 
-def read_statement(index: int, record: Record) -> Statement[Payload]:
-    """Return the statement of a record; raises ``Differs``."""
+def statement_of(index: int, record: Record) -> Statement[Payload] | None:
+    """Return the statement of a record, None for what was due; raises ``Differs``."""
+    if record.kind in DUE_KINDS:
+        return None
     try:
         statement = parse_statement(record.statement)
     except (Malformed, TooLarge) as exc:

@@ -26,7 +26,7 @@ AHEAD_MAX: Final = 2 * MINUTE
 _COMMITTED: Final = (
     "order and integrity: each entry is the one that the log committed to, at its place",
     "completeness: every entry up to the size above was opened and read; none is left out",
-    "origin: each statement is signed by a key that the log had bound before it",
+    "origin: each statement is signed by a key that the log had bound before it; what was due has none",
     "form: times ascend, each scope's records are counted without a gap, all tiles are of these leaves",
 )
 _SIGNED: Final = (
@@ -40,7 +40,8 @@ _NOT_TIMES: Final = (
     "times are the node's own word until witnesses cosign"
 )
 _NOT_RULES: Final = (
-    "that the rules allowed what is recorded: `audit replay` decides each record anew"
+    "that the rules allowed what is recorded, and that what was due was due: `audit replay` decides "
+    "each record anew"
 )
 _NOT_SIGNED: Final = (
     "that others were shown this log: no signed checkpoint was part of this audit "
@@ -55,6 +56,7 @@ _NOT_CONTENT: Final = "what notes say: contents are sealed and were not read"
 
 _DECIDED: Final = (
     "rules: from the statements alone, decided at the recorded times, the same records follow, byte for byte",
+    "time: each record without a statement was due at its moment, by the state that the records lead to",
 )
 _CELLS: Final = (
     "state: the store's cells are exactly those to which the records lead; so are the inboxes, the "
@@ -103,6 +105,7 @@ async def verify(
             "openings": counts.openings,
             "signatures": counts.signatures,
             "tiles": counts.tiles,
+            **({"due records": counts.due} if counts.due else {}),
         },
         proven=() if difference else (*_COMMITTED, *_signed(largest, verifier.size)),
         not_proven=()
@@ -129,6 +132,8 @@ async def replay(
     counts = {"records": fold.counts.records}
     if has_cells:
         counts["cells"] = fold.counts.cells
+    if fold.counts.due:
+        counts["due records"] = fold.counts.due
     if fold.counts.kept:
         counts["kept for readers"] = fold.counts.kept
     return Report(
@@ -140,7 +145,7 @@ async def replay(
         not_proven=()
         if difference
         else (_NOT_COMMITTED, _NOT_REFUSALS, _NOT_TIMES, *(() if has_cells else (_NOT_CELLS,))),
-        remarks=_remarks(fold.last_at, now),
+        remarks=(*(() if difference else fold.remarks()), *_remarks(fold.last_at, now)),
         first_at=fold.first_at,
         last_at=fold.last_at if fold.size else None,
         digest=None if difference else fold.digest(),

@@ -191,6 +191,8 @@ def _entry(row: Sequence[Any]) -> StoredEntry:
     index, entry, leaf_key, *values = row
     where = f"entry {index}"
     named = dict(zip((*_FIELDS, *_COLUMNS), values, strict=True))
+    if named["digest"] is None:
+        named["digest"] = ""  # what was due has no statement
     return StoredEntry(
         _integer(index, where),
         _bytes(entry, f"{where}: entry"),
