@@ -1,25 +1,40 @@
-"""A world in memory: one log, two parties, their people, devices and keys, and one open channel.
+"""A world in memory: one log, its parties, their people, devices and keys, and one open channel.
 
-The clock stands until a test moves it. ``submit`` takes a statement the way a node does, and
-holds the rules to what they declared: reading an undeclared cell fails the test. Contents are
-fake digests, since rules never see content.
+The clock stands until a test moves it. ``submit`` takes a statement the way a node does, what is
+due first included, and ``fire_due`` decides what time alone brings. Both hold the rules to what
+they declared: reading an undeclared cell fails the test. Contents are fake digests, since rules
+never see content.
+
+``begun``, ``peopled`` and ``opened`` give a world of two parties with a channel that climbs nothing,
+under rules version 1 or 2; ``hotline``, ``verbale`` and ``forum`` one of version 2 with all it has.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, lru_cache, partial
 from typing import Any, TypeVar
 
 from liaison.ledger.record import Record, fields_of, record_from
 from liaison.rules import cells
 from liaison.rules.cells import C, CellKey, Overlay, World
-from liaison.rules.decide import Duplicate, decide, needs, signer_of
+from liaison.rules.decide import (
+    DueFirst,
+    Duplicate,
+    decide,
+    decide_due,
+    due_key,
+    due_needs,
+    needs,
+    signer_of,
+)
 from liaison.rules.evolve import evolve
 from liaison.rules.refusal import Refused
+from liaison.rules.ruling import NEWEST_RULES, Peek
 from liaison.sealing.keys import EncryptionKey
-from liaison.statements import charters, payloads
+from liaison.statements import charters, payloads, procedures
+from liaison.statements.charters import Effect, Rung, Seat, Standing
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import (
     AddresseeRole,
@@ -37,6 +52,8 @@ from liaison.words.precedence import Precedence
 from liaison.words.times import DAY, HOUR, MINUTE, SECOND, to_dtg
 
 P = TypeVar("P", bound=Payload)
+Asked = AddresseeRole | Mapping[str, Any]
+"""An addressee's role, or all that is asked for it; a mapping without a role means action."""
 
 T0 = 1_795_000_000 * SECOND
 ORIGIN = "node.example/log"
@@ -45,12 +62,45 @@ ANNA, LONDON = "anna.ames@fco.example", "attache.london@fco.example"
 DORA, DUTY = "dora.dunn@mod.example", "duty.desk@mod.example"
 EDWIN, DEPUTY = "edwin.earl@mod.example", "deputy@mod.example"
 ALIAS = "london-hotline"
-HOLDERS = {LONDON: (ANNA,), DUTY: (DORA,), DEPUTY: (EDWIN,)}
+# Those of the rich worlds
+UN, OBS = "un.example", "obs.example"
+FELIX, HEAD = "felix.ford@fco.example", "head.london@fco.example"
+OLGA, LINE = "olga.orr@fco.example", "line.london@fco.example"
+GRETA, MINISTRY = "greta.gray@mod.example", "ministry@mod.example"
+PETE, WATCH = "pete.park@mod.example", "watch@mod.example"
+ULLA, CHAIR = "ulla.urk@un.example", "chair@un.example"
+OTTO, SEAT = "otto.oak@obs.example", "seat@obs.example"
+HOLDERS = {
+    LONDON: (ANNA,),
+    DUTY: (DORA,),
+    DEPUTY: (EDWIN,),
+    HEAD: (FELIX,),
+    LINE: (OLGA,),
+    MINISTRY: (GRETA,),
+    WATCH: (PETE,),
+    CHAIR: (ULLA,),
+    SEAT: (OTTO,),
+}
+FIRST_PEOPLE = (ANNA, DORA, EDWIN)
 ROLES = {
     ANNA: (MemberRole.ATTACHE,),
     DORA: (MemberRole.ATTACHE, MemberRole.DUTY_OFFICER),
     EDWIN: (MemberRole.OPERATOR,),
+    FELIX: (MemberRole.ATTACHE, MemberRole.RELEASER),
+    OLGA: (MemberRole.LINE_TEST, MemberRole.OPERATOR),
+    GRETA: (MemberRole.ATTACHE,),
+    PETE: (MemberRole.LINE_TEST, MemberRole.OPERATOR),
+    ULLA: (MemberRole.ATTACHE, MemberRole.CHAIR),
+    OTTO: (MemberRole.ATTACHE,),
 }
+TIERS = {
+    FCO: (("desk", LONDON), ("head", HEAD), ("line", LINE)),
+    MOD: (("desk", DUTY), ("deputy", DEPUTY), ("ministry", MINISTRY), ("watch", WATCH)),
+    UN: (("desk", CHAIR),),
+    OBS: (("desk", SEAT),),
+}
+ACTION, INFO = AddresseeRole.ACTION, AddresseeRole.INFO
+STANDBY, COPY = AddresseeRole.STANDBY, AddresseeRole.COPY
 
 
 def fixed(label: str, size: int = 32) -> bytes:
@@ -110,6 +160,7 @@ class MemoryWorld:
         self.cells = World()
         self.records: list[Record] = []
         self.accepted: list[Statement[Payload]] = []
+        """Statements in the order of their records; what was due has none."""
         self._made = 0
 
     def copy(self) -> MemoryWorld:
@@ -122,44 +173,74 @@ class MemoryWorld:
         return other
 
     @classmethod
-    def begun(cls) -> MemoryWorld:
+    def begun(cls, version: int = NEWEST_RULES) -> MemoryWorld:
         """Return a world whose log has its first record and nothing else."""
         world = cls()
-        world.accept(world.node_init())
+        world.accept(world.node_init(rules_version=version))
         return world
 
     @classmethod
-    def peopled(cls) -> MemoryWorld:
+    def peopled(cls, version: int = NEWEST_RULES) -> MemoryWorld:
         """Return a world of two parties with members, posts and keys, and no channel."""
-        world = cls.begun()
+        world = cls.begun(version)
         for party in (FCO, MOD):
             world.accept(world.admission(party))
             world.accept(world.party(party))
-        for member in (ANNA, DORA, EDWIN):
-            world.accept(world.member(member))
-            world.accept(world.encryption_key(member))
-        for post in HOLDERS:
-            world.accept(world.posting(post))
+        world.people(FIRST_PEOPLE)
+        return world
+
+    def people(self, members: Sequence[str]) -> None:
+        """Accept these members with their keys, then the posts that they hold."""
+        for member in members:
+            self.accept(self.member(member))
+            self.accept(self.encryption_key(member))
+        for post, holders in HOLDERS.items():
+            if set(holders) <= set(members):
+                self.accept(self.posting(post))
+
+    @classmethod
+    def opened(cls, version: int = NEWEST_RULES) -> MemoryWorld:
+        """Return a world with an open channel, rosters and directories: notes may cross."""
+        world = cls.peopled(version)
+        world.open(world.charter())
         return world
 
     @classmethod
-    def opened(cls) -> MemoryWorld:
-        """Return a world with an open channel, rosters and directories: notes may cross."""
-        world = cls.peopled()
-        world.accept(world.charter())
-        for party in (FCO, MOD):
-            world.accept(world.accession(party))
-        for party in (FCO, MOD):
-            world.accept(world.roster(party))
-        for party in (FCO, MOD):
-            world.accept(world.directory(party))
+    def staffed(cls) -> MemoryWorld:
+        """Return a world of four parties with all their people, and no channel."""
+        world = cls.begun()
+        for party in (FCO, MOD, UN, OBS):
+            world.accept(world.admission(party))
+            world.accept(world.party(party))
+        world.people(tuple(ROLES))
         return world
+
+    def open(self, charter: Statement[charters.Charter]) -> Statement[charters.Charter]:
+        """Accept a channel's first charter and all that notes need to cross it."""
+        self.accept(charter)
+        parties = charter.payload.parties
+        for party in parties:
+            self.accept(self.accession(party, channel=charter.digest))
+        for party in parties:
+            self.accept(self.roster(party, channel=charter.digest))
+        for party in parties:
+            self.accept(self.directory(party))
+        return charter
 
     # What a node does
 
     def advance(self, micros: int) -> None:
-        """Move the clock."""
+        """Move the clock; what falls due meanwhile waits for ``fire_due`` or for a statement."""
         self.clock += micros
+
+    def elapse(self, micros: int) -> list[Record]:
+        """Move the clock and decide each due moment when it comes; return their records."""
+        end, fired = self.clock + micros, []
+        while (due := self.first_due()) is not None and due <= end:
+            self.clock = max(self.clock, due)
+            fired += self.fire_due(due)
+        self.clock = end
+        return fired
 
     @property
     def next_at(self) -> int:
@@ -178,8 +259,10 @@ class MemoryWorld:
         assert found is not None
         return found
 
-    def load(self, statement: Statement[Any]) -> Overlay:
-        """Return a view of the cells that the statement's ruling declares, and of no others."""
+    def load(self, asks: Statement[Any] | Callable[[Peek], set[CellKey]]) -> Overlay:
+        """Return a view of the cells that a ruling declares, and of no others."""
+        if isinstance(asks, Statement):
+            asks = partial(needs, asks)
         loaded: dict[CellKey, cells.Cell | None] = {}
 
         def peek(cell: type[C], *ids: str) -> C | None:
@@ -187,29 +270,73 @@ class MemoryWorld:
             assert found is None or isinstance(found, cell)
             return found
 
-        while missing := needs(statement, peek) - loaded.keys():
+        while missing := asks(peek) - loaded.keys():
             loaded.update({key: self.cells[key] for key in missing})
         return Overlay(loaded)
 
     def submit(self, statement: Statement[Any]) -> Record | Refused | Duplicate:
-        """Take a statement in: parse, signature, decide, evolve."""
+        """Take a statement in: parse, signature, what is due first, decide, evolve."""
         read = parse_statement(statement.raw)
         view = self.load(read)
         public = signer_of(read, view.get(cells.KeyClaim, read.payload.key))
         if isinstance(public, Refused):
             return public
         read.check_signature(public)
-        at = self.next_at
-        decided = decide(view, read, at)
-        assert decide(view, read, at) == decided
-        if isinstance(decided, Record):
-            assert record_from(fields_of(decided)) == decided
-            view.put(evolve(view, decided, len(self.records)))
-            self.cells.update(view.changes)
-            self.records.append(decided)
-            self.accepted.append(read)
-            self.head_at = at
-        return decided
+        while True:
+            at = self.next_at
+            decided = decide(view, read, at)
+            assert decide(view, read, at) == decided
+            if isinstance(decided, DueFirst):
+                # With the view that the statement's own needs gave: they name these cells too.
+                assert self._moment(view, decided.key, at) is not None
+                continue
+            if isinstance(decided, Record):
+                self._enter(view, decided)
+                self.accepted.append(read)
+            return decided
+
+    def _moment(self, view: Overlay, key: CellKey, at: int) -> Record | None:
+        """Enter the record of a cell's first moment, if it is due."""
+        before = self.cells[key]
+        record = decide_due(view, key, at)
+        assert decide_due(view, key, at) == record
+        if record is None:
+            return None
+        assert due_key(record) == key
+        self._enter(view, record)
+        after = self.cells[key]
+        assert before is not None and after is not None  # noqa: PT018
+        assert after != before, "a moment that changes nothing would come again and again"
+        return record
+
+    def _enter(self, view: Overlay, record: Record) -> None:
+        assert record_from(fields_of(record)) == record
+        view.put(evolve(view, record, len(self.records)))
+        self.cells.update(view.changes)
+        self.records.append(record)
+        self.head_at = record.at
+
+    def first_due(self) -> int | None:
+        """Return the first due moment of all cells."""
+        return min((c.due for c in self.cells.values() if c and c.due is not None), default=None)
+
+    def fire_due(self, until: int | None = None) -> list[Record]:
+        """Decide all moments of all cells that are due up to the clock, in due order."""
+        until = self.clock if until is None else min(until, self.clock)
+        fired: list[Record] = []
+        while True:
+            due = [
+                (cell.due, key)
+                for key, cell in self.cells.items()
+                if cell is not None and cell.due is not None and cell.due <= until
+            ]
+            if not due:
+                return fired
+            key = min(due)[1]
+            view = self.load(partial(due_needs, key))
+            record = self._moment(view, key, self.next_at)
+            assert record is not None
+            fired.append(record)
 
     def accept(self, statement: Statement[P]) -> Statement[P]:
         """Take a statement in and return it; fails if it isn't accepted."""
@@ -238,10 +365,18 @@ class MemoryWorld:
                 "log_key": to_base64(signing("log").public),
                 "node_key": to_base64(signing("node").public),
                 "administrator_key": to_base64(signing("administrator").public),
-                "rules_version": 1,
+                "rules_version": NEWEST_RULES,
                 **changes,
             },
         )
+
+    def rules_version(self, version: int, **changes: Any) -> Statement[payloads.Node]:
+        said = {"by": ORIGIN, "event": "rules-version", "rules_version": version, **changes}
+        return self.make(payloads.Node, signing("node"), **said)
+
+    def time_advanced(self, micros: int, **changes: Any) -> Statement[payloads.Node]:
+        said = {"by": ORIGIN, "event": "time-advanced", "advance_us": micros, **changes}
+        return self.make(payloads.Node, signing("node"), **said)
 
     def time_confirmed(self, **changes: Any) -> Statement[payloads.Node]:
         said = {"by": ORIGIN, "event": "time-confirmed", "clock": self.clock, **changes}
@@ -373,6 +508,31 @@ class MemoryWorld:
         }
         return self.make(charters.Charter, key or self.authority(by), **said)
 
+    def amendment(self, by: str = FCO, **changes: Any) -> Statement[charters.Charter]:
+        """Return a successor of the channel's charter, which says the same but for ``changes``."""
+        now = self.have(cells.Channel, self.channel)
+        said = {
+            name: getattr(now, name)
+            for name in ("alias", "exercise", "kinds", "ladders", "parties", "rules", "seats")
+        }
+        said |= {"type": now.type, "terms": now.terms}
+        return self.charter(
+            by, **{**said, "channel": now.channel, "previous": now.charter} | changes
+        )
+
+    def amend(self, by: str = FCO, **changes: Any) -> Statement[charters.Charter]:
+        """Have the channel's charter replaced by one that all its parties accede to."""
+        amendment = self.accept(self.amendment(by, **changes))
+        for party in amendment.payload.parties:
+            self.accept(self.accession(party, charter=amendment.digest))
+        return amendment
+
+    def participation(
+        self, by: str, state: Standing, key: SigningKey | None = None, **changes: Any
+    ) -> Statement[charters.Participation]:
+        said: dict[str, Any] = {"by": by, "channel": self.channel, "state": state, **changes}
+        return self.make(charters.Participation, key or self.authority(by), **said)
+
     @property
     def channel(self) -> str:
         """The channel that is called ``london-hotline``."""
@@ -389,12 +549,12 @@ class MemoryWorld:
     def roster(
         self, by: str, key: SigningKey | None = None, **changes: Any
     ) -> Statement[payloads.Roster]:
-        """Return a party's next roster; MOD has a second tier."""
-        tiers: tuple[payloads.Tier, ...] = (
-            payloads.Tier(name="desk", posts=(LONDON if by == FCO else DUTY,)),
+        """Return a party's next roster: those tiers whose posts are known."""
+        tiers = tuple(
+            payloads.Tier(name=name, posts=(post,))
+            for name, post in TIERS[by]
+            if self.get(cells.Post, post) is not None
         )
-        if by == MOD:
-            tiers += (payloads.Tier(name="deputy", posts=(DEPUTY,)),)
         said: dict[str, Any] = {"by": by, "tiers": tiers, **changes}
         said.setdefault("channel", self.channel)
         known = self.get(cells.Rosters, said["channel"], by)
@@ -443,7 +603,7 @@ class MemoryWorld:
     def note(
         self,
         by: str = ANNA,
-        to: Mapping[str, AddresseeRole] | None = None,
+        to: Mapping[str, Asked] | None = None,
         key: SigningKey | None = None,
         post: str | None = None,
         serial: int | None = None,
@@ -451,20 +611,22 @@ class MemoryWorld:
     ) -> Statement[payloads.Note]:
         """Return a note with wraps for each device of each holder that has a key.
 
-        ``post`` is the one that the sender writes for; ``serial`` is the next unless given.
+        ``to`` has an addressee's role, or all that is asked for it; ``post`` is the one that the
+        sender writes for; ``serial`` is the next unless given.
         """
         key = key or signing(f"{by}/1")
-        own = post or next(p for p, holders in HOLDERS.items() if by in holders)
+        own = post or post_of(by)
         if to is None:
             to = {DUTY if party_of(by) == FCO else LONDON: AddresseeRole.ACTION}
         channel = self.channel
+        now = self.have(cells.Channel, channel)
         addressed = {party_of(address) for address in to}
         parties = sorted({party_of(by), *addressed})
         said: dict[str, Any] = {
             "by": by,
             "id": new_note_id(self.clock, fixed(f"note {self._made}", 10)),
             "channel": channel,
-            "charter": self.have(cells.Channel, channel).charter,
+            "charter": now.charter,
             "parties": tuple(self._reliance(p, key, p in addressed, serial) for p in parties),
             "checkpoint": payloads.Seen(size=len(self.records), root=digest("root")),
             "kind": "leader",
@@ -478,11 +640,115 @@ class MemoryWorld:
             "content": payloads.Content(digest=digest(f"content {self._made}"), size=1040),
             "commitment": digest(f"commitment {self._made}"),
             "dtg": to_dtg(self.clock),
-            "label": payloads.Label(classification="SECRET", releasable_to=(FCO, MOD)),
-            "exercise": False,
+            "label": payloads.Label(
+                classification="SECRET", releasable_to=tuple(sorted(now.parties))
+            ),
+            "exercise": bool(now.exercise),
             **changes,
         }
         return self.make(payloads.Note, key, **said)
+
+    def draft(
+        self,
+        by: str = ANNA,
+        drafted: Mapping[str, Asked] | None = None,
+        to: Mapping[str, Asked] | None = None,
+        **changes: Any,
+    ) -> Statement[payloads.Note]:
+        """Return a draft of kind ``verbale``; ``to`` are those of the own party who clear it."""
+        drafted = {DUTY: ACTION} if drafted is None else drafted
+        said = tuple(
+            payloads.DraftedAddressee(post=post, **asked_of(asked))
+            for post, asked in drafted.items()
+        )
+        to = {HEAD: ACTION} if to is None else to
+        return self.note(by, to, **{"kind": "verbale", "drafted": said, **changes})
+
+    def proposal(
+        self,
+        by: str = ANNA,
+        to: Mapping[str, Asked] | None = None,
+        lasts: int = DAY,
+        **changes: Any,
+    ) -> Statement[payloads.Note]:
+        """Return a proposal whose silence lasts so many microseconds."""
+        if to is None:
+            posts = (LONDON, DUTY, CHAIR, SEAT)
+            to = {post: ACTION for post in posts if party_of(post) != party_of(by)}
+        said = {"kind": "proposal", "silence_until": self.next_at + lasts, **changes}
+        return self.note(by, to, **said)
+
+    def speak(
+        self, model: type[P], by: str, key: SigningKey | None = None, **members: Any
+    ) -> Statement[P]:
+        """Return a member's statement in the channel: a watch, a hold, an objection."""
+        said = {"by": by, "channel": self.channel, **members}
+        return self.make(model, key or signing(f"{by}/1"), **said)
+
+    def release(
+        self, draft: Statement[payloads.Note], by: str = FELIX, **changes: Any
+    ) -> Statement[procedures.Release]:
+        """Return a draft's release, with wraps for those whom it names."""
+        key = changes.pop("key", None) or signing(f"{by}/1")
+        serial = changes.pop("serial", None)
+        posts = sorted(a.post for a in draft.payload.drafted or ())
+        addressed = {party_of(post) for post in posts}
+        said: dict[str, Any] = {
+            "note": draft.digest,
+            "parties": tuple(
+                self._reliance(party, key, party in addressed, serial)
+                for party in sorted({party_of(by), *addressed})
+            ),
+            "checkpoint": payloads.Seen(size=len(self.records), root=digest("root")),
+            "addressees": tuple(
+                procedures.Released(post=post, wraps=self._addressee(post, ACTION).wraps)
+                for post in posts
+            ),
+        }
+        return self.speak(procedures.Release, by, key, **{**said, **changes})
+
+    def withdrawal(
+        self, note: str, by: str = ANNA, **changes: Any
+    ) -> Statement[procedures.Withdrawal]:
+        return self.speak(procedures.Withdrawal, by, note=note, **changes)
+
+    def objection(
+        self, note: str, by: str = DORA, **changes: Any
+    ) -> Statement[procedures.Objection]:
+        return self.speak(procedures.Objection, by, note=note, **changes)
+
+    def extension(
+        self, note: str, until: int, by: str = ULLA, **changes: Any
+    ) -> Statement[procedures.Extension]:
+        return self.speak(procedures.Extension, by, note=note, silence_until=until, **changes)
+
+    def watch(
+        self,
+        by: str,
+        action: procedures.WatchAction,
+        note: str | None = None,
+        **members: Any,
+    ) -> Statement[procedures.Watch]:
+        """Return what an operator does; the text that some actions need is said."""
+        saying = (
+            procedures.WatchAction.ANNOTATE,
+            procedures.WatchAction.CLOSE,
+            procedures.WatchAction.REOPEN,
+        )
+        text = {"text": "They were told by telephone"} if action in saying else {}
+        return self.speak(procedures.Watch, by, action=action, note=note, **{**text, **members})
+
+    def hold(
+        self,
+        by: str,
+        below: Precedence | None = Precedence.IMMEDIATE,
+        lasts: int = HOUR,
+        **changes: Any,
+    ) -> Statement[procedures.Hold]:
+        """Return a hold on the post of ``by``; below None ends it."""
+        until = None if below is None else self.clock + lasts
+        said = {"post": post_of(by), "below": below, "until": until, **changes}
+        return self.speak(procedures.Hold, by, **said)
 
     def answer(
         self,
@@ -495,7 +761,7 @@ class MemoryWorld:
         said: dict[str, Any] = {
             "by": by,
             "channel": self.channel,
-            "post": next(p for p, holders in HOLDERS.items() if by in holders),
+            "post": post_of(by),
             "verdict": verdict,
             "notes": tuple(sorted(notes)),
         }
@@ -549,7 +815,10 @@ class MemoryWorld:
         )
 
     def _addressee(
-        self, address: str, role: AddresseeRole, only: str | None = None
+        self,
+        address: str,
+        asked: Asked,
+        only: str | None = None,
     ) -> payloads.Addressee:
         post = self.get(cells.Post, address)
         holders = HOLDERS.get(address, ()) if post is None else post.holders
@@ -566,12 +835,24 @@ class MemoryWorld:
         keys = keys or [digest(f"key of {address}")]
         return payloads.Addressee(
             post=address,
-            role=role,
+            **asked_of(asked),
             wraps=tuple(
                 payloads.Wrap(key=key, wrap=digest(f"wrap {self._made} {key}"))
                 for key in sorted(keys)
             ),
         )
+
+
+def asked_of(asked: Asked) -> dict[str, Any]:
+    """Return what is asked for an addressee; a mapping without a role means action."""
+    if isinstance(asked, AddresseeRole):
+        return {"role": asked}
+    return {"role": AddresseeRole.ACTION, **asked}
+
+
+def post_of(member: str) -> str:
+    """Return the post that a member of this world holds."""
+    return next(post for post, holders in HOLDERS.items() if member in holders)
 
 
 def terms(**changes: Any) -> charters.Terms:
@@ -623,7 +904,152 @@ def every_kind() -> dict[str, Statement[Any]]:
     note = world.accept(world.note())
     world.accept(world.answer(DORA, Verdict.DELIVERED, note.digest))
     world.accept(world.void(ANNA, MOD, 2))
+    rich = told()
     found: dict[str, Statement[Any]] = {}
-    for statement in (*world.accepted, world.session(), world.refusal()):
+    for statement in (*world.accepted, *rich.accepted, world.session(), world.refusal()):
         found.setdefault(statement.kind, statement)
     return dict(sorted(found.items()))
+
+
+# Rich worlds, of rules version 2
+
+
+def ladders() -> tuple[charters.Ladder, ...]:
+    """Return two ladders: a steep one with all that a rung can do, and a calm one."""
+    steep = (
+        Rung(after_s=120, effect=Effect.ALERT, times=3, every_s=60),
+        Rung(after_s=60, effect=Effect.RAISE),
+        Rung(after_s=300, effect=Effect.OPEN, tier="deputy"),
+        Rung(after_s=300, effect=Effect.TELL, tier="ministry"),
+        Rung(after_s=600, effect=Effect.EXHAUSTED, every_s=600),
+    )
+    calm = (
+        Rung(after_s=3600, effect=Effect.ALERT),
+        Rung(after_s=3600, effect=Effect.EXHAUSTED, every_s=86400),
+    )
+    return (
+        charters.Ladder(name="calm", rungs=calm),
+        charters.Ladder(name="steep", rungs=steep),
+    )
+
+
+def kind(name: str, limit: Precedence = Precedence.FLASH, **members: Any) -> charters.NoteKind:
+    """Return a kind of note that any attaché writes and that climbs nothing unless said."""
+    said: dict[str, Any] = {"justification": "none", "writers": (MemberRole.ATTACHE,), **members}
+    said = {"action_max": limit, "info_max": limit, "default": limit, **said}
+    return charters.NoteKind(kind=name, **said)
+
+
+CLIMBS = (
+    charters.LadderUse(at_least=Precedence.DEFERRED, ladder="calm"),
+    charters.LadderUse(at_least=Precedence.FLASH, ladder="steep"),
+)
+
+
+def use(name: str, **parameters: int | str) -> charters.RuleUse:
+    """Return the use of a rule; its parameters are spelled with hyphens."""
+    said = {key.replace("_", "-"): value for key, value in parameters.items()}
+    return charters.RuleUse(use=name, parameters=said)
+
+
+def hotline_charter(**changes: Any) -> dict[str, Any]:
+    """Return what a hotline's charter says: leaders, service, tests each hour, plain notes."""
+    return {
+        "kinds": (
+            kind("leader", ladders=CLIMBS, answer_within_s=1800, reminders_s=(600, 60)),
+            kind("plain"),
+            kind("service", service=True, ladders=CLIMBS),
+            kind("test", Precedence.ROUTINE, writers=(MemberRole.LINE_TEST,)),
+        ),
+        "ladders": ladders(),
+        "rules": (
+            use("action-across"),
+            use("line-tests", kind="test", every_s=3600, grace_s=300),
+            use("members-exactly", count=2),
+        ),
+        "terms": terms(snooze_max_s=900, hold_max_s=28800),
+        **changes,
+    }
+
+
+def hotline(**changes: Any) -> MemoryWorld:
+    """Return a world with a hotline; its charter says ``changes`` otherwise."""
+    world = _staffed().copy()
+    world.open(world.charter(**hotline_charter(**changes)))
+    return world
+
+
+def quiet_hotline(**changes: Any) -> MemoryWorld:
+    """Return a world with a hotline that has no line tests."""
+    rules = (use("action-across"), use("members-exactly", count=2))
+    return hotline(**{"rules": rules, **changes})
+
+
+def verbale(**changes: Any) -> MemoryWorld:
+    """Return a world with a channel of formal notes, which are released and numbered."""
+    said: dict[str, Any] = {
+        "type": "diplomatic-note",
+        "kinds": (
+            kind("first-person", release=MemberRole.RELEASER, series="fp"),
+            kind("plain"),
+            kind(
+                "verbale",
+                ladders=CLIMBS,
+                release=MemberRole.RELEASER,
+                series="nv",
+                reminders_s=(86400, 3600),
+            ),
+        ),
+        "ladders": ladders(),
+        "rules": (use("action-across"), use("members-exactly", count=2)),
+        **changes,
+    }
+    world = _staffed().copy()
+    world.open(world.charter(**said))
+    return world
+
+
+def forum(**changes: Any) -> MemoryWorld:
+    """Return a world with a forum: UN is the chair, FCO and MOD are members, OBS observes."""
+    writers = (MemberRole.ATTACHE, MemberRole.CHAIR)
+    said: dict[str, Any] = {
+        "type": "forum",
+        "parties": (UN, FCO, MOD, OBS),
+        "seats": tuple(
+            charters.Seated(party=party, seat=seat)
+            for party, seat in (
+                (FCO, Seat.MEMBER),
+                (MOD, Seat.MEMBER),
+                (OBS, Seat.OBSERVER),
+                (UN, Seat.CHAIR),
+            )
+        ),
+        "kinds": (
+            kind(
+                "proposal",
+                Precedence.FLASH,
+                silence=charters.Silence(min_s=3600, max_s=14 * 86400),
+                writers=writers,
+            ),
+            kind("statement", writers=writers),
+            kind("urgent", ladders=CLIMBS, writers=writers),
+        ),
+        "ladders": ladders(),
+        "rules": (use("seats"),),
+        **changes,
+    }
+    world = _staffed().copy()
+    world.open(world.charter(said.pop("by", UN), **said))
+    return world
+
+
+@cache
+def _staffed() -> MemoryWorld:
+    return MemoryWorld.staffed()
+
+
+def told() -> MemoryWorld:
+    """Return a world in which each kind of record and of cell came about."""
+    from tests.rules.story import tell_all
+
+    return tell_all()

@@ -9,20 +9,16 @@ from hypothesis import strategies as st
 from liaison.ledger.facts import FACTS
 from liaison.ledger.record import FIELDS, Place, Record, Urgency, fields_of, record_from
 from liaison.statements.kinds import KINDS
-from liaison.statements.payloads import Verdict
 from liaison.words.errors import Malformed
 from liaison.words.precedence import Precedence
-from tests.world import ANNA, DORA, MOD, MemoryWorld
+from tests.rules.story import tell_all
+from tests.world import ANNA
 
 NEVER_LOGGED = {"refusal", "session"}
 
 
 def records() -> dict[str, Record]:
-    world = MemoryWorld.opened()
-    note = world.accept(world.note())
-    world.accept(world.answer(DORA, Verdict.ACKNOWLEDGED, note.digest))
-    world.accept(world.void(ANNA, MOD, 2))
-    return {record.kind: record for record in world.records}
+    return {record.kind: record for record in tell_all().records}
 
 
 RECORDS = records()

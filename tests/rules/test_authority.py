@@ -59,7 +59,8 @@ def world(_opened) -> MemoryWorld:
 def test_a_log_begins_with_its_node():
     world = MemoryWorld()
     refuses(world, world.party(FCO), "not-begun")
-    refuses(world, world.node_init(rules_version=2), "rules-version")
+    refuses(world, world.node_init(rules_version=3), "rules-version")
+    refuses(world, world.node_init(rules_version=1, exercise=True), "not-in-this-version")
     refuses(world, world.node_init(by="other.example"), "not-the-node")
     refuses(
         world,
@@ -73,7 +74,7 @@ def test_a_log_begins_with_its_node():
 
 def test_a_log_of_a_later_rules_version_is_left_alone(world):
     log = world.have(cells.Log)
-    world.cells[log.key] = log.model_copy(update={"rules_version": 2})
+    world.cells[log.key] = log.model_copy(update={"rules_version": 3})
     refuses(world, world.note(), "rules-version", "newer than this program")
 
 
@@ -91,17 +92,9 @@ def test_node_records_are_by_the_node_key(world):
         world.make(payloads.Node, signing("node"), by="x", event="time-confirmed", clock=1),
         "not-the-node",
     )
-    refuses(
-        world,
-        world.make(
-            payloads.Node,
-            signing("node"),
-            by="node.example/log",
-            event="rules-version",
-            rules_version=2,
-        ),
-        "rules-version",
-    )
+    refuses(world, world.rules_version(2), "rules-version", "version 2 is in force already")
+    refuses(world, world.rules_version(1), "rules-version", "version 2 is in force already")
+    refuses(world, world.rules_version(3), "rules-version", "not known here")
     world.advance(MINUTE)
     world.accept(world.time_confirmed())
     assert world.have(cells.Log).clock_confirmed == world.clock
@@ -419,7 +412,7 @@ def test_a_charter_is_for_this_log(peopled):
     ):
         refuses(peopled, peopled.charter(log=log.model_copy(update=changes)), "other-log")
     refuses(peopled, peopled.charter(key=signing(f"{FCO}/registrar")), "not-the-authority")
-    refuses(peopled, peopled.charter(previous=digest("x")), "not-in-this-version", "previous")
+    refuses(peopled, peopled.charter(previous=digest("x")), "other-charter", "names its channel")
     peopled.accept(peopled.charter())
 
 

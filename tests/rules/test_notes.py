@@ -25,6 +25,7 @@ from tests.world import (
     DUTY,
     EDWIN,
     FCO,
+    HEAD,
     LONDON,
     MOD,
     MemoryWorld,
@@ -33,6 +34,7 @@ from tests.world import (
     terms,
 )
 
+FIRST = MemoryWorld.opened(version=1)
 ACTION, INFO, COPY = AddresseeRole.ACTION, AddresseeRole.INFO, AddresseeRole.COPY
 DELIVERED, ACKNOWLEDGED = Verdict.DELIVERED, Verdict.ACKNOWLEDGED
 DECLINED, UNREADABLE = Verdict.DECLINED, Verdict.UNREADABLE
@@ -129,13 +131,6 @@ def test_references_are_gapless_and_per_channel(world):
         ({"channel": digest("x")}, "unknown-channel", {}),
         ({"log": "other.example"}, "other-log", {}),
         ({"in_reply_to": digest("x")}, "unknown-note", {}),
-        ({"supersedes": digest("x")}, "not-in-this-version", {}),
-        ({"reply_by": 1}, "not-in-this-version", {}),
-        ({"expiry": 1}, "not-in-this-version", {}),
-        ({"latest_delivery": 1}, "not-in-this-version", {}),
-        ({"deferred_until": 1}, "not-in-this-version", {}),
-        ({"exercise": True}, "not-in-this-version", {}),
-        ({"to": {DUTY: ACTION, DEPUTY: AddresseeRole.STANDBY}}, "not-in-this-version", {}),
         ({"to": {DUTY: INFO}}, "action-across", {"to": {DUTY: ACTION, DEPUTY: INFO}}),
         ({"post": "new@fco.example"}, "unknown-post", {}),
         ({"serial": 258}, "serial-ahead", {"serial": 257}),
@@ -144,6 +139,34 @@ def test_references_are_gapless_and_per_channel(world):
 def test_a_note_that_the_charter_does_not_allow(world, worse: dict[str, Any], code, good):
     refuses(world, world.note(**worse), code)
     world.accept(world.note(**good))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"supersedes": digest("x")},
+        {"corrects": digest("x")},
+        {"amends": digest("x")},
+        {"reply_by": 1},
+        {"expiry": 1},
+        {"latest_delivery": 1},
+        {"deferred_until": 1},
+        {"silence_until": 1},
+        {
+            "drafted": (payloads.DraftedAddressee(post=DUTY, role=AddresseeRole.ACTION),),
+            "to": {HEAD: ACTION},
+        },
+        {"exercise": True},
+        {"to": {DUTY: ACTION, DEPUTY: AddresseeRole.STANDBY}},
+        {"to": {DUTY: {"reply_by": 1}}},
+        {"to": {DUTY: {"no_redirect": True}}},
+        {"to": {DUTY: ACTION, DEPUTY: {"role": INFO, "alternate_for": DUTY}}},
+    ],
+)
+def test_what_the_second_version_switches_on_is_not_in_the_first(later: dict[str, Any]):
+    world = FIRST.copy()
+    refuses(world, world.note(**later), "not-in-this-version")
+    world.accept(world.note())
 
 
 def test_a_note_lapses_within_the_charters_limit(world):

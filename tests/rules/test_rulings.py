@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from liaison.ledger.facts import FACTS
+from liaison.ledger.facts import FACTS, DueFacts, Stated
 from liaison.rules import cells
-from liaison.rules.cells import CELLS, Overlay, Undeclared, read_cell, spell_cell, spell_key
+from liaison.rules.cells import CELLS, TIMED, Overlay, Undeclared, read_cell, spell_cell, spell_key
 from liaison.rules.decide import RULINGS
 from liaison.rules.kinds import RULES
+from liaison.rules.moments import DUE_KINDS, DUES
 from liaison.statements.kinds import KINDS
-from tests.world import MemoryWorld
+from tests.rules.story import tell_all
 
 RULES_ROOM = Path(__file__).parents[2] / "src" / "liaison" / "rules"
 NEVER_LOGGED = {"refusal", "session"}
@@ -27,9 +28,17 @@ BY_EXPRESSION = {
 
 def test_every_kind_has_a_ruling_and_facts():
     logged = set(KINDS) - NEVER_LOGGED
-    for what, registry in (("ruling", RULINGS), ("facts model", FACTS)):
-        assert not logged - set(registry), f"no {what} for {logged - set(registry)}"
-        assert not set(registry) - logged, f"a {what} for what is no kind"
+    for what, registry, kinds in (
+        ("ruling", set(RULINGS), logged),
+        ("due ruling", {kind for due in DUES.values() for kind in due.kinds}, set(DUE_KINDS)),
+        ("facts model", set(FACTS), logged | set(DUE_KINDS)),
+    ):
+        assert not kinds - registry, f"no {what} for {kinds - registry}"
+        assert not registry - kinds, f"a {what} for what is no kind"
+    assert set(DUES) == TIMED
+    assert not logged & set(DUE_KINDS)
+    for kind, model in FACTS.items():
+        assert issubclass(model, DueFacts if kind in DUE_KINDS else Stated)
 
 
 def codes_in_the_rules() -> Iterator[str]:
@@ -69,8 +78,7 @@ def test_a_cell_that_was_not_declared_cannot_be_read():
 
 
 def test_cells_read_back_from_their_rows():
-    world = MemoryWorld.opened()
-    note = world.accept(world.note())
+    world = tell_all()
     found = {key[0] for key, cell in world.cells.items() if cell is not None}
     assert found == set(CELLS), "a cell that no statement makes, or that is not in the registry"
     for key, cell in world.cells.items():
@@ -78,12 +86,19 @@ def test_cells_read_back_from_their_rows():
         assert cell.key == key
         assert read_cell(key, spell_cell(cell)) == cell
         assert spell_key(key).count(" ") == len(key) - 1
-    assert world.have(cells.Note, world.channel, note.digest).reference == 1
+
+
+def test_a_cell_that_holds_moments_names_its_channel():
+    for name, cell in CELLS.items():
+        has_moments = cell.due is not cells.Cell.due
+        assert has_moments == (name in TIMED)
+        assert not has_moments or "channel" in cell.model_fields
 
 
 def test_the_normative_text_names_every_refusal_and_every_member():
     text = (RULES_ROOM.parents[2] / "protocols" / "statements.md").read_text("utf-8")
-    codes = {code for group in re.findall(r"\[([a-z, -]+)\]", text) for code in group.split(", ")}
+    groups = re.findall(r"\[([a-z,\s-]+)\]", text)
+    codes = {code for group in groups for code in re.split(r",\s+", group)}
     assert set(codes_in_the_rules()) - codes == set()
     words = set(re.findall(r"[a-z_]+", text))
     for kind, model in KINDS.items():

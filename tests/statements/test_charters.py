@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from liaison.rules.kinds import RULES
-from liaison.statements import charters, payloads
+from liaison.statements import charters
 from liaison.statements.charters import Charter
-from tests.world import FCO, MOD, ORIGIN, MemoryWorld, signing
+from tests.world import FCO, MOD, MemoryWorld
 
 PROTOCOLS = Path(__file__).parents[2] / "protocols"
 TYPES = ("hotline", "diplomatic-note", "forum")
@@ -53,28 +53,22 @@ def charter_of(world: MemoryWorld, name: str, **changes: Any) -> Any:
     return world.charter(**{field: value for field, value in kept.items() if field not in dated})
 
 
-def second_version(world: MemoryWorld) -> MemoryWorld:
-    said = {"by": ORIGIN, "event": "rules-version", "rules_version": 2}
-    world.accept(world.make(payloads.Node, signing("node"), **said))
-    return world
-
-
 @pytest.mark.parametrize("name", TYPES)
 def test_a_file_makes_a_charter_that_the_rules_accept(name):
-    world = second_version(MemoryWorld.peopled())
+    world = MemoryWorld.peopled()
     charter = world.accept(charter_of(world, name))
     assert charter.payload.type == name
 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_the_first_version_refuses_it(name):
-    world = MemoryWorld.peopled()
+    world = MemoryWorld.peopled(version=1)
     refused = world.submit(charter_of(world, name))
     assert getattr(refused, "code", None) == "not-in-this-version"
 
 
 def test_a_forum_has_one_chair():
-    world = second_version(MemoryWorld.peopled())
+    world = MemoryWorld.peopled()
     for seats in (
         [{"party": FCO, "seat": "chair"}, {"party": MOD, "seat": "chair"}],
         [{"party": FCO, "seat": "member"}, {"party": MOD, "seat": "observer"}],

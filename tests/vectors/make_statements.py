@@ -46,7 +46,7 @@ LABELS: Final = (
 
 def samples() -> list[Statement[Any]]:
     """Return statements of every kind, some of them with what is optional."""
-    world = MemoryWorld.opened()
+    world = MemoryWorld.opened(version=1)
     world.advance(MINUTE)
     note = world.accept(world.note(justification="Grüße · 会議 · \U0001f6f0"))
     both = world.accept(world.note(to={DUTY: AddresseeRole.ACTION, DEPUTY: AddresseeRole.INFO}))
