@@ -19,7 +19,7 @@ from liaison.audit.verify import (
     read_record,
     statement_of,
 )
-from liaison.ledger.facts import DueFacts, Facts, ReleaseFacts
+from liaison.ledger.facts import DueFacts
 from liaison.ledger.record import FIELDS, Record, fields_of
 from liaison.rules.cells import (
     CELLS,
@@ -33,7 +33,7 @@ from liaison.rules.cells import (
 )
 from liaison.rules.decide import DueFirst, decide, decide_due, due_key
 from liaison.rules.evolve import evolve
-from liaison.rules.inbox import items_of
+from liaison.rules.inbox import items_of, kept_at
 from liaison.rules.refusal import Refused
 from liaison.statements.payloads import Note, Payload
 from liaison.statements.procedures import Release
@@ -130,7 +130,7 @@ class Replay:
         if isinstance(said, Note):
             kept[f"content {index}"] = said.content.digest
         if isinstance(said, Note | Release):
-            note_index = _note_index(record.facts, index)
+            note_index = kept_at(record.facts, index)
             for wrap in said.wraps():
                 key = view.get(EncryptionKey, wrap.key)
                 assert key is not None  # decide saw it
@@ -279,11 +279,6 @@ class Replay:
         field = "row" if key[0] in CELLS else "key"
         kind = "" if index is None else self._kinds[index]
         return Differs(Difference(where, field, expected, came, index=index, kind=kind))
-
-
-def _note_index(facts: Facts, index: int) -> int:
-    """Return under which entry the content of a note is kept: a release's is the draft's."""
-    return facts.index if isinstance(facts, ReleaseFacts) else index
 
 
 def _moment(view: Overlay, key: CellKey) -> str:

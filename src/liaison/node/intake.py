@@ -7,6 +7,7 @@ not gets a typed problem, and where it could be read the node's signed refusal.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +19,8 @@ from liaison.rules.cells import KeyClaim
 from liaison.rules.decide import RULINGS, Duplicate, signer_of
 from liaison.rules.refusal import Refused
 from liaison.statements.keys import SigningKey
-from liaison.statements.payloads import Note, Payload, Refusal
+from liaison.statements.payloads import Note, Payload, Refusal, Wrap
+from liaison.statements.procedures import Release
 from liaison.statements.statement import Statement, make_statement, parse_statement
 from liaison.words.encoding import to_base64
 from liaison.words.errors import Malformed, RefusedByNode, SignatureInvalid, TooLarge
@@ -49,7 +51,7 @@ class Intake:
     async def submit(
         self, raw: bytes, ciphertext: bytes | None = None, wraps: bytes | None = None
     ) -> Receipted:
-        """Return the receipt of the statement ``raw``; a note comes with its content.
+        """Return the receipt of the statement ``raw``; a note comes with its content, a release with wraps.
 
         Raises:
             Malformed, TooLarge: it has no reading; nothing can be said of it.
@@ -110,18 +112,31 @@ def _content(
     statement: Statement[Any], ciphertext: bytes | None, wraps: bytes | None
 ) -> tuple[tuple[str, bytes], ...]:
     """Return the wraps by key statement, after comparing all content with the statement (API-8)."""
-    note = statement.payload
-    if not isinstance(note, Note):
-        if ciphertext is not None or wraps is not None:
-            raise Malformed(f"a {statement.kind} statement comes without ciphertext and wraps")
-        return ()
-    if ciphertext is None or wraps is None:
-        raise Malformed("a note comes with the parts ciphertext and wraps")
+    payload = statement.payload
+    has_ciphertext, has_wraps = isinstance(payload, Note), isinstance(payload, Note | Release)
+    if (ciphertext is not None, wraps is not None) != (has_ciphertext, has_wraps):
+        what = (
+            "the parts ciphertext and wraps" if has_ciphertext else "the part wraps, and no other"
+        )
+        raise Malformed(
+            f"a {statement.kind} comes with {what}"
+            if has_wraps
+            else f"a {statement.kind} statement comes without ciphertext and wraps"
+        )
+    if ciphertext is not None:
+        _check_ciphertext(payload, ciphertext)
+    return () if wraps is None else _cut(payload.wraps(), wraps)
+
+
+def _check_ciphertext(note: Note, ciphertext: bytes) -> None:
     if len(ciphertext) > CONTENT_MAX_BYTES:
         raise TooLarge(f"ciphertext of {len(ciphertext)} bytes; the limit is {CONTENT_MAX_BYTES}")
     if len(ciphertext) != note.content.size or _digest(ciphertext) != note.content.digest:
         raise Malformed("ciphertext: not the bytes that content names")
-    named = note.wraps()
+
+
+def _cut(named: Sequence[Wrap], wraps: bytes) -> tuple[tuple[str, bytes], ...]:
+    """Return each wrap that a statement names, from where it travels (NOTE-2)."""
     if len(wraps) != WRAP_BYTES * len(named):
         raise Malformed(f"wraps: {len(wraps)} bytes, not {WRAP_BYTES} for each of {len(named)}")
     cut = [wraps[i * WRAP_BYTES : (i + 1) * WRAP_BYTES] for i in range(len(named))]

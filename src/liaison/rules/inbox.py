@@ -91,6 +91,14 @@ def items_of(facts: Facts, index: int) -> list[InboxRow]:
     ]
 
 
+def kept_at(facts: Facts, index: int) -> int:
+    """Return under which entry that is kept which came with entry ``index``.
+
+    A release's wraps are kept with the draft, whose content they open.
+    """
+    return facts.index if isinstance(facts, ReleaseFacts) else index
+
+
 @dataclass(frozen=True)
 class _Item:
     member: str

@@ -14,7 +14,7 @@ _PARTS: Final = ("statement", "ciphertext", "wraps")
 
 
 async def post(request: web.Request) -> web.Response:
-    """Take a statement, with its content where it is a note; answer with its receipt."""
+    """Take a statement, with what travels beside a note or a release; answer with its receipt."""
     if request.content_length is None:
         raise Malformed("the request has no Content-Length", do="send the body as one piece")
     with request.app[BUDGET].hold(request.content_length):
@@ -35,7 +35,7 @@ def _parts(content_type: str, body: bytes) -> dict[str, bytes]:
     if kind != "multipart/form-data" or "boundary" not in options:
         raise Malformed(
             "the body is not multipart/form-data",
-            do="send the parts statement, and for a note ciphertext and wraps",
+            do="send the parts statement, for a note ciphertext and wraps, for a release wraps",
         )
     parts: dict[str, bytes] = {}
     chunks: list[bytes] = []
