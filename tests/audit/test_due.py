@@ -32,11 +32,13 @@ from tests.audit.logs import (
     timed,
     verified,
 )
-from tests.timed import HEAD, WITH_DEPUTY, every_due_kind, opened
-from tests.world import ANNA, DORA, digest, rows_of
+from tests.timed import WITH_DEPUTY, every_due_kind, line
+from tests.world import ANNA, DORA, HEAD, digest, rows_of
 
 RECORDS = every_due_kind().records
-DUE = tuple(i for i, record in enumerate(RECORDS) if record.kind in DUE_KINDS)
+ALL_DUE = tuple(i for i, record in enumerate(RECORDS) if record.kind in DUE_KINDS)
+DUE = tuple({RECORDS[i].urgency.outcome: i for i in reversed(ALL_DUE)}.values())
+"""The first of each outcome."""
 
 
 def first(kind: str, outcome: str = "") -> int:
@@ -81,12 +83,12 @@ def test_the_log_has_every_kind_of_due_record():
 async def test_the_honest_log_verifies_and_replays_to_its_cells():
     report = await verified(timed())
     assert report.difference is None
-    assert report.counts["due records"] == len(DUE)
-    assert report.counts["signatures"] == len(RECORDS) - len(DUE)
+    assert report.counts["due records"] == len(ALL_DUE)
+    assert report.counts["signatures"] == len(RECORDS) - len(ALL_DUE)
     report = await replayed(timed())
     assert report.difference is None
     assert report.counts["cells"] == len(rows_of(every_due_kind().cells))
-    assert report.counts["due records"] == len(DUE)
+    assert report.counts["due records"] == len(ALL_DUE)
     assert "was due at its moment" in report.to_text()
     assert not any("due" in remark for remark in report.remarks)
 
@@ -140,7 +142,7 @@ async def test_a_rung_that_was_skipped_is_named_where_the_next_one_stands():
 
 async def test_a_moment_that_was_passed_over_is_named_at_the_statement_that_read_it():
     """Dora acknowledges after the rung was due, and the log has no rung."""
-    world = opened().copy()
+    world = line()
     note = world.accept(world.note(to=WITH_DEPUTY))
     world.advance(2 * MINUTE)
     taken = world.accept(world.answer(DORA, Verdict.ACKNOWLEDGED, note.digest))
@@ -155,7 +157,7 @@ async def test_a_moment_that_was_passed_over_is_named_at_the_statement_that_read
 
 
 async def test_a_rung_after_the_acknowledgement_is_named():
-    world = opened().copy()
+    world = line()
     note = world.accept(world.note(to=WITH_DEPUTY))
     late = world.copy()
     late.wait(MINUTE)
@@ -255,16 +257,16 @@ async def test_no_flip_of_a_bit_in_a_due_record_passes(index, field, at, bit):
 
 
 async def test_what_came_late_is_remarked_on_with_the_latest():
-    world = opened().copy()
+    world = line()
     world.accept(world.note(to=WITH_DEPUTY))
     world.advance(MINUTE + 60 * SECOND)
-    in_time = [record.kind for record in world.fire()]
+    in_time = [record.kind for record in world.fire_due()]
     assert in_time == ["rung", "rung"]
     report = await replayed(source_of(world.records, rows_of(world.cells)))
     assert report.exit_code == 0
     assert not any("came more than" in remark for remark in report.remarks), "60 s is in time"
     world.advance(10 * MINUTE)
-    world.fire()
+    world.fire_due()
     index = next(
         i for i, r in enumerate(world.records) if isinstance(r.facts, RungFacts) and r.facts.rung
     )
@@ -278,7 +280,7 @@ async def test_what_came_late_is_remarked_on_with_the_latest():
 
 
 async def test_moments_that_passed_without_a_record_are_remarked_on():
-    world = opened().copy()
+    world = line()
     notes = [world.accept(world.note(to=WITH_DEPUTY)) for _ in range(5)]
     world.advance(2 * MINUTE + SECOND)
     world.accept(world.time_confirmed())
@@ -287,7 +289,7 @@ async def test_moments_that_passed_without_a_record_are_remarked_on():
     assert sum("has no record" in remark for remark in report.remarks) == 3
     assert any(notes[0].digest in remark for remark in report.remarks)
     assert any("and 2 more cells" in remark for remark in report.remarks)
-    world.fire()
+    world.fire_due()
     report = await replayed(source_of(world.records, rows_of(world.cells)))
     assert not any("has no record" in remark for remark in report.remarks)
 
