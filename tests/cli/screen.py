@@ -63,6 +63,14 @@ class Screen:
         assert code == 0, shown
         return steady(shown)
 
+    def until(self, line: str, wanted: str) -> str:
+        """Type a line until it shows ``wanted``: a timer fires in the node's own thread."""
+        for _ in range(200):
+            shown = self.ok(line)
+            if wanted in shown:
+                return shown
+        raise AssertionError(f"{line} never showed {wanted!r}")
+
 
 def steady(shown: str) -> str:
     for pattern, name in _SHOWN:

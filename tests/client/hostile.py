@@ -207,7 +207,9 @@ class Desk:
         planner = Planner(
             self.book, self.member, self.key.id, lambda: world.clock, lambda: world.head_at
         )
-        draft = Draft(channel=ALIAS, to=(DUTY,), content=Content.text("Subject", text))
+        draft = Draft(
+            channel=ALIAS, to=(DUTY,), kind="leader", content=Content.text("Subject", text)
+        )
         plan = await planner.plan(draft)
         number = len(world.records)
         spent = Spent(

@@ -7,7 +7,7 @@ after the other would take most of the demonstration's time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from liaison.client import (
     request_device,
     take_approval,
 )
+from liaison.client.seat import wall_clock
 from liaison.main import load_keys
 from liaison.settings import Settings
 
@@ -112,7 +113,14 @@ def hurried(channel_type: str) -> dict[str, Any]:
     return defaults
 
 
-async def found(folder: Path, url: str, passphrase: str) -> None:
+async def found(
+    folder: Path,
+    url: str,
+    passphrase: str,
+    *,
+    now: Callable[[], int] = wall_clock,
+    is_exercise: bool = False,
+) -> None:
     """Make all homes of the demonstration, and three open channels between them."""
     settings = Settings(home=folder / "N")
     card = NodePin.from_bytes(settings.card.read_bytes())
@@ -122,7 +130,7 @@ async def found(folder: Path, url: str, passphrase: str) -> None:
         cards: dict[str, AuthorityPin] = {}
         for one in PARTIES:
             authority, statement = Authority.new(
-                Home(folder / one.home), passphrase, one.party, name=one.name
+                Home(folder / one.home), passphrase, one.party, name=one.name, now=now
             )
             authorities[one.home] = await stack.enter_async_context(authority)
             authority.pins.pin_node(card)
@@ -137,10 +145,12 @@ async def found(folder: Path, url: str, passphrase: str) -> None:
             f"    parties    {', '.join(f'{p.party} ({p.home})' for p in PARTIES)}: admitted, pinned"
         )
         for person in PEOPLE:
-            await _enrol(folder, passphrase, card, authorities[person.authority], person, cards)
+            await _enrol(
+                folder, passphrase, card, authorities[person.authority], person, cards, now
+            )
         who = ", ".join(f"{p.post} ({p.home})" for p in PEOPLE)
         say(f"    people     {who}: enrolled, approved")
-        await _channels(authorities)
+        await _channels(authorities, is_exercise=is_exercise)
 
 
 async def _enrol(
@@ -150,6 +160,7 @@ async def _enrol(
     authority: Authority,
     person: Person,
     cards: Mapping[str, AuthorityPin],
+    now: Callable[[], int],
 ) -> None:
     home = Home(folder / person.home)
     request = await asyncio.to_thread(request_device, home, passphrase, person.post)
@@ -158,12 +169,12 @@ async def _enrol(
     for other, pin in cards.items():
         if other != person.authority:
             Pins(home).pin_authority(pin)
-    async with Client.open(home, passphrase) as client:
+    async with Client.open(home, passphrase, now=now) as client:
         await post_approval(client, approval)
 
 
-async def _channels(authorities: Mapping[str, Authority]) -> None:
-    for alias, charter in _charters(authorities).items():
+async def _channels(authorities: Mapping[str, Authority], *, is_exercise: bool) -> None:
+    for alias, charter in _charters(authorities, is_exercise=is_exercise).items():
         for home in ROSTERS[alias]:
             authority = authorities[home]
             authority.accede(charter if home == "FA" else await authority.charter(alias))
@@ -178,16 +189,24 @@ async def _channels(authorities: Mapping[str, Authority]) -> None:
     say("    directories signed: notes may be sealed for seven days")
 
 
-def _charters(authorities: Mapping[str, Authority]) -> dict[str, Any]:
+def _charters(authorities: Mapping[str, Authority], *, is_exercise: bool) -> dict[str, Any]:
     fa = authorities["FA"]
     seats = {"fco.example": "member", "mod.example": "member", "partner.example": "member"}
     seats["council.example"] = "chair"
     return {
         "london-hotline": fa.propose(
-            "hotline", "london-hotline", ["mod.example"], hurried("hotline")
+            "hotline",
+            "london-hotline",
+            ["mod.example"],
+            hurried("hotline"),
+            is_exercise=is_exercise,
         ),
         "london-notes": fa.propose(
-            "diplomatic-note", "london-notes", ["mod.example"], hurried("diplomatic-note")
+            "diplomatic-note",
+            "london-notes",
+            ["mod.example"],
+            hurried("diplomatic-note"),
+            is_exercise=is_exercise,
         ),
         "council": fa.propose(
             "forum",
@@ -195,6 +214,7 @@ def _charters(authorities: Mapping[str, Authority]) -> dict[str, Any]:
             ["mod.example", "partner.example", "council.example"],
             hurried("forum"),
             seats=seats,
+            is_exercise=is_exercise,
         ),
     }
 

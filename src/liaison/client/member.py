@@ -140,7 +140,10 @@ class Client(Actor):
                 return await self._told_of(str(kind), entry)
             except (NotReady, LinkBroken, SignatureInvalid, Malformed) as exc:
                 return Unopened(reference, exc)
-        found, release = await self._shown(item, entry)
+        try:
+            found, release = await self._shown(item, entry)
+        except NotHere:
+            return Unopened(reference, _taken_back(reference))
         digest = found.statement.digest
         if digest in self.cabinet:
             if kind != "note":
@@ -160,6 +163,8 @@ class Client(Actor):
             # Not yet to be judged: it is tried again, and no answer is given.
             _list(state, "unopened").append(digest)
             return Unopened(reference, exc)
+        except NotHere:
+            return Unopened(reference, _taken_back(reference))
         except (LinkBroken, SignatureInvalid, Unreadable, Malformed) as exc:
             await self._owe(state, note_of(found), digest, _reason(exc))
             return Unopened(reference, exc)
@@ -497,6 +502,14 @@ class Client(Actor):
         except RefusedByNode:
             pass  # known already, or no longer ours to say
         return True
+
+
+def _taken_back(reference: str) -> NotHere:
+    return NotHere(
+        f"{reference} can't be read any more",
+        safe="it was withdrawn, superseded or not delivered in time; the log keeps that",
+        do="ask its sender, if you expected it",
+    )
 
 
 def _reason(exc: LiaisonError) -> str:

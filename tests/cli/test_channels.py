@@ -1,0 +1,168 @@
+"""The three channels as they are typed, on a node for exercises whose time is moved: transcripts."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from liaison.cli.founding import found
+from tests.cli.screen import PASSPHRASE, serving, steady
+
+CANARY = "The canary sings at dawn."
+
+
+@pytest.fixture
+def council(screen, monkeypatch):
+    """Every home of the demonstration, and its three channels, for exercises."""
+    screen.ok("--home N node init --origin localhost/test --exercise")
+    with serving(screen.folder / "N") as url:
+        monkeypatch.setenv("LIAISON_URL", url)
+        card = screen.folder / "N" / "node.liaison"
+        card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
+        asyncio.run(found(screen.folder, url, PASSPHRASE, is_exercise=True))
+        yield screen
+    for path in (screen.folder / "N").rglob("*"):
+        assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path
+
+
+def times(shown: str) -> str:
+    """Replace clock times, which differ from run to run."""
+    return re.sub(r"\b[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "CLOCK", steady(shown))
+
+
+SEND = (
+    "--home F send london-hotline --to duty.desk@mod.example --kind leader --subject Convoy --yes"
+)
+DRAFT = (
+    "--home F draft london-notes --to duty.desk@mod.example --kind note-verbale "
+    "--clear legal@fco.example --info head.mission@fco.example --subject Overflight --yes"
+)
+
+
+def test_a_flash_that_nobody_answers_climbs_and_is_closed_by_a_person(council):
+    screen = council
+    shown = times(screen.ok(SEND, CANARY))
+    assert shown.startswith("EXERCISE. A note of kind leader on london-hotline:\n")
+    assert (
+        "  Then:        if nobody acknowledges by CLOCK, duty.desk@mod.example is alerted again, "
+        "2 times, every 1 second;\n"
+        "               at CLOCK it is raised on the operators' queue;\n"
+        "               at CLOCK deputy@mod.example can read it;\n"
+    ) in shown
+    assert screen.ok("--home D inbox") == "Nothing new.\n"
+    shown = screen.ok("--home O desk")
+    assert shown.startswith("london-hotline/1  FLASH  unacknowledged  from fco.example, ")
+    assert "not claimed" in shown
+    assert "    duty.desk@mod.example: queued, tier desk\n" in shown
+    assert CANARY not in shown
+    assert "Convoy" not in shown
+    screen.ok("--home O desk claim london-hotline/1")
+    assert "claimed by watch.floor.1@mod.example" in screen.ok("--home O desk")
+    code, shown = screen.type("--home O desk close london-hotline/1 --text Enough --yes")
+    assert (code, "(not-exhausted)" in shown) == (1, True)
+    screen.ok("--home N node advance 12s")
+    screen.until("--home D inbox", "london-hotline/1  EXERCISE  FLASH")
+    shown = screen.ok("--home F inbox")
+    assert "! london-hotline/1 was not taken on by" in shown
+    screen.ok("--home N node advance 10s")
+    screen.until("--home O desk", "EXHAUSTED")
+    shown = screen.ok("--home O desk close london-hotline/1 --text Called~them --yes")
+    assert "CLOSE london-hotline/1 at DTG" in shown
+    assert screen.ok("--home O desk") == "Nothing needs you.\n"
+    assert "Called them" in screen.ok("--home F inbox")
+    shown = times(screen.ok("--home F status london-hotline/1"))
+    assert (
+        "  duty.desk@mod.example (action): unanswered by watch.floor.1@mod.example since " in shown
+    )
+    assert "  nothing is due\n" in shown
+    certificate = re.search(r"certified: exhausted, .*\((.*)\)", shown)
+    assert certificate
+    shown = screen.ok(f"--home F receipt verify {certificate[1]}")
+    assert "By then it was not taken on by: duty.desk@mod.example, deputy@mod.example." in shown
+
+
+def test_a_note_verbale_is_drafted_released_numbered_and_answered(council):
+    screen = council
+    drafted = re.search(r"DRAFTED (\S+)", screen.ok(DRAFT, CANARY))
+    assert drafted
+    assert screen.ok("--home M inbox") == "Nothing new.\n"
+    assert drafted[1] in screen.ok("--home L inbox")
+    code, shown = screen.type(f"--home F release {drafted[1]} --yes")
+    assert code == 1
+    screen.ok(f"--home L ack {drafted[1]}")
+    screen.ok("--home R inbox")
+    shown = screen.ok(f"--home R release {drafted[1]} --yes")
+    assert f"\n{CANARY}\n" in shown
+    assert re.search(r"RELEASED london-notes/1, number \S+ 1/20[0-9]{2} at DTG", shown)
+    assert "london-notes/1  EXERCISE  " in screen.ok("--home M inbox")
+    shown = screen.ok(
+        "--home M reply london-notes/1 --info deputy@mod.example --yes", "It is granted."
+    )
+    assert "london-notes/1 was acknowledged by duty.desk.1@mod.example" in shown
+    answer = re.search(r"DRAFTED (\S+)", shown)
+    assert answer
+    screen.ok("--home D inbox")
+    screen.ok(f"--home D release {answer[1]} --yes")
+    assert "london-notes/2" in screen.ok("--home F inbox")
+    shown = screen.ok("--home F read london-notes/2")
+    assert re.search(
+        r"With reference to note-verbale 1/20[0-9]{2} of DTG \(london-notes/1\):", shown
+    )
+
+
+def test_silence_is_broken_extended_withdrawn_and_kept(council):
+    screen = council
+    propose = "--home F propose council --until +10m --subject A~patrol --yes"
+    for number in (1, 2, 3):
+        assert f"ACCEPTED council/{number} at DTG" in screen.ok(propose, CANARY)
+    assert screen.ok("--home P inbox").count("council/") == 3
+    shown = screen.ok("--home P object council/1 --reason Not~this~week --yes")
+    assert "OBJECTION council/1 at DTG" in shown
+    assert "WITHDRAWAL council/2 at DTG" in screen.ok("--home F withdraw council/2 --yes")
+    screen.ok("--home C inbox")
+    screen.ok("--home C extend council/3 --until +15m --yes")
+    screen.ok("--home N node advance 11m")
+    assert "under-silence" in screen.ok("--home F status council/3")
+    screen.ok("--home N node advance 5m")
+    screen.until("--home P inbox", "council/3 is adopted as decision 1")
+    assert "too late" in screen.ok("--home P object council/3 --yes")
+    assert "broken" in screen.ok("--home F status council/1")
+    assert "withdrawn" in screen.ok("--home F status council/2")
+
+
+def test_nobody_is_here_to_say_yes(council, monkeypatch):
+    screen = council
+    monkeypatch.setattr("liaison.cli.asking._TERMINAL", screen.folder / "no" / "tty")
+    code, shown = screen.type(SEND.removesuffix(" --yes"), CANARY)
+    assert code == 1
+    assert "Nobody is here to say yes" in shown
+    assert "nothing was sealed or sent" in shown
+    assert screen.ok("--home F outbox list") == "The outbox is empty.\n"
+
+
+def test_a_charter_is_amended_once_all_have_acceded(council):
+    screen = council
+    text = screen.ok("channel defaults hotline")
+    assert text.startswith("# The hotline")
+    faster = text.replace("after_s = 120", "after_s = 60")
+    (screen.folder / "faster.toml").write_text(faster)
+    amend = "--home FA channel amend london-hotline --terms faster.toml --post"
+    assert "The present charter holds until all have acceded" in screen.ok(amend)
+    screen.ok("--home FA channel accede london-hotline --post")
+    shown = screen.ok("--home F channel show london-hotline")
+    assert "proposes a successor charter; it waits for mod.example." in shown
+    assert "within 3 seconds" in shown
+    shown = screen.ok("--home MA channel accede london-hotline --post")
+    assert "The successor charter is in force" in shown
+    for home in ("FA", "MA"):
+        screen.ok(f"--home {home} directory sign --post")
+    assert "within 1 minute" in screen.ok("--home F channel show london-hotline")
+    assert "ACCEPTED london-hotline/1" in screen.ok(SEND, CANARY)
+    assert "Convoy" in screen.ok("--home M inbox")
+    leave = screen.ok("--home MA channel leave london-hotline --reason Closing --post --yes")
+    assert "leaves london-hotline" in leave
+    code, shown = screen.type(SEND, CANARY)
+    assert (code, "(party-left)" in shown) == (1, True)
+    assert not any("Traceback" in said for said in screen.said)

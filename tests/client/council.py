@@ -1,0 +1,74 @@
+"""Four parties, three channels, one real node on a clock moved by hand; every home made by the SDK."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from liaison.cli.founding import found
+from liaison.client import Authority, Client, Home, Letter, News
+from liaison.main import Running, begin, run_node
+from liaison.sealing.keystore import Cost, Keystore
+from liaison.settings import Settings
+from liaison.words.times import SECOND
+from tests.client.hotline import SEEDS
+from tests.node.live import HandClock
+
+PASSPHRASE = "correct horse"
+CANARY = "the canary sings at dawn"
+LONDON, LEGAL, HEAD = "attache.london@fco.example", "legal@fco.example", "head.mission@fco.example"
+DUTY, DEPUTY = "duty.desk@mod.example", "deputy@mod.example"
+MISSION, CHAIR = "mission@partner.example", "chair@council.example"
+
+
+@dataclass
+class Council:
+    folder: Path
+    clock: HandClock
+    running: Running
+
+    def client(self, name: str) -> Client:
+        return Client.open(Home(self.folder / name), PASSPHRASE, now=self.clock.now)
+
+    def authority(self, name: str) -> Authority:
+        return Authority.open(Home(self.folder / name), PASSPHRASE, now=self.clock.now)
+
+    async def passes(self, seconds: float) -> int:
+        """Let time pass, and what is due by then happen; return how many moments there were."""
+        self.clock.advance(int(seconds * SECOND))
+        return await self.running.services.timers.fire_due()
+
+
+@contextlib.asynccontextmanager
+async def council(folder: Path, monkeypatch) -> AsyncIterator[Council]:
+    """Everything from ``node init`` to three open channels."""
+    create = Keystore.create
+    cheap = Cost(memory_kib=8, passes=1, lanes=1)
+    monkeypatch.setattr(
+        Keystore,
+        "create",
+        lambda path, passphrase, *, cost=None: create(path, passphrase, cost=cheap),
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    clock = HandClock()
+    url = f"http://127.0.0.1:{port}"
+    settings = Settings(home=folder / "N", port=port)
+    begin(settings, "localhost/test", seeds=SEEDS, url=url, clock=clock)
+    async with run_node(settings, clock=clock) as running:
+        await found(folder, url, PASSPHRASE, now=clock.now)
+        yield Council(folder, clock, running)
+    for path in (folder / "N").rglob("*"):
+        assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path
+
+
+def letters(items) -> list[Letter]:
+    return [item for item in items if isinstance(item, Letter)]
+
+
+def news(items, kind: str = "") -> list[News]:
+    return [item for item in items if isinstance(item, News) and kind in ("", item.kind)]
