@@ -165,7 +165,7 @@ class MemoryWorld:
 
     def copy(self) -> MemoryWorld:
         """Return a world that goes its own way from here."""
-        other = MemoryWorld()
+        other = type(self)()
         other.__dict__.update(self.__dict__)
         other.cells = World(self.cells)
         other.records = list(self.records)

@@ -364,8 +364,9 @@ class MomentFacts(DueFacts):
 
 
 class RungFacts(MomentFacts):
-    """A rung took effect. Its moment proves that by then nobody had taken the note on."""
+    """A party's rung took effect. Its moment proves that by then it had not taken the note on."""
 
+    party: PartyId
     round: Positive
     rung: Count
     repeat: Count

@@ -23,7 +23,7 @@ from liaison.words.times import to_dtg
 # Answer
 
 
-def _answer_timed(statement: Statement[Answer]) -> Iterable[CellKey]:
+def _answer_timed(statement: Statement[Answer], _: Peek) -> Iterable[CellKey]:
     for note in statement.payload.notes:
         yield cells.Note.key_of(statement.payload.channel, note)
 
@@ -133,7 +133,7 @@ def _evolve_answer(view: View, record: Record, index: int) -> Iterable[Cell]:
         if facts.verdict is Verdict.ACKNOWLEDGED:
             note = ladder.acknowledged(note, facts.post, record.at)
         elif facts.verdict is Verdict.DECLINED:
-            note = ladder.declined(note, record.at)
+            note = ladder.declined(note, facts.post, record.at)
         else:
             note = ladder.settle(note, record.at)
         yield note

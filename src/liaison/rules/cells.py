@@ -385,8 +385,9 @@ class AddresseeState(Frozen):
 
 
 class Climb(Frozen):
-    """Where a note stands on its ladder: rung ``rung`` takes effect at ``due``."""
+    """Where a note stands on its ladder for a party: rung ``rung`` takes effect at ``due``."""
 
+    party: str
     round: int
     rung: int
     repeat: int
@@ -451,7 +452,8 @@ class Note(Cell):
     answer_within_s: int | None = None
     rungs: tuple[Rung, ...] | None = None
     informed: tuple[str, ...] | None = None
-    climb: Climb | None = None
+    climbs: tuple[Climb, ...] | None = None
+    """One for each party that has not taken it on, ascending: no party stops another's."""
     rounds: int | None = None
     reminders: tuple[int, ...] | None = None
     """Moments of reminders that are to come, ascending."""
@@ -464,7 +466,18 @@ class Note(Cell):
     amends: str | None = None
     number: RegisterFacts | None = None
     procedure: Procedure | None = None
+    withdrawn: Literal[True] | None = None
+    """Its sender took it back, or superseded it: nobody is asked any more."""
     items: tuple[Item, ...] | None = None
+
+    @property
+    def climb(self) -> Climb | None:
+        """Return the climb whose next rung is due first."""
+        return min(self.climbs or (), key=lambda climb: climb.due, default=None)
+
+    def climb_of(self, party: str) -> Climb | None:
+        """Return where a party stands, if the note climbs for it."""
+        return next((climb for climb in self.climbs or () if climb.party == party), None)
 
     @property
     def due(self) -> int | None:
@@ -480,9 +493,9 @@ class Note(Cell):
         if self.deferred_until is not None:
             found.append(Moment(self.deferred_until, MomentOrder.BEGUN))
             return tuple(found)
-        if self.expiry is not None:
+        if self.expiry is not None and self._may_expire:
             found.append(Moment(self.expiry, MomentOrder.EXPIRED))
-        if self.latest_delivery is not None:
+        if self.latest_delivery is not None and self._may_be_delivered:
             found.append(Moment(self.latest_delivery, MomentOrder.NON_DELIVERED))
         if self.procedure is not None and self.procedure.stage is Stage.UNDER_SILENCE:
             found.append(Moment(self.procedure.until, MomentOrder.CONCLUDED))
@@ -497,11 +510,27 @@ class Note(Cell):
         ]
         if gone:
             found.append(Moment(min(gone), MomentOrder.ALTERNATE))
-        if self.climb is not None:
-            found.append(Moment(self.climb.due, MomentOrder.RUNG))
+        for climb in self.climbs or ():
+            found.append(Moment(climb.due, MomentOrder.RUNG, climb.party))
         if self.reminders:
             found.append(Moment(self.reminders[0], MomentOrder.REMINDER))
         return tuple(sorted(found))
+
+    @property
+    def _may_be_delivered(self) -> bool:
+        return any(a.life in (Life.QUEUED, Life.WITHHELD) for a in self.addressees)
+
+    @property
+    def _may_expire(self) -> bool:
+        """Whether somebody is asked, or may be: else its expiry is no news to anybody."""
+        return (
+            self._may_be_delivered
+            or any(
+                a.life is Life.DELIVERED and a.role is not AddresseeRole.INFO
+                for a in self.addressees
+            )
+            or any(c.waits_for == "acknowledgement" for c in self.climbs or ())
+        )
 
 
 class MomentOrder(IntEnum):
@@ -522,6 +551,8 @@ class Moment(NamedTuple):
 
     due: int
     what: MomentOrder
+    party: str = ""
+    """Whose ladder it is, of a rung."""
 
 
 class LineTest(Cell):
@@ -535,6 +566,8 @@ class LineTest(Cell):
     grace_us: int
     slot: int
     """The number of the slot that is waited for: it begins at ``slot * every_us``."""
+    turn: str
+    """The party whose turn the slot has."""
     items: tuple[Item, ...]
     stopped: Literal[True] | None = None
     """The channel's charter asks for no tests any more."""
@@ -553,6 +586,8 @@ class PostHold(Cell):
     post: str
     below: Precedence | None = None
     until: int | None = None
+    since: int | None = None
+    """Since when the post is on hold without a break: no note waits longer than from then."""
     waiting: tuple[str, ...]
     """Digests of the notes that wait, in their order."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from liaison.ledger.facts import AccessionFacts, CharterFacts, ParticipationFacts, RosterFacts
 from liaison.ledger.record import Record
-from liaison.rules import cells
+from liaison.rules import cells, rhythm
 from liaison.rules.authority import admitted, follows
 from liaison.rules.cells import (
     AliasClaim,
@@ -32,7 +32,7 @@ from liaison.rules.kinds import load_rule
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Drafted, Peek, Ruling
 from liaison.rules.speaking import not_yet, version_of
-from liaison.statements.charters import Accession, Charter, Participation, RuleUse, Standing
+from liaison.statements.charters import Accession, Charter, Participation, Standing
 from liaison.statements.payloads import Roster, Scope
 from liaison.statements.statement import Statement
 from liaison.words.ids import party_of
@@ -144,6 +144,9 @@ def _amends(channel: Channel | None, payload: Charter) -> Refused | None:
         return Refused(
             "amendment", f"parties: begins with {', '.join(kept)}; a party leaves by itself"
         )
+    for party in payload.parties:
+        if channel.standing(party) is Standing.LEFT:
+            return Refused("party-left", f"{party} has left {channel.alias} for good")
     if (payload.alias, payload.type) != (channel.alias, channel.type):
         return Refused("amendment", "an amendment keeps the channel's alias and type")
     if payload.exercise != channel.exercise:
@@ -234,6 +237,8 @@ def _decide_accession(view: View, statement: Statement[Accession], at: int) -> D
                 "other-charter", "the channel has another charter than the one acceded to"
             )
         proposed = amendment.proposed
+        if channel.standing(payload.by) is Standing.LEFT:
+            return Refused("party-left", f"{payload.by} has left {channel.alias} for good")
     if payload.by not in proposed.parties:
         return Refused("not-a-party", f"{payload.by} is not a party of {channel.alias}")
     acceded = {accession.party for accession in proposed.acceded}
@@ -264,30 +269,24 @@ def _evolve_accession(view: View, record: Record, index: int) -> Iterable[Cell]:
         yield from _lines(view, channel, record.at)
 
 
+def _lines(view: View, channel: Channel, at: int) -> Iterable[Cell]:
+    """Give the line tests that begin with a charter, or when parties take part again."""
+    line = rhythm.begin(channel, view.get(LineTest, channel.channel), at)
+    if line is not None:
+        yield line
+
+
+def _line(statement: Statement[Any], _: Peek) -> Iterable[CellKey]:
+    """What was due of the line goes before what changes whose turn it is."""
+    yield LineTest.key_of(_named_channel(statement))
+
+
 def succeed(channel: Channel, proposed: Channel) -> Channel:
     """Return the channel under its new charter: as open as before, its parties standing as before."""
     standings = tuple(s for s in channel.standings or () if s.party in proposed.parties)
     return proposed.model_copy(
         update={"opened_at": channel.opened_at, "standings": standings or None, "pending": None}
     )
-
-
-def _lines(view: View, channel: Channel, at: int) -> Iterable[Cell]:
-    """Give the line tests that the charter asks for; a rhythm that stays goes on as it was."""
-    known = view.get(LineTest, channel.channel)
-    wanted = next((line for line in (_line(u, channel, at) for u in channel.rules) if line), None)
-    if wanted is None:
-        if known is not None:
-            yield known.model_copy(update={"stopped": True})
-    elif known is None or known.stopped or known.every_us != wanted.every_us:
-        yield wanted
-    else:
-        yield known.model_copy(update={"kind": wanted.kind, "grace_us": wanted.grace_us})
-
-
-def _line(use: RuleUse, channel: Channel, at: int) -> LineTest | None:
-    rule = load_rule(use)
-    return None if isinstance(rule, Refused) else rule.line(channel, at)
 
 
 def accede(channel: Channel, facts: AccessionFacts, at: int) -> Channel:
@@ -308,6 +307,7 @@ def _participation_needs(statement: Statement[Participation], _: Peek) -> Iterab
     yield cells.Admitted.key_of(payload.by)
     yield cells.Party.key_of(payload.by)
     yield Channel.key_of(payload.channel)
+    yield LineTest.key_of(payload.channel)
 
 
 def _decide_participation(
@@ -339,7 +339,9 @@ def _evolve_participation(view: View, record: Record, index: int) -> Iterable[Ce
     assert isinstance(facts, ParticipationFacts)
     channel = view.get(Channel, facts.channel)
     assert channel is not None
-    yield participate(channel, facts, record.at)
+    channel = participate(channel, facts, record.at)
+    yield channel
+    yield from _lines(view, channel, record.at)
 
 
 def participate(channel: Channel, facts: ParticipationFacts, at: int) -> Channel:
@@ -423,9 +425,15 @@ def add_roster(known: Rosters | None, facts: RosterFacts, at: int) -> Rosters:
 
 RULINGS: Final[dict[str, Ruling]] = {
     "charter": Ruling(_charter_scope, _charter_needs, _decide_charter, _evolve_charter),
-    "accession": Ruling(_named_channel, _accession_needs, _decide_accession, _evolve_accession),
+    "accession": Ruling(
+        _named_channel, _accession_needs, _decide_accession, _evolve_accession, timed=_line
+    ),
     "participation": Ruling(
-        _named_channel, _participation_needs, _decide_participation, _evolve_participation
+        _named_channel,
+        _participation_needs,
+        _decide_participation,
+        _evolve_participation,
+        timed=_line,
     ),
     "roster": Ruling(_named_channel, _roster_needs, _decide_roster, _evolve_roster),
 }

@@ -112,7 +112,7 @@ def needs(statement: Statement[Payload], peek: Peek) -> set[CellKey]:
         Taken.key_of(scope, statement.payload_digest),
         *ruling.needs(statement, peek),
     }
-    for key in ruling.timed(statement):
+    for key in ruling.timed(statement, peek):
         found.update(due_needs(key, peek))
     return found
 
@@ -120,13 +120,20 @@ def needs(statement: Statement[Payload], peek: Peek) -> set[CellKey]:
 def due_needs(key: CellKey, peek: Peek) -> set[CellKey]:
     """Return the cells that deciding and evolving the due moments of a cell may read.
 
-    Asked again as ``needs`` is.
+    What is due of those first is among it. Asked again as ``needs`` is.
     """
     found = {key, Log.key_of()}
-    cell = peek(CELLS[key[0]], *key[1:])
-    if cell is not None and cell.due is not None:
-        found.add(Counter.key_of(_channel_of(cell)))
-        found.update(DUES[key[0]].needs(cell, peek))
+    asked: set[CellKey] = set()
+    waiting = [key]
+    while waiting:
+        each = waiting.pop()
+        cell = peek(CELLS[each[0]], *each[1:])
+        if each in asked or cell is None or cell.due is None:
+            continue
+        asked.add(each)
+        before = [*DUES[each[0]].before(cell)]
+        found.update({Counter.key_of(_channel_of(cell)), *before, *DUES[each[0]].needs(cell, peek)})
+        waiting += before
     return found
 
 
@@ -169,7 +176,7 @@ def decide(
     refused = _lapse(payload, at) or _audience(view.get(Log), payload)
     if refused is not None:
         return refused
-    overdue = _first_due(view, ruling.timed(statement), at)
+    overdue = _first_due(view, ruling.timed(statement, view.get), at)
     if overdue is not None:
         return DueFirst(overdue)
     drafted = ruling.decide(view, statement, at)
@@ -189,13 +196,20 @@ def decide(
 
 
 def _first_due(view: View, keys: Iterable[CellKey], at: int) -> CellKey | None:
-    """Return which of these cells holds the first moment that is due at ``at``."""
-    found: list[tuple[int, CellKey]] = []
-    for key in keys:
+    """Return which of these cells holds the first moment that is due at ``at``.
+
+    Or one that such a moment reads, and that was due before it.
+    """
+    due: dict[CellKey, int] = {}
+    waiting = [(key, at) for key in keys]
+    while waiting:
+        key, until = waiting.pop()
         cell = view.get(CELLS[key[0]], *key[1:])
-        if cell is not None and cell.due is not None and cell.due <= at:
-            found.append((cell.due, key))
-    return min(found)[1] if found else None
+        if key in due or cell is None or cell.due is None or cell.due > until:
+            continue
+        due[key] = cell.due
+        waiting += [(before, cell.due) for before in DUES[key[0]].before(cell)]
+    return min(due, key=lambda key: (due[key], key), default=None)
 
 
 def decide_due(view: View, key: CellKey, at: int) -> Record | None:

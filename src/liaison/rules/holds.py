@@ -27,14 +27,15 @@ def _needs(statement: Statement[Hold], peek: Peek) -> Iterable[CellKey]:
     payload = statement.payload
     yield from speaker_needs(payload, payload.channel)
     yield Post.key_of(payload.post)
+    yield from _timed(statement, peek)
+
+
+def _timed(statement: Statement[Hold], peek: Peek) -> Iterable[CellKey]:
+    payload = statement.payload
     yield PostHold.key_of(payload.channel, payload.post)
     hold = peek(PostHold, payload.channel, payload.post)
     for digest in hold.waiting if hold else ():
         yield Note.key_of(payload.channel, digest)
-
-
-def _timed(statement: Statement[Hold]) -> Iterable[CellKey]:
-    yield PostHold.key_of(statement.payload.channel, statement.payload.post)
 
 
 def _decide(view: View, statement: Statement[Hold], at: int) -> Drafted | Refused:
@@ -54,8 +55,10 @@ def _decide(view: View, statement: Statement[Hold], at: int) -> Drafted | Refuse
             return Refused("already-so", f"nothing waits for {payload.post}: there is no hold")
     else:
         longest = channel.terms.hold_max_s or HOLD_MAX_S
-        if not at < payload.until <= at + longest * SECOND:
-            return Refused("hold", f"until: lies ahead, at most {longest} s")
+        if not at < payload.until <= _since(hold, at) + longest * SECOND:
+            return Refused(
+                "hold", f"until: lies ahead, at most {longest} s after the post was put on hold"
+            )
         if payload.below.rank > Precedence.IMMEDIATE.rank:
             return Refused("hold", "below: IMMEDIATE and what is above it never waits")
     is_ended = payload.below is None
@@ -73,6 +76,11 @@ def _decide(view: View, statement: Statement[Hold], at: int) -> Drafted | Refuse
     )
 
 
+def _since(hold: PostHold | None, at: int) -> int:
+    """Return since when a post is on hold, if it is until the next one: what waits, waits so long."""
+    return hold.since if hold is not None and hold.since is not None else at
+
+
 def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
     facts = record.facts
     assert isinstance(facts, HoldFacts)
@@ -85,6 +93,7 @@ def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
         post=facts.post,
         below=facts.below,
         until=facts.until,
+        since=_since(known, record.at),
         waiting=known.waiting if known else (),
     )
 

@@ -23,13 +23,16 @@ OVER: Final = frozenset(
 """Nothing more is expected of such an addressee."""
 
 
-def acting(note: Note) -> tuple[AddresseeState, ...]:
+def acting(note: Note, party: str | None = None) -> tuple[AddresseeState, ...]:
     """Return who is asked to act: addressed for action, or standby that was opened."""
     return tuple(
         a
         for a in note.addressees
-        if a.role is AddresseeRole.ACTION
-        or (a.role is AddresseeRole.STANDBY and a.life not in (Life.WITHHELD, Life.LAPSED))
+        if party in (None, party_of(a.post))
+        and (
+            a.role is AddresseeRole.ACTION
+            or (a.role is AddresseeRole.STANDBY and a.life not in (Life.WITHHELD, Life.LAPSED))
+        )
     )
 
 
@@ -39,55 +42,64 @@ def is_visible(note: Note, addressee: AddresseeState) -> bool:
     return note.deferred_until is None and not addressee.held and addressee.life not in hidden
 
 
-def open_posts(note: Note) -> tuple[AddresseeState, ...]:
-    """Return who still has to take the note on, or to answer it, by what its ladder waits for."""
-    if note.climb is not None and note.climb.waits_for == "answer":
-        return tuple(a for a in acting(note) if is_overdue(a))
-    taken = _parties_that_took_on(note)
-    return tuple(a for a in acting(note) if a.life in WAITING and party_of(a.post) not in taken)
+def is_taken_on(note: Note, party: str) -> bool:
+    """Return whether a party acknowledged as the charter counts it: one of its posts, or all."""
+    alive = [a.life for a in acting(note, party) if a.life not in OVER]
+    if note.acknowledge == "all":
+        return bool(alive) and all(life is Life.ACKNOWLEDGED for life in alive)
+    return Life.ACKNOWLEDGED in alive
 
 
-def is_overdue(addressee: AddresseeState) -> bool:
-    """Return whether an answer is missing whose time has passed."""
-    return (
-        addressee.overdue is not None and addressee.replied is None and addressee.life not in OVER
+def unresolved(note: Note, party: str) -> tuple[AddresseeState, ...]:
+    """Return for whom a party's ladder runs: who waits, and who declined, until it is taken on."""
+    if note.withdrawn or is_taken_on(note, party):
+        return ()
+    return tuple(
+        a
+        for a in acting(note, party)
+        if not a.held and (a.life in WAITING or a.life is Life.DECLINED)
     )
 
 
-def _parties_that_took_on(note: Note) -> frozenset[str]:
-    """Return the parties whose addressees acknowledged as the charter counts it."""
-    if note.acknowledge == "all":
-        return frozenset()
-    return frozenset(party_of(a.post) for a in acting(note) if a.life is Life.ACKNOWLEDGED)
+def overdue_of(note: Note, party: str) -> tuple[AddresseeState, ...]:
+    """Return whose answer is missing though its time has passed."""
+    return tuple(
+        a
+        for a in acting(note, party)
+        if a.overdue is not None and a.replied is None and a.life not in OVER and not a.held
+    )
+
+
+def open_posts(note: Note, climb: Climb) -> tuple[AddresseeState, ...]:
+    """Return who still has to take the note on, or to answer it, by what the ladder waits for."""
+    if climb.waits_for == "answer":
+        return overdue_of(note, climb.party)
+    return tuple(a for a in unresolved(note, climb.party) if a.life in WAITING)
 
 
 def concerned(note: Note) -> frozenset[str]:
-    """Return the parties whose operators have the note on their queue while it climbs."""
-    if note.climb is not None and note.climb.waits_for == "answer":
-        return frozenset(party_of(a.post) for a in acting(note) if is_overdue(a))
-    taken = _parties_that_took_on(note)
-    return frozenset(party_of(a.post) for a in acting(note)) - taken
+    """Return the parties whose operators have the note on their queue: it climbs for them."""
+    return frozenset(climb.party for climb in note.climbs or ())
 
 
-def is_acknowledged(note: Note) -> bool:
-    """Return whether the note was taken on: by each addressed party, by one of its tier or by all."""
-    alive = [a for a in acting(note) if a.life not in OVER]
-    taken = {party_of(a.post) for a in alive if a.life is Life.ACKNOWLEDGED}
-    if note.acknowledge == "all":
-        return bool(alive) and all(a.life is Life.ACKNOWLEDGED for a in alive)
-    return bool(taken) and taken == {party_of(a.post) for a in alive}
+def _parties(note: Note) -> tuple[str, ...]:
+    return tuple(sorted({party_of(a.post) for a in note.addressees}))
 
 
 # From cell to cell
 
 
-def arm(note: Note, at: int, waits_for: str) -> Note:
-    """Return the note at the foot of its ladder, its first rung counted from ``at``."""
-    if not note.rungs:
+def arm(note: Note, party: str, at: int, waits_for: str) -> Note:
+    """Return the note with a party at the foot of its ladder, the first rung counted from ``at``.
+
+    A ladder that runs goes on as it was: who arms it again makes no wait longer.
+    """
+    if not note.rungs or note.draft or note.deferred_until is not None or note.climb_of(party):
         return note
     rounds = (note.rounds or 0) + 1
     climb = Climb.model_validate(
         {
+            "party": party,
             "round": rounds,
             "rung": 0,
             "repeat": 0,
@@ -95,7 +107,20 @@ def arm(note: Note, at: int, waits_for: str) -> Note:
             "waits_for": waits_for,
         }
     )
-    return note.model_copy(update={"climb": climb, "rounds": rounds, "items": None})
+    return put_climb(drop_item(note, party), climb).model_copy(update={"rounds": rounds})
+
+
+def put_climb(note: Note, climb: Climb) -> Note:
+    """Return the note with a party's climb replaced, ascending by party."""
+    others = {known.party: known for known in note.climbs or ()}
+    climbs = tuple(one for _, one in sorted({**others, climb.party: climb}.items()))
+    return note.model_copy(update={"climbs": climbs})
+
+
+def stop(note: Note, party: str) -> Note:
+    """Return the note without a party's climb, and without the item on its operators' queue."""
+    left = tuple(climb for climb in note.climbs or () if climb.party != party)
+    return drop_item(note, party).model_copy(update={"climbs": left or None})
 
 
 def show(note: Note, at: int) -> Note:
@@ -104,18 +129,23 @@ def show(note: Note, at: int) -> Note:
     if note.procedure is not None:
         stage = PROCEDURE[note.procedure.stage, Act.BEGUN]
         update["procedure"] = note.procedure.model_copy(update={"stage": stage})
-    note = note.model_copy(update=update)
-    if any(a.life in WAITING and not a.held for a in acting(note)) and not is_acknowledged(note):
-        note = arm(note, at, "acknowledgement")
-    return settle(note, at)
+    return settle(await_taking_on(note.model_copy(update=update), _parties(note), at), at)
 
 
-def after_rung(note: Note, due: int, *, is_empty: bool) -> Note:
-    """Return the note after its present rung took effect at ``due``: the next one's wait begins.
+def await_taking_on(note: Note, parties: Iterable[str], at: int) -> Note:
+    """Return the note with the ladders armed of those parties in which somebody is asked."""
+    for party in sorted(set(parties)):
+        if unresolved(note, party):
+            note = arm(note, party, at, "acknowledgement")
+    return note
+
+
+def after_rung(note: Note, party: str, due: int, *, is_empty: bool) -> Note:
+    """Return the note after a party's rung took effect at ``due``: the next one's wait begins.
 
     A rung that reached nobody waits for nobody: the next is due at once.
     """
-    climb, rungs = note.climb, note.rungs
+    climb, rungs = note.climb_of(party), note.rungs
     assert climb is not None
     assert rungs is not None
     rung = rungs[climb.rung]
@@ -125,9 +155,7 @@ def after_rung(note: Note, due: int, *, is_empty: bool) -> Note:
     else:
         wait = 0 if is_empty else rungs[climb.rung + 1].after_s * SECOND
         following = {"rung": climb.rung + 1, "repeat": 0, "due": due + wait}
-    return note.model_copy(
-        update={"climb": climb.model_copy(update={**following, "snoozed": None})}
-    )
+    return put_climb(note, climb.model_copy(update={**following, "snoozed": None}))
 
 
 def _repeats(rung: Rung, climb: Climb) -> bool:
@@ -150,82 +178,91 @@ def move(note: Note, posts: Iterable[str], taken: Step, at: int, *, by: str = ""
     return note.model_copy(update={"addressees": tuple(moved)})
 
 
-def change(note: Note, post: str, **update: object) -> Note:
-    """Return the note with one addressee's members changed."""
+def change(note: Note, posts: Iterable[str], **update: object) -> Note:
+    """Return the note with members changed of the addressees at these posts."""
+    wanted = frozenset(posts)
     return note.model_copy(
         update={
             "addressees": tuple(
-                a.model_copy(update=update) if a.post == post else a for a in note.addressees
+                a.model_copy(update=update) if a.post in wanted else a for a in note.addressees
             )
         }
     )
 
 
 def acknowledged(note: Note, post: str, at: int) -> Note:
-    """Return the note after ``post`` took it on; from now on the charter's time to answer runs."""
+    """Return the note after ``post`` took it on; from now on the charter's time to answer runs.
+
+    That time takes the place of one that has passed already for its party.
+    """
+    mine = acting(note, party_of(post))
     addressee = next(a for a in note.addressees if a.post == post)
-    if note.answer_within_s is not None and addressee.replied is None and not note.draft:
+    has_replied = any(a.replied is not None for a in mine)
+    if note.answer_within_s is not None and not has_replied and not note.draft:
         within = at + note.answer_within_s * SECOND
-        note = change(note, post, reply_by=min(within, addressee.reply_by or within))
-    if note.climb is not None and note.climb.waits_for == "answer":
-        note = note.model_copy(update={"climb": None, "items": None})
+        note = change(note, [post], reply_by=min(within, addressee.reply_by or within))
+        note = change(note, [a.post for a in mine], overdue=None)
     return settle(note, at)
 
 
-def declined(note: Note, at: int) -> Note:
-    """Return the note after a post declined it: it climbs at once."""
+def declined(note: Note, post: str, at: int) -> Note:
+    """Return the note after ``post`` declined it: it climbs at once."""
     note = settle(note, at)
-    if note.climb is None:
+    climb = note.climb_of(party_of(post))
+    if climb is None:
         return note
-    due = min(note.climb.due, at)
-    return note.model_copy(update={"climb": note.climb.model_copy(update={"due": due})})
+    return put_climb(note, climb.model_copy(update={"due": min(climb.due, at)}))
 
 
 def replied(note: Note, party: str, at: int) -> Note:
     """Return the note after ``party`` answered it."""
-    for addressee in acting(note):
-        if party_of(addressee.post) == party and addressee.replied is None:
-            note = change(note, addressee.post, replied=at, reply_by=None)
-    return settle(note, at)
+    answering = [a.post for a in acting(note, party) if a.replied is None]
+    return settle(change(note, answering, replied=at, reply_by=None), at)
 
 
 def overdue(note: Note, due: int) -> Note:
     """Return the note after its time to answer passed: its ladder is armed again."""
-    for addressee in note.addressees:
-        if addressee.reply_by is not None and addressee.reply_by <= due:
-            note = change(note, addressee.post, reply_by=None, overdue=due)
-    if note.climb is None:
-        note = arm(note, due, "answer")
-    return note
+    late = [a.post for a in note.addressees if a.reply_by is not None and a.reply_by <= due]
+    return settle(change(note, late, reply_by=None, overdue=due), due)
 
 
 def reopened(note: Note, post: str, at: int, *, by: str) -> Note:
-    """Return the note after an operator reopened it: delivered again, the ladder armed."""
-    note = move(note, (post,), Step.REOPENED, at, by=by)
-    note = change(note, post, reply_by=None, overdue=None)
-    return arm(note, at, "acknowledgement")
+    """Return the note after an operator reopened it: delivered again, and climbing.
+
+    A ladder that runs for the party already goes on, so that nobody puts it back to its foot.
+    """
+    note = move(note, [post], Step.REOPENED, at, by=by)
+    climb = note.climb_of(party_of(post))
+    if climb is None or climb.waits_for == "acknowledgement":
+        note = change(note, [post], reply_by=None, overdue=None)
+    if note.expiry is not None and note.expiry <= at:
+        note = note.model_copy(update={"expiry": None})
+    return settle(await_taking_on(note, [party_of(post)], at), at)
 
 
 def closed(note: Note, party: str, at: int, *, by: str) -> Note:
     """Return the note after a person of ``party`` closed what its ladder could not get answered."""
-    mine = [a.post for a in acting(note) if party_of(a.post) == party]
+    mine = [a.post for a in acting(note, party)]
     note = move(note, mine, Step.CLOSED, at, by=by)
-    for post in mine:
-        note = change(note, post, overdue=None, reply_by=None)
-    if note.climb is not None and not open_posts(note):
-        note = note.model_copy(update={"climb": None, "items": None})
-    return settle(note, at)
+    note = change(note, mine, overdue=None, reply_by=None)
+    return settle(stop(note, party), at)
 
 
 def cancelled(note: Note, at: int, *, by: str) -> Note:
-    """Return the note after its sender took back what was not settled."""
+    """Return the note after its sender took it back: what is not settled ends, and every timer."""
     posts = [a.post for a in note.addressees]
     note = move(note, posts, Step.CANCELLED, at, by=by)
-    return settle(note.model_copy(update={"deferred_until": None, "draft": None}), at)
+    note = change(note, posts, reply_by=None, overdue=None)
+    over = ("climbs", "deferred_until", "draft", "expiry", "items", "latest_delivery")
+    return settle(note.model_copy(update={**dict.fromkeys(over), "withdrawn": True}), at)
 
 
 def expired(note: Note, at: int) -> Note:
+    """Return the note after its expiry: nobody is asked to take it on any more."""
     note = move(note, [a.post for a in note.addressees], Step.EXPIRED, at)
+    for climb in note.climbs or ():
+        if climb.waits_for == "acknowledgement":
+            note = stop(note, climb.party)
     return settle(note.model_copy(update={"expiry": None}), at)
 
 
@@ -234,52 +271,65 @@ def not_delivered(note: Note, at: int) -> Note:
     return settle(note.model_copy(update={"latest_delivery": None}), at)
 
 
+def alternates_opened(note: Note, posts: Iterable[str], at: int) -> Note:
+    """Return the note after alternates were opened, for whom it climbs as for anybody."""
+    posts = list(posts)
+    note = move(note, posts, Step.OPENED, at)
+    return settle(await_taking_on(note, [party_of(post) for post in posts], at), at)
+
+
 def released_hold(note: Note, post: str, at: int) -> Note:
     """Return the note after it is shown to a post for which it waited."""
-    note = change(note, post, held=None)
-    if note.climb is None and not note.rounds and open_posts(note):
-        note = arm(note, at, "acknowledgement")
-    return settle(note, at)
+    note = change(note, [post], held=None)
+    return settle(await_taking_on(note, [party_of(post)], at), at)
 
 
 def settle(note: Note, at: int) -> Note:
-    """Return the note with every timer off that nothing is left for, so that nothing old rings."""
+    """Return the note with every timer off that nothing is left for, so that nothing old rings.
+
+    What is left is rung for: where a party took the note on while its answer was overdue, its
+    ladder is armed for the answer.
+    """
     if note.draft or note.deferred_until is not None:
         return note
-    asked = acting(note)
-    climb = note.climb
-    if climb is not None and (
-        all(a.life in OVER for a in asked)
-        or (climb.waits_for == "acknowledgement" and is_acknowledged(note))
-        or (climb.waits_for == "answer" and not any(is_overdue(a) for a in asked))
-    ):
-        note = note.model_copy(update={"climb": None, "items": None})
-    update: dict[str, object] = {}
-    is_open = any(a.life in WAITING for a in asked)
-    is_queued = any(a.life is Life.QUEUED for a in note.addressees)
-    awaits_answer = any(a.reply_by is not None or is_overdue(a) for a in asked)
-    if not is_open and not is_queued:
-        update["expiry"] = None
-    is_held = any(a.held for a in note.addressees)
-    if note.climb is None and not awaits_answer and not is_held and not _may_redirect(note):
-        note = move(note, [a.post for a in note.addressees], Step.NOT_NEEDED, at)
-    if not is_queued and not any(a.life is Life.WITHHELD for a in note.addressees):
-        update["latest_delivery"] = None
+    for party in _parties(note):
+        climb = note.climb_of(party)
+        awaited = overdue_of(note, party)
+        if climb is not None:
+            awaited = awaited if climb.waits_for == "answer" else unresolved(note, party)
+        if not awaited:
+            note = stop(note, party)
+        if overdue_of(note, party):
+            note = arm(note, party, at, "answer")
+        note = move(note, _not_needed(note, party), Step.NOT_NEEDED, at)
     if not any(a.reply_by is not None for a in note.addressees):
-        update["reminders"] = None
-    return note.model_copy(update=update)
+        note = note.model_copy(update={"reminders": None})
+    return note
 
 
-def _may_redirect(note: Note) -> bool:
-    """Return whether an alternate may still be asked in place of its addressee."""
-    lives = {a.post: a.life for a in note.addressees}
-    hopeful = (*WAITING, Life.DECLINED, Life.NON_DELIVERED)
-    return any(
-        a.life is Life.WITHHELD
-        and a.alternate_for is not None
-        and lives[a.alternate_for] in hopeful
-        for a in note.addressees
+def _not_needed(note: Note, party: str) -> list[str]:
+    """Return a party's standby posts that nothing can open any more."""
+    mine = [a for a in note.addressees if party_of(a.post) == party]
+    if note.withdrawn:
+        return [a.post for a in mine]
+    may_climb = (
+        note.climb_of(party) is not None
+        or any(a.reply_by is not None and a.life not in OVER for a in mine)
+        or any(a.held for a in mine)
     )
+    lives = {a.post: a.life for a in mine}
+    hopeful = (*WAITING, Life.DECLINED, Life.NON_DELIVERED)
+    found = []
+    for addressee in mine:
+        if addressee.life is not Life.WITHHELD:
+            continue
+        if addressee.alternate_for is None:
+            is_needed = may_climb
+        else:
+            is_needed = lives[addressee.alternate_for] in hopeful and not is_taken_on(note, party)
+        if not is_needed:
+            found.append(addressee.post)
+    return found
 
 
 # What operators did
@@ -296,9 +346,13 @@ def put_item(items: tuple[Item, ...] | None, item: Item) -> tuple[Item, ...]:
     return tuple(one for _, one in sorted({**others, item.party: item}.items()))
 
 
-def mark(note: Note, parties: Iterable[str], **flags: object) -> Note:
-    """Return the note with flags set on these parties' items."""
-    items = note.items
-    for party in sorted(set(parties)):
-        items = put_item(items, item_of(items, party).model_copy(update=flags))
-    return note.model_copy(update={"items": items})
+def mark(note: Note, party: str, **flags: object) -> Note:
+    """Return the note with flags set on a party's item."""
+    item = item_of(note.items, party).model_copy(update=flags)
+    return note.model_copy(update={"items": put_item(note.items, item)})
+
+
+def drop_item(note: Note, party: str) -> Note:
+    """Return the note without what a party's operators did with it."""
+    left = tuple(item for item in note.items or () if item.party != party)
+    return note.model_copy(update={"items": left or None})

@@ -23,7 +23,7 @@ from liaison.ledger.facts import (
     ShownFacts,
 )
 from liaison.ledger.record import Record, Urgency
-from liaison.rules import ladder, lives
+from liaison.rules import ladder, lives, rhythm
 from liaison.rules.cells import (
     AddresseeState,
     Cell,
@@ -59,16 +59,25 @@ class Fallen:
 
 @dataclass(frozen=True)
 class DueRuling:
-    """One kind of cell that holds moments, and the kinds of record that they make."""
+    """One kind of cell that holds moments, and the kinds of record that they make.
+
+    ``before`` names the cells that its first moment reads and that time may change: what was due
+    of them goes first.
+    """
 
     kinds: frozenset[str]
     key: Callable[[Any], CellKey]
     needs: Callable[[Any, Peek], Iterable[CellKey]]
     decide: Callable[[View, Any], Fallen]
     evolve: Callable[[View, Record, int], Iterable[Cell]]
+    before: Callable[[Any], Iterable[CellKey]]
 
 
 # Notes
+
+
+def _before_note(note: Note) -> Iterable[CellKey]:
+    return showing_needs(note) if note.deferred_until is not None else ()
 
 
 def _note_needs(note: Note, _: Peek) -> Iterable[CellKey]:
@@ -146,13 +155,14 @@ def _deadline(
     reached: Iterable[AddresseeState],
 ) -> Fallen:
     is_certificate = what in ("reply-overdue", "expired", "non-delivered")
+    posts = tuple(a.post for a in concerned)
     facts = DeadlineFacts.model_validate(
         {
             **_of_note(note, moment),
             "what": what,
-            "posts": tuple(a.post for a in concerned),
+            "posts": posts,
             "reached": _reached(view, reached),
-            "informed": (note.sender,) if is_certificate else (),
+            "informed": (note.sender,) if is_certificate and posts else (),
         }
     )
     return Fallen("deadline", facts, _urgency(note, moment, what), note.note)
@@ -200,11 +210,11 @@ def _informed(view: View, note: Note) -> tuple[str, ...]:
 
 
 def _rung(view: View, note: Note, moment: Moment) -> Fallen:
-    climb, rungs = note.climb, note.rungs
+    climb, rungs = note.climb_of(moment.party), note.rungs
     assert climb is not None
     assert rungs is not None
     rung = rungs[climb.rung]
-    waiting = ladder.open_posts(note)
+    waiting = ladder.open_posts(note, climb)
     targets: Iterable[AddresseeState] = ()
     if rung.effect in (Effect.ALERT, Effect.EXHAUSTED):
         targets = [a for a in waiting if ladder.is_visible(note, a)]
@@ -212,7 +222,10 @@ def _rung(view: View, note: Note, moment: Moment) -> Fallen:
         targets = [
             a
             for a in note.addressees
-            if a.life is Life.WITHHELD and a.tier == rung.tier and a.alternate_for is None
+            if a.life is Life.WITHHELD
+            and a.tier == rung.tier
+            and a.alternate_for is None
+            and party_of(a.post) == climb.party
         ]
     reached = _reached(view, targets)
     is_loud = rung.effect in (Effect.TELL, Effect.EXHAUSTED)
@@ -225,6 +238,7 @@ def _rung(view: View, note: Note, moment: Moment) -> Fallen:
         precedence=note.precedence,
         reached=reached,
         informed=_informed(view, note) if is_loud else (),
+        party=climb.party,
         round=climb.round,
         rung=climb.rung,
         repeat=climb.repeat,
@@ -286,21 +300,19 @@ def _evolve_note(view: View, record: Record, index: int) -> Iterable[Cell]:
 
 
 def _after_rung(note: Note, facts: RungFacts) -> Note:
-    concerned = ladder.concerned(note) | {party_of(reached.post) for reached in facts.reached}
     flags: dict[str, object] = {}
-    if any(not reached.readers for reached in facts.reached) or (
-        facts.empty and facts.effect is Effect.OPEN
-    ):
+    is_unfilled = facts.empty and facts.effect is Effect.OPEN
+    if is_unfilled or any(not reached.readers for reached in facts.reached):
         flags["vacant"] = True
     if facts.effect is Effect.RAISE:
         flags["raised"] = True
     if facts.effect is Effect.EXHAUSTED:
         flags["exhausted"] = True
     if flags:
-        note = ladder.mark(note, concerned, **flags)
+        note = ladder.mark(note, facts.party, **flags)
     if facts.effect is Effect.OPEN:
         note = ladder.move(note, [r.post for r in facts.reached], Step.OPENED, facts.due)
-    return ladder.after_rung(note, facts.due, is_empty=facts.empty)
+    return ladder.after_rung(note, facts.party, facts.due, is_empty=facts.empty)
 
 
 def _after_deadline(view: View, note: Note, facts: DeadlineFacts) -> Iterable[Cell]:
@@ -310,7 +322,7 @@ def _after_deadline(view: View, note: Note, facts: DeadlineFacts) -> Iterable[Ce
         ]
         yield from add_held(view, note, [a.post for a in waiting])
         for addressee in waiting:
-            note = ladder.change(note, addressee.post, held=True)
+            note = ladder.change(note, [addressee.post], held=True)
         yield from showing_changes(view, note, facts.due)
         yield ladder.show(note, facts.due)
     elif facts.what == "expired":
@@ -323,7 +335,7 @@ def _after_deadline(view: View, note: Note, facts: DeadlineFacts) -> Iterable[Ce
         left = tuple(at for at in note.reminders or () if at > facts.due)
         yield note.model_copy(update={"reminders": left or None})
     else:
-        yield ladder.settle(ladder.move(note, facts.posts, Step.OPENED, facts.due), facts.due)
+        yield ladder.alternates_opened(note, facts.posts, facts.due)
 
 
 # Line tests
@@ -337,6 +349,10 @@ def _line_needs(line: LineTest, peek: Peek) -> Iterable[CellKey]:
         rosters = peek(Rosters, line.channel, party)
         for post in rosters.editions[-1].tiers[0].posts if rosters else ():
             yield Post.key_of(post)
+
+
+def _before_line(_: LineTest) -> Iterable[CellKey]:
+    return ()
 
 
 def _decide_line(view: View, line: LineTest) -> Fallen:
@@ -353,7 +369,7 @@ def _decide_line(view: View, line: LineTest) -> Fallen:
     facts = MissedTestFacts(
         channel=line.channel,
         due=due,
-        party=channel.parties[line.slot % len(channel.parties)],
+        party=line.turn,
         slot=line.slot,
         informed=tuple(sorted(told)),
     )
@@ -375,17 +391,24 @@ def _evolve_line(view: View, record: Record, index: int) -> Iterable[Cell]:
     assert isinstance(facts, MissedTestFacts)
     line = view.get(LineTest, facts.channel)
     assert line is not None
+    channel = view.get(Channel, facts.channel)
+    assert channel is not None
+    line = rhythm.after_slot(channel, line, facts.due)
     items = tuple(
         item.model_copy(update={"missed": (*(item.missed or ()), facts.slot)[-MISSED_KEPT:]})
         for item in line.items
     )
-    yield line.model_copy(update={"items": items, "slot": facts.slot + 1})
+    yield line.model_copy(update={"items": items})
 
 
 # Holds
 
 
 def _hold_needs(hold: PostHold, _: Peek) -> Iterable[CellKey]:
+    return _before_hold(hold)
+
+
+def _before_hold(hold: PostHold) -> Iterable[CellKey]:
     for digest in hold.waiting:
         yield Note.key_of(hold.channel, digest)
 
@@ -439,12 +462,23 @@ DUES: Final[dict[str, DueRuling]] = {
         _note_needs,
         _decide_note,
         _evolve_note,
+        _before_note,
     ),
     LineTest.name: DueRuling(
-        frozenset({"missed-test"}), _line_key, _line_needs, _decide_line, _evolve_line
+        frozenset({"missed-test"}),
+        _line_key,
+        _line_needs,
+        _decide_line,
+        _evolve_line,
+        _before_line,
     ),
     PostHold.name: DueRuling(
-        frozenset({"hold-ended"}), _hold_key, _hold_needs, _decide_hold, _evolve_hold
+        frozenset({"hold-ended"}),
+        _hold_key,
+        _hold_needs,
+        _decide_hold,
+        _evolve_hold,
+        _before_hold,
     ),
 }
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from liaison.ledger.facts import AddresseeFacts, NoteFacts, RegisterFacts, SerialFacts
 from liaison.ledger.record import Record, Urgency
-from liaison.rules import cells, ladder, lives
+from liaison.rules import cells, ladder, lives, rhythm
 from liaison.rules.cells import (
     AddresseeState,
     Cell,
@@ -40,6 +40,7 @@ from liaison.rules.serials import spend
 from liaison.rules.showing import add_held, hold_on, showing_changes
 from liaison.rules.speaking import (
     channel_of,
+    name_of,
     not_yet,
     speaker_needs,
     speaks,
@@ -97,7 +98,7 @@ def _named(payload: Note) -> tuple[str, ...]:
     return tuple(digest for digest in named if digest is not None)
 
 
-def _timed(statement: Statement[Note]) -> Iterable[CellKey]:
+def _timed(statement: Statement[Note], _: Peek) -> Iterable[CellKey]:
     payload = statement.payload
     yield LineTest.key_of(payload.channel)
     for digest in _named(payload):
@@ -435,23 +436,48 @@ def _silence(
         return None
     if payload.deferred_until is not None:
         return Refused("times", "deferred_until: an amendment breaks silence at once")
-    amended = view.get(cells.Note, payload.channel, payload.amends)
+    return under_silence(view, channel, payload.amends)
+
+
+def under_silence(view: View, channel: Channel, amends: str) -> Refused | None:
+    """What is amended is a proposal that nobody broke, and that wasn't adopted yet."""
+    amended = view.get(cells.Note, channel.channel, amends)
     if amended is None or amended.procedure is None:
         return Refused("unknown-note", f"amends: {channel.alias} has no such proposal")
     if amended.procedure.stage is not Stage.UNDER_SILENCE:
-        what = f"{channel.alias}/{amended.reference}"
-        return Refused("not-under-silence", f"{what} is {amended.procedure.stage} already")
+        what = name_of(channel, amended)
+        return Refused("not-under-silence", f"{what} is {amended.procedure.stage}")
     return None
 
 
 def _standby(view: View, channel: Channel, kind: NoteKind, payload: Note) -> Refused | None:
+    return standby(
+        view, channel, kind, payload.precedence.action, payload.addressees, payload.parties
+    )
+
+
+def standby(
+    view: View,
+    channel: Channel,
+    kind: NoteKind,
+    precedence: Precedence,
+    addressees: Iterable[Addressed | AddresseeState],
+    reliances: Iterable[Reliance],
+) -> Refused | None:
     """A standby copy that no rung opens would be withheld for good."""
-    climbed = channel.ladder(kind, payload.precedence.action)
+    addressees, reliances = list(addressees), list(reliances)
+    climbed = channel.ladder(kind, precedence)
     opened = {r.tier for r in (climbed.rungs if climbed else ()) if r.effect is Effect.OPEN}
-    for addressee in payload.addressees:
+    asked = {party_of(a.post) for a in addressees if a.role is AddresseeRole.ACTION}
+    for addressee in addressees:
         if addressee.role is not AddresseeRole.STANDBY or addressee.alternate_for is not None:
             continue
-        reliance = next(r for r in payload.parties if r.party == party_of(addressee.post))
+        party = party_of(addressee.post)
+        if party not in asked:
+            return Refused(
+                "standby", f"{addressee.post} stands by, and nobody of {party} is asked to act"
+            )
+        reliance = next(r for r in reliances if r.party == party)
         edition = edition_of(view, channel.channel, reliance)
         tier = edition.tier_of(addressee.post) if edition else None
         if tier not in opened:
@@ -554,7 +580,7 @@ def _replies(view: View, channel: Channel, payload: Note) -> Refused | None:
     if answered is None:
         return None
     note = view.get(cells.Note, payload.channel, answered)
-    if note is None or note.draft:
+    if note is None or note.draft or note.deferred_until is not None:
         return Refused("unknown-note", f"in_reply_to: {channel.alias} has no note {answered}")
     return None
 
@@ -708,10 +734,9 @@ def _tested(view: View, line: LineTest, facts: NoteFacts, at: int) -> Iterable[C
     """Give the line after the test of its slot came; any other note changes nothing."""
     channel = view.get(Channel, facts.channel)
     assert channel is not None
-    due = channel.parties[line.slot % len(channel.parties)]
-    is_test = facts.kind == line.kind and party_of(facts.sender) == due
-    if is_test and not facts.draft and line.due is not None and at >= line.slot * line.every_us:
-        yield line.model_copy(update={"slot": line.slot + 1})
+    is_test = facts.kind == line.kind and party_of(facts.sender) == line.turn
+    if is_test and not facts.draft and not line.stopped and at >= line.slot * line.every_us:
+        yield rhythm.after_slot(channel, line, at)
 
 
 RULINGS: Final[dict[str, Ruling]] = {

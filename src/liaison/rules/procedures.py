@@ -48,7 +48,7 @@ def _needs(statement: Statement[Any], peek: Peek) -> Iterable[CellKey]:
         yield Post.key_of(note.post)
 
 
-def _timed(statement: Statement[Any]) -> Iterable[CellKey]:
+def _timed(statement: Statement[Any], _: Peek) -> Iterable[CellKey]:
     yield Note.key_of(statement.payload.channel, statement.payload.note)
 
 
@@ -113,13 +113,20 @@ def _decide_withdrawal(view: View, statement: Statement[Withdrawal], at: int) ->
         Stage.UNDER_SILENCE,
     ):
         return Refused("not-under-silence", f"{what} is {note.procedure.stage} already")
-    open_lives = (*ladder.WAITING, Life.DRAFTED, Life.WITHHELD)
-    if note.procedure is None and all(a.life not in open_lives for a in note.addressees):
+    if note.procedure is None and not _is_open(note):
         return Refused(
             "not-now", f"{what} is settled with everybody: there is nothing to take back"
         )
     facts = WithdrawalFacts(**_about(statement, note), told=_readers(note), number=note.number)
     return _drafted(note, facts, "withdrawn")
+
+
+def _is_open(note: Note) -> bool:
+    """Whether somebody can read it for the first time yet, or a timer of it runs."""
+    open_lives = (*ladder.WAITING, Life.DRAFTED, Life.WITHHELD)
+    return bool(note.climbs) or any(
+        a.life in open_lives or a.reply_by is not None for a in note.addressees
+    )
 
 
 def _evolve_withdrawal(view: View, record: Record, index: int) -> Iterable[Cell]:
@@ -163,7 +170,9 @@ def _may(
     member = view.get(Member, payload.by)
     kind = channel.kind(note.kind)
     assert member is not None  # speaks
-    writers = set(kind.writers) if kind else set()
+    if kind is None:  # the present charter has no such kind any more: nobody loses a say by that
+        return forum.check_right(channel, party_of(payload.by), right)
+    writers = set(kind.writers)
     if not writers & set(member.roles):
         return Refused("role", f"{payload.by} has none of the roles {', '.join(sorted(writers))}")
     return forum.check_right(channel, party_of(payload.by), right)

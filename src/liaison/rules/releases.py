@@ -26,7 +26,9 @@ from liaison.rules.notes import (
     next_reference,
     numbered,
     serials_of,
+    standby,
     timed,
+    under_silence,
 )
 from liaison.rules.refusal import Refused
 from liaison.rules.reliances import (
@@ -48,11 +50,12 @@ from liaison.rules.speaking import (
     takes_part,
     version_of,
 )
-from liaison.statements.charters import Effect, NoteKind
+from liaison.statements.charters import NoteKind
 from liaison.statements.payloads import AddresseeRole
 from liaison.statements.procedures import Release, Released
 from liaison.statements.statement import Statement
 from liaison.words.ids import party_of
+from liaison.words.times import SECOND
 
 
 def _needs(statement: Statement[Release], peek: Peek) -> Iterable[CellKey]:
@@ -63,21 +66,23 @@ def _needs(statement: Statement[Release], peek: Peek) -> Iterable[CellKey]:
     yield from reliance_needs(payload.channel, payload.key, payload.parties)
     for addressee in payload.addressees:
         yield from wrap_needs(addressee.post, addressee.wraps, peek)
-        yield cells.PostHold.key_of(payload.channel, addressee.post)
+    yield from _timed(statement, peek)
     note = peek(cells.Note, payload.channel, payload.note)
     if note is None:
         return
-    yield from showing_needs(note)
     channel = peek(Channel, payload.channel)
     kind = channel.kind(note.kind) if channel else None
     if kind is not None and kind.series is not None:
         yield Register.key_of(payload.channel, party_of(note.sender), kind.series)
 
 
-def _timed(statement: Statement[Release]) -> Iterable[CellKey]:
+def _timed(statement: Statement[Release], peek: Peek) -> Iterable[CellKey]:
     payload = statement.payload
     for addressee in payload.addressees:
         yield cells.PostHold.key_of(payload.channel, addressee.post)
+    note = peek(cells.Note, payload.channel, payload.note)
+    if note is not None:
+        yield from showing_needs(note)
 
 
 def _decide(view: View, statement: Statement[Release], at: int) -> Drafted | Refused:
@@ -97,7 +102,7 @@ def _decide(view: View, statement: Statement[Release], at: int) -> Drafted | Ref
     refused = (
         _releasable(view, channel, kind, note, drafted, payload)
         or takes_part(channel, sorted({party_of(p) for p in (payload.by, *drafted)}))
-        or _still_good(view, channel, note, at)
+        or _still_good(view, channel, kind, note, at)
         or check_reliances(
             view,
             channel,
@@ -108,11 +113,13 @@ def _decide(view: View, statement: Statement[Release], at: int) -> Drafted | Ref
             issued=payload.issued,
             at=at,
         )
-        or _standby(view, channel, kind, note, payload, drafted)
     )
     if refused is not None:
         return refused
     assert kind is not None  # _releasable
+    refused = standby(view, channel, kind, note.precedence, drafted.values(), payload.parties)
+    if refused is not None:
+        return refused
     addressees = []
     for released in payload.addressees:
         facts = _addressee(view, channel, note, drafted[released.post], released, payload, at)
@@ -180,39 +187,26 @@ def _releasable(
     return None
 
 
-def _still_good(view: View, channel: Channel, note: cells.Note, at: int) -> Refused | None:
+def _still_good(
+    view: View, channel: Channel, kind: NoteKind | None, note: cells.Note, at: int
+) -> Refused | None:
     """What the draft said of times and of other notes still holds when it is let go."""
     times = [note.expiry, note.latest_delivery, *(a.reply_by for a in note.addressees)]
     if any(time is not None and time <= at for time in times):
         return Refused("times", f"a time that {name_of(channel, note)} names has passed")
-    if note.procedure is not None and note.procedure.until <= at:
-        return Refused("times", "the silence that the draft asks for would have ended")
+    if note.procedure is not None and kind is not None and kind.silence is not None:
+        shortest = kind.silence.min_s
+        if note.procedure.until - at < shortest * SECOND:
+            return Refused(
+                "silence-until", f"silence would last less than {shortest} s, the charter's least"
+            )
     if note.supersedes is not None:
         old = view.get(cells.Note, note.channel, note.supersedes)
-        assert old is not None
+        assert old is not None  # it was there when the draft was accepted
         if old.superseded_by is not None:
             return Refused("superseded", f"{name_of(channel, old)} was superseded meanwhile")
-    return None
-
-
-def _standby(
-    view: View,
-    channel: Channel,
-    kind: NoteKind | None,
-    note: cells.Note,
-    payload: Release,
-    drafted: dict[str, AddresseeState],
-) -> Refused | None:
-    assert kind is not None
-    climbed = channel.ladder(kind, note.precedence)
-    opened = {r.tier for r in (climbed.rungs if climbed else ()) if r.effect is Effect.OPEN}
-    for post, addressee in drafted.items():
-        if addressee.role is not AddresseeRole.STANDBY or addressee.alternate_for is not None:
-            continue
-        reliance = next(r for r in payload.parties if r.party == party_of(post))
-        edition = edition_of(view, channel.channel, reliance)
-        if edition is None or edition.tier_of(post) not in opened:
-            return Refused("standby", f"no rung of the ladder opens the tier of {post}")
+    if note.amends is not None:
+        return under_silence(view, channel, note.amends)
     return None
 
 

@@ -33,7 +33,7 @@ class Drafted:
     urgency: Urgency = field(default_factory=Urgency)
 
 
-def _nothing(_: Statement[Any]) -> Iterable[CellKey]:
+def _nothing(_: Statement[Any], __: Peek) -> Iterable[CellKey]:
     return ()
 
 
@@ -43,11 +43,12 @@ class Ruling:
 
     ``scope`` names what counts the record: a channel, a party or the origin. ``needs`` is asked
     again while it names cells that aren't loaded: a key statement is read before its holder.
-    ``timed`` names those cells among its needs whose due moments are decided before it.
+    ``timed`` names those cells among its needs whose due moments are decided before it: all that it
+    reads, or changes, and that time may change.
     """
 
     scope: Callable[[Statement[Any]], str]
     needs: Callable[[Statement[Any], Peek], Iterable[CellKey]]
     decide: Callable[[View, Statement[Any], int], Drafted | Refused]
     evolve: Callable[[View, Record, int], Iterable[Cell]]
-    timed: Callable[[Statement[Any]], Iterable[CellKey]] = _nothing
+    timed: Callable[[Statement[Any], Peek], Iterable[CellKey]] = _nothing

@@ -17,7 +17,7 @@ from liaison.statements.payloads import AddresseeRole
 from liaison.words.ids import party_of
 from liaison.words.precedence import Precedence
 
-HELD_MAX: Final = 256
+HELD_MAX: Final = 64
 """So many notes wait for one post at most; what comes then is shown."""
 
 
@@ -50,7 +50,8 @@ def showing_changes(view: View, note: Note, at: int) -> Iterable[Cell]:
         answered = known(note.in_reply_to)
         changed[answered.note] = ladder.replied(answered, party_of(note.sender), at)
     if note.supersedes is not None:
-        old = ladder.cancelled(known(note.supersedes), at, by=note.sender)
+        old = act(known(note.supersedes), Act.WITHDRAWN)
+        old = ladder.cancelled(old, at, by=note.sender)
         changed[old.note] = old.model_copy(update={"superseded_by": note.note})
     if note.amends is not None:
         changed[note.amends] = act(known(note.amends), Act.AMENDED)

@@ -16,6 +16,7 @@ from liaison.rules.cells import (
     Cell,
     CellKey,
     Channel,
+    Climb,
     Item,
     LineTest,
     Member,
@@ -33,7 +34,7 @@ from liaison.rules.speaking import (
     speaks,
     version_of,
 )
-from liaison.statements.payloads import MemberRole
+from liaison.statements.payloads import MemberRole, State
 from liaison.statements.procedures import Watch, WatchAction
 from liaison.statements.statement import Statement
 from liaison.words.ids import party_of
@@ -44,12 +45,26 @@ SNOOZE_MAX_S: Final = 4 * HOUR // SECOND
 """Where the charter doesn't say how long."""
 
 
-def _needs(statement: Statement[Watch], _: Peek) -> Iterable[CellKey]:
-    yield from speaker_needs(statement.payload, statement.payload.channel)
-    yield from _timed(statement)
+def _needs(statement: Statement[Watch], peek: Peek) -> Iterable[CellKey]:
+    payload = statement.payload
+    yield from speaker_needs(payload, payload.channel)
+    yield from _timed(statement, peek)
+    item = _item(peek, payload)
+    if item.claimed_by is not None:
+        yield Member.key_of(item.claimed_by)
 
 
-def _timed(statement: Statement[Watch]) -> Iterable[CellKey]:
+def _item(peek: Peek, payload: Watch) -> Item:
+    """Return the item that an operator acts on, as far as it is known."""
+    cell: LineTest | Note | None
+    if payload.note is None:
+        cell = peek(LineTest, payload.channel)
+    else:
+        cell = peek(Note, payload.channel, payload.note)
+    return ladder.item_of(cell.items if cell else None, party_of(payload.by))
+
+
+def _timed(statement: Statement[Watch], _: Peek) -> Iterable[CellKey]:
     payload = statement.payload
     if payload.note is None:
         yield LineTest.key_of(payload.channel)
@@ -74,12 +89,12 @@ def _decide(view: View, statement: Statement[Watch], at: int) -> Drafted | Refus
     note: Note | None = None
     if payload.note is None:
         line = view.get(LineTest, payload.channel)
-        refused = _on_line(channel, line, payload, party)
+        refused = _on_line(view, channel, line, payload, party)
     else:
         note = view.get(Note, payload.channel, payload.note)
         if note is None:
             return Refused("unknown-note", f"{channel.alias} has no note {payload.note}")
-        refused = _on_note(channel, note, payload, party, at)
+        refused = _on_note(view, channel, note, payload, party, at)
     if refused is not None:
         return refused
     return Drafted(
@@ -121,16 +136,20 @@ def _told(note: Note | None, payload: Watch) -> tuple[str, ...]:
     return tuple(sorted(told))
 
 
-def _on_line(channel: Channel, line: LineTest | None, payload: Watch, party: str) -> Refused | None:
+def _on_line(
+    view: View, channel: Channel, line: LineTest | None, payload: Watch, party: str
+) -> Refused | None:
     item = ladder.item_of(line.items if line else None, party)
     if not item.missed:
         return Refused("not-on-the-queue", f"no line test of {channel.alias} was missed")
-    return _claims(f"the missed line tests of {channel.alias}", item, payload)
+    return _claims(view, f"the missed line tests of {channel.alias}", item, payload)
 
 
-def _on_note(channel: Channel, note: Note, payload: Watch, party: str, at: int) -> Refused | None:
+def _on_note(
+    view: View, channel: Channel, note: Note, payload: Watch, party: str, at: int
+) -> Refused | None:
     what = name_of(channel, note)
-    mine = [a for a in ladder.acting(note) if party_of(a.post) == party]
+    mine = ladder.acting(note, party)
     if not mine:
         return Refused("not-on-the-queue", f"{what} asks nobody of {party} to act")
     item = ladder.item_of(note.items, party)
@@ -138,16 +157,21 @@ def _on_note(channel: Channel, note: Note, payload: Watch, party: str, at: int) 
         addressee = next((a for a in mine if a.post == payload.post), None)
         if addressee is None:
             return Refused("not-addressed", f"{what} is not addressed to {payload.post} for action")
+        if note.withdrawn:
+            return Refused("not-now", f"{what} was taken back by its sender")
         if lives.step(addressee.role, addressee.life, Step.REOPENED) is None:
             return Refused("not-now", f"{what} is {addressee.life} for {addressee.post}")
         return None
-    if note.climb is None:
+    climb = note.climb_of(party)
+    if climb is None:
         return Refused("not-on-the-queue", f"nothing waits for anybody of {party} in {what}")
-    return _claims(what, item, payload) or _bounds(channel, note, item, payload, what, at)
+    return _claims(view, what, item, payload) or _bounds(
+        channel, note, climb, item, payload, what, at
+    )
 
 
-def _claims(what: str, item: Item, payload: Watch) -> Refused | None:
-    if payload.action is WatchAction.CLAIM and item.claimed_by is not None:
+def _claims(view: View, what: str, item: Item, payload: Watch) -> Refused | None:
+    if payload.action is WatchAction.CLAIM and _is_claimed(view, item):
         when = to_dtg(item.claimed_at or 0)
         return Refused("already-claimed", f"{what} was claimed by {item.claimed_by} at {when}")
     if payload.action is WatchAction.PUT_BACK and item.claimed_by != payload.by:
@@ -156,10 +180,25 @@ def _claims(what: str, item: Item, payload: Watch) -> Refused | None:
     return None
 
 
+def _is_claimed(view: View, item: Item) -> bool:
+    """Whether who claimed it is an operator still: else nobody could put it back."""
+    if item.claimed_by is None:
+        return False
+    member = view.get(Member, item.claimed_by)
+    return (
+        member is not None and member.state is State.ACTIVE and MemberRole.OPERATOR in member.roles
+    )
+
+
 def _bounds(
-    channel: Channel, note: Note, item: Item, payload: Watch, what: str, at: int
+    channel: Channel,
+    note: Note,
+    climb: Climb,
+    item: Item,
+    payload: Watch,
+    what: str,
+    at: int,
 ) -> Refused | None:
-    assert note.climb is not None  # _on_note
     if payload.action is WatchAction.CLOSE and not item.exhausted:
         return Refused(
             "not-exhausted",
@@ -171,10 +210,10 @@ def _bounds(
     longest = channel.terms.snooze_max_s or SNOOZE_MAX_S
     if not at < payload.until <= at + longest * SECOND:
         return Refused("snooze", f"until: lies ahead, at most {longest} s")
-    if note.climb.snoozed:
+    if climb.snoozed:
         return Refused("snooze", f"{what} was snoozed on this rung already")
-    if note.precedence.rank >= Precedence.FLASH.rank and payload.until > note.climb.due:
-        due = to_dtg(note.climb.due)
+    if note.precedence.rank >= Precedence.FLASH.rank and payload.until > climb.due:
+        due = to_dtg(climb.due)
         return Refused("snooze", f"{what} is {note.precedence}: never past its due time, {due}")
     return None
 
@@ -202,7 +241,7 @@ def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
 
 
 def _acted(note: Note, facts: WatchFacts, at: int) -> Note:
-    climb = note.climb
+    climb = note.climb_of(facts.party)
     assert climb is not None  # decide
     if facts.action is WatchAction.ESCALATE:
         climb = climb.model_copy(update={"due": min(climb.due, at)})
@@ -211,7 +250,7 @@ def _acted(note: Note, facts: WatchFacts, at: int) -> Note:
         climb = climb.model_copy(update={"due": max(climb.due, facts.until), "snoozed": True})
     elif facts.action is WatchAction.CLOSE:
         return ladder.closed(note, facts.party, at, by=facts.by)
-    return note.model_copy(update={"climb": climb})
+    return ladder.put_climb(note, climb)
 
 
 def _claimed(item: Item, facts: WatchFacts, at: int) -> Item:

@@ -1,7 +1,8 @@
 """Alternating line tests, so that a dead line is noticed before it is needed. protocols/statements.md, TEST.
 
 Slots of ``every_s`` are counted from 1970 UTC. The charter's parties take turns, the first in even
-slots; of an hourly test that is the even hours.
+slots; of an hourly test that is the even hours. A slot that is waited for keeps its turn and its
+grace; what the charter says by then counts from the next one on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pydantic import Field
 from liaison.rules.cells import Channel, Item, LineTest
 from liaison.rules.kinds.common import ChannelRule
 from liaison.rules.refusal import Refused
-from liaison.statements.charters import Charter
+from liaison.statements.charters import Charter, Standing
 from liaison.statements.fields import Word
 from liaison.words.times import SECOND
 
@@ -34,14 +35,25 @@ class LineTests(ChannelRule):
             return Refused(self.name, f"the charter has no notes of kind {self.kind}")
         return None
 
-    def line(self, channel: Channel, at: int) -> LineTest:
+    def line(self, channel: Channel, at: int) -> LineTest | None:
         """The first slot that is waited for is the first that begins after ``at``."""
         every = self.every_s * SECOND
+        slot = at // every + 1
+        turn = turn_of(channel, slot)
+        if turn is None:
+            return None
         return LineTest(
             channel=channel.channel,
             kind=self.kind,
             every_us=every,
             grace_us=self.grace_s * SECOND,
-            slot=at // every + 1,
+            slot=slot,
+            turn=turn,
             items=tuple(Item(party=party) for party in sorted(channel.parties)),
         )
+
+
+def turn_of(channel: Channel, slot: int) -> str | None:
+    """Return whose turn a slot has: parties that take part take turns, where there are two."""
+    active = [p for p in channel.parties if channel.standing(p) is Standing.ACTIVE]
+    return active[slot % len(active)] if len(active) > 1 else None
