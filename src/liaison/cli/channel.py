@@ -21,7 +21,7 @@ from liaison.client.home import read_file
 from liaison.sealing.content import visible
 from liaison.statements.charters import Charter, NoteKind, Seat, Standing
 from liaison.statements.statement import Statement
-from liaison.words.errors import Malformed, NotReady
+from liaison.words.errors import Malformed, NodeUnreachable, NotReady
 from liaison.words.times import to_dtg
 
 channel = typer.Typer(
@@ -193,10 +193,17 @@ def accede(
 
 
 async def _charter(authority: Authority, alias: str) -> Statement[Charter]:
+    """Return what is to be acceded to: the charter known here, or a successor that waits."""
     try:
-        return authority.charter_of(alias)
+        known = authority.charter_of(alias)
     except NotReady:
         return await authority.charter(alias)
+    if not authority.has_acceded(known):
+        return known
+    try:
+        return await authority.charter(alias)
+    except NodeUnreachable:
+        return known
 
 
 @channel.command()

@@ -500,6 +500,10 @@ class Authority:
         self._keep(statement, "accession", charter.digest, payload.alias)
         return statement
 
+    def has_acceded(self, charter: Statement[Charter]) -> bool:
+        """Return whether this home signed its yes to a charter."""
+        return self._newest("accession", charter.digest) is not None
+
     def charter_of(self, alias: str) -> Statement[Charter]:
         """Return a charter that this home proposed or acceded to, by the channel's alias."""
         for subject in self._subjects("charter").values():
