@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from liaison.node.ports import Reader
 from liaison.rules.cells import C, Cell, CellKey
-from liaison.rules.decide import EXPANDING, needs
-from liaison.statements.payloads import Payload
-from liaison.statements.statement import Statement
+from liaison.rules.decide import EXPANDING
+from liaison.rules.ruling import Peek
 
 CELLS_KEPT: Final = 200_000
+
+Asks = Callable[[Peek], set[CellKey]]
+"""What an input needs, as far as the cells that it is shown tell."""
 
 
 @dataclass
@@ -58,19 +60,22 @@ class Cellar:
                 # A commit that merged meanwhile is newer than what was read.
                 self.cells.setdefault(key, value)
 
-    async def load_for(self, statements: Iterable[Statement[Payload]]) -> dict[int, Exception]:
-        """Load what deciding these statements needs, in as few rounds as their needs take.
+    async def load_all(
+        self, asks: Iterable[Asks], *, peek: Peek | None = None
+    ) -> dict[int, Exception]:
+        """Load what inputs need, each of which ``asks`` for it, in as few rounds as that takes.
 
-        Return, by place, what the rules raised where they should have said what they need.
+        ``peek`` shows them the state, the committed one if None. Return, by place, what the rules
+        raised where they should have said what they need.
         """
-        open_ended = dict(enumerate(statements))
+        open_ended = dict(enumerate(asks))
         failed: dict[int, Exception] = {}
         while open_ended:
             missing: dict[int, set[CellKey]] = {}
-            for place, statement in open_ended.items():
+            for place, ask in open_ended.items():
                 try:
-                    wanted = needs(statement, self.peek)
-                except Exception as exc:  # noqa: BLE001 one statement must not stop the others
+                    wanted = ask(peek or self.peek)
+                except Exception as exc:  # noqa: BLE001 one input must not stop the others
                     failed[place] = exc
                     continue
                 missing[place] = {key for key in wanted if key not in self.cells}

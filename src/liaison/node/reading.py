@@ -12,10 +12,11 @@ from typing import Any, Final
 from liaison.ledger.facts import NoteFacts
 from liaison.ledger.record import Record, record_from
 from liaison.node.cellar import Cellar
+from liaison.node.deciding import Logged, logged
 from liaison.node.delivery import Delivery
 from liaison.node.ports import EntryRow
 from liaison.node.ports import Reader as StoreReader
-from liaison.node.sequencer import Logged, Published, Sequencer, logged
+from liaison.node.sequencer import Published, Sequencer
 from liaison.node.sessions import Reader
 from liaison.rules import cells
 from liaison.rules.chain import id_of

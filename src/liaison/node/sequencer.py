@@ -7,26 +7,23 @@ checkpoint is signed, (4) senders are answered and readers told. Nobody sees an 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import structlog
 
-from liaison.ledger.entry import LEAF_KEY_BYTES, Opening, commit_to
 from liaison.ledger.facts import NodeFacts
-from liaison.ledger.receipt import spell_extra
-from liaison.ledger.record import Record, fields_of
-from liaison.node.cellar import Cellar
+from liaison.node.cellar import Asks, Cellar
 from liaison.node.clockwatch import ClockWatch
+from liaison.node.deciding import Deciding, Entered, Logged, Turn, poison
 from liaison.node.delivery import Delivery
+from liaison.node.pace import Pace
 from liaison.node.ports import (
     Batch,
     ContentRow,
-    EntryRow,
     Guard,
     Head,
     HeadMoved,
@@ -34,25 +31,23 @@ from liaison.node.ports import (
     Writer,
 )
 from liaison.node.queueing import Queue
-from liaison.rules.cells import Cell, EncryptionKey, Overlay, View
-from liaison.rules.decide import Duplicate, decide
-from liaison.rules.evolve import evolve
-from liaison.rules.inbox import items_of
+from liaison.rules.cells import Cell, CellKey, EncryptionKey, View
+from liaison.rules.decide import DueFirst, Duplicate, due_needs, needs
+from liaison.rules.inbox import items_of, kept_at
 from liaison.rules.refusal import Refused
 from liaison.statements.payloads import Node
 from liaison.statements.statement import Statement
 from liaison.tlog.checkpoint import Checkpoint, sign_checkpoint
 from liaison.tlog.merkle import Grown, check_inclusion, leaf_hash
 from liaison.tlog.note import SignerKey
-from liaison.tlog.proof import TlogProof
 from liaison.tlog.tiles import Edge
 from liaison.words.errors import Busy, ClockSuspect, CommitFailed
+from liaison.words.precedence import STOP_BAND
 
-BATCH_MAX: Final = 64
-"""Bounds how long FLASH waits for the batch before it. Measured with 128 senders: 16 costs a quarter
-of the rate, 128 gains a tenth; batches closed by time come with admission by precedence."""
 QUEUE_MAX: Final = 4096
 RECENT_KEPT: Final = 1024
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -71,29 +66,13 @@ class Submitted:
     wraps: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
     """(digest of the key statement, wrap)."""
 
+    @property
+    def units(self) -> int:
+        """About how many times the work of a small statement it is.
 
-@dataclass(frozen=True)
-class Logged:
-    """An entry as receipts show it, all eight fields opened."""
-
-    index: int
-    digest: str
-    entry: bytes
-    openings: tuple[Opening, ...] = field(repr=False)
-
-    @cached_property
-    def _extra(self) -> bytes:
-        return spell_extra(self.entry, self.openings)
-
-    def receipt(self, hashes: tuple[bytes, ...], checkpoint: str) -> str:
-        """Return the entry's receipt under a checkpoint that ``hashes`` lead to (RCPT)."""
-        return TlogProof(self.index, hashes, checkpoint, self._extra).to_text()
-
-
-def logged(row: EntryRow) -> Logged:
-    """Return a stored entry as receipts show it."""
-    entry, openings = commit_to(row.fields, row.leaf_key)
-    return Logged(row.index, row.digest, entry, openings)
+        Long ones name many notes or wraps, each of which is looked at; content is only written.
+        """
+        return 1 + len(self.statement.raw) // 8192 + len(self.content or b"") // 65536
 
 
 @dataclass(frozen=True)
@@ -119,15 +98,29 @@ class _Waiting:
     future: asyncio.Future[Outcome]
     taken: Callable[[], None]
 
+    @property
+    def units(self) -> int:
+        return self.submitted.units
+
+    def asks(self) -> list[Asks]:
+        return [partial(needs, self.submitted.statement)]
+
 
 @dataclass
-class _Decided:
-    """A record of a batch on its way into the log."""
+class _Due:
+    """Cells that time alone may have changed by now; ``future`` gets how many moments took effect."""
 
-    waiting: _Waiting
-    record: Record
-    row: EntryRow
-    logged: Logged
+    keys: tuple[CellKey, ...]
+    until: Turn | None
+    most: int
+    future: asyncio.Future[int]
+
+    @property
+    def units(self) -> int:
+        return self.most
+
+    def asks(self) -> list[Asks]:
+        return [partial(due_needs, key) for key in self.keys]
 
 
 def no_crash(_: str) -> None:
@@ -148,10 +141,16 @@ class Sequencer:
     crash_point: Callable[[str], None] = no_crash
     recent: dict[int, Logged] = field(default_factory=dict)
     """The newest entries, for readers who are online."""
-    _queue: Queue[_Waiting] = field(default_factory=Queue)
+    pace: Pace = field(default_factory=Pace)
+    set_aside: set[CellKey] = field(default_factory=set)
+    """Cells on whose due moments the rules failed: not tried again by this process."""
+    _followers: list[Callable[[Mapping[CellKey, Cell]], None]] = field(default_factory=list)
+    _queue: Queue[_Waiting | _Due] = field(default_factory=Queue)
+    _carried: list[_Waiting | _Due] = field(default_factory=list)
+    """Those before which more was due than their batch took: first in the next one."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
-    _deciding: list[_Waiting] = field(default_factory=list)
+    _deciding: list[_Waiting | _Due] = field(default_factory=list)
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="writer")
     )
@@ -184,6 +183,25 @@ class Sequencer:
         self._wake.set()
         return await waiting.future
 
+    async def fire(self, keys: Sequence[CellKey], *, until: Turn | None, most: int) -> int:
+        """Decide what is due of these cells before the turn ``until``; return how many moments took effect.
+
+        Their records are in the log then. None takes effect while the clock is suspect.
+
+        Raises:
+            CommitFailed, Busy: none did.
+        """
+        if self._stopping:
+            raise Busy("the node is stopping")
+        due = _Due(tuple(keys), until, most, asyncio.get_running_loop().create_future())
+        self._queue.put(due, STOP_BAND)
+        self._wake.set()
+        return await due.future
+
+    def follow(self, tell: Callable[[Mapping[CellKey, Cell]], None]) -> None:
+        """Have ``tell`` called with the cells that a batch changed, after each commit."""
+        self._followers.append(tell)
+
     async def stop(self) -> None:
         """Take nothing more; ``run`` returns when what waits has been answered."""
         self._stopping = True
@@ -195,7 +213,7 @@ class Sequencer:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                while self._queue.waiting:
+                while self._queue.waiting or self._carried:
                     await self._batch(self._next_batch())
                 if self._stopping:
                     return
@@ -205,60 +223,74 @@ class Sequencer:
         finally:
             self._thread.shutdown(wait=True)
 
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        while self._queue.waiting and len(batch) < BATCH_MAX:
-            waiting = self._queue.take()
-            waiting.taken()
-            batch.append(waiting)
+    def _next_batch(self) -> list[_Waiting | _Due]:
+        batch: list[_Waiting | _Due] = self._carried
+        self._carried = []
+        room = self.pace.room - sum(each.units for each in batch)
+        while self._queue.waiting and (room > 0 or not batch):
+            each = self._queue.take()
+            if isinstance(each, _Waiting):
+                each.taken()
+            room -= each.units
+            batch.append(each)
         return batch
 
     def _end(self) -> None:
         """Let nobody wait for an answer that won't come."""
         self._stopping = True
-        for waiting in self._deciding:
+        for each in self._deciding:
             # Not Busy: it may be in the log, and only a node that takes the log up again can say.
-            _fail(waiting, Fatal("the node ended while it committed this"))
+            _fail(each, Fatal("the node ended while it committed this"))
         while self._queue.waiting:
-            waiting = self._queue.take()
-            _fail(waiting, Busy("the node is stopping", safe="nothing of it happened"))
+            self._carried.append(self._queue.take())
+        for each in self._carried:
+            _fail(each, Busy("the node is stopping", safe="nothing of it happened"))
 
-    async def _batch(self, taken: list[_Waiting]) -> None:
+    async def _batch(self, taken: list[_Waiting | _Due]) -> None:
         batch = self._while_suspect(taken)
         if not batch:
             return
         self._deciding = batch
-        failed = await self.cellar.load_for(waiting.submitted.statement for waiting in batch)
-        overlay = Overlay(self.cellar.cells)
-        decided, others = self._decide(
-            [waiting for place, waiting in enumerate(batch) if place not in failed], overlay
-        )
-        others += [(batch[place], _poison(batch[place], exc)) for place, exc in failed.items()]
-        if decided:
+        asks = [(place, ask) for place, each in enumerate(batch) for ask in each.asks()]
+        failed = await self.cellar.load_all(ask for _, ask in asks)
+        began = self._now()
+        deciding = Deciding(self.cellar, self.published.head, self.clock.clock, self.set_aside)
+        unfit = {asks[n][0]: exc for n, exc in failed.items()}
+        accepted, others = await self._decide(batch, unfit, deciding)
+        worked = self._now() - began
+        if deciding.entered:
             try:
-                await self._commit(decided, overlay)
+                worked += await self._commit(deciding, accepted)
             except CommitFailed as exc:
-                for waiting in batch:
-                    _fail(waiting, exc)
+                for each in batch:
+                    _fail(each, exc)
+                self._deciding, self._carried = [], []
                 return
-        for waiting, outcome in others:
-            _resolve(waiting, outcome)
+        for answer in others:
+            answer()
         self._deciding = []
+        self.pace.took(sum(each.units for each in batch), worked)
         self.cellar.trim()
 
-    def _while_suspect(self, taken: list[_Waiting]) -> list[_Waiting]:
+    def _now(self) -> int:
+        return self.clock.clock.since_boot()
+
+    def _while_suspect(self, taken: list[_Waiting | _Due]) -> list[_Waiting | _Due]:
         """Let everything pass while the clock is believed; else only its confirmation."""
         suspicion = self.suspicion()
         if suspicion is None:
             return taken
-        passing: list[_Waiting] = []
-        for waiting in taken:
-            payload = waiting.submitted.statement.payload
+        passing: list[_Waiting | _Due] = []
+        for each in taken:
+            if isinstance(each, _Due):
+                _resolve(each.future, 0)
+                continue
+            payload = each.submitted.statement.payload
             if isinstance(payload, Node) and payload.event == "time-confirmed":
-                passing.append(waiting)
+                passing.append(each)
                 continue
             _fail(
-                waiting,
+                each,
                 ClockSuspect(
                     suspicion,
                     safe="nothing was committed",
@@ -268,71 +300,80 @@ class Sequencer:
             )
         return passing
 
-    def _decide(
-        self, batch: Sequence[_Waiting], overlay: Overlay
-    ) -> tuple[list[_Decided], list[tuple[_Waiting, Outcome]]]:
-        at, index = self.published.head.at, self.published.head.size
-        decided: list[_Decided] = []
-        others: list[tuple[_Waiting, Outcome]] = []
-        for waiting in batch:
-            at = max(at + 1, self.clock.clock.now())
-            statement = waiting.submitted.statement
-            changes: list[Cell] = []
-            try:
-                outcome = decide(overlay, statement, at)
-                if isinstance(outcome, Record):
-                    changes = evolve(overlay, outcome, index)
-            except Exception as exc:  # noqa: BLE001 it refuses this input and stops no other
-                outcome = _poison(waiting, exc)
-            if not isinstance(outcome, Record):
-                others.append((waiting, outcome))
+    async def _decide(
+        self, batch: Sequence[_Waiting | _Due], unfit: Mapping[int, Exception], deciding: Deciding
+    ) -> tuple[list[tuple[_Waiting, Entered]], list[Callable[[], None]]]:
+        """Return the statements that become entries, and how to answer all others after the commit."""
+        accepted: list[tuple[_Waiting, Entered]] = []
+        others: list[Callable[[], None]] = []
+        for place, each in enumerate(batch):
+            if isinstance(each, _Due):
+                fired = await deciding.due(each.keys, until=each.until, most=each.most)
+                others.append(partial(_resolve, each.future, fired))
                 continue
-            overlay.put(changes)
-            decided.append(_entry(waiting, outcome, index))
-            index += 1
-        return decided, others
+            statement = each.submitted.statement
+            if place in unfit:
+                others.append(partial(_resolve, each.future, poison(statement, unfit[place])))
+                continue
+            outcome = await deciding.statement(statement)
+            if isinstance(outcome, Entered):
+                accepted.append((each, outcome))
+            elif isinstance(outcome, DueFirst):
+                self._carried.append(each)
+            else:
+                others.append(partial(_resolve, each.future, outcome))
+        return accepted, others
 
-    async def _commit(self, decided: list[_Decided], overlay: Overlay) -> None:
+    async def _commit(
+        self, deciding: Deciding, accepted: Sequence[tuple[_Waiting, Entered]]
+    ) -> int:
+        """Make a batch true, in the fixed order; return how long that held up the loop."""
+        began = self._now()
         previous = self.published
-        grown = previous.edge.head.append([leaf_hash(d.row.entry) for d in decided])
+        entered, overlay = deciding.entered, deciding.overlay
+        grown = previous.edge.head.append([leaf_hash(e.row.entry) for e in entered])
         edge, tiles = previous.edge.follow(grown)
-        head = Head(grown.frontier.size, grown.root, decided[-1].record.at)
-        rows = [row for d in decided for row in items_of(d.record.facts, d.row.index)]
+        head = Head(grown.frontier.size, grown.root, deciding.at)
+        rows = [row for e in entered for row in items_of(e.record.facts, e.row.index)]
         batch = Batch(
             previous=previous.head if previous.head.size else None,
             head=head,
-            entries=[d.row for d in decided],
+            entries=[e.row for e in entered],
             tiles=tiles,
             cells=list(overlay.changes.values()),
             inbox=rows,
             contents=[
-                ContentRow(d.row.index, d.waiting.submitted.content)
-                for d in decided
-                if d.waiting.submitted.content is not None
+                ContentRow(e.row.index, waiting.submitted.content)
+                for waiting, e in accepted
+                if waiting.submitted.content is not None
             ],
             wraps=[
-                WrapRow(d.row.index, key, _device(overlay, key), wrap)
-                for d in decided
-                for key, wrap in d.waiting.submitted.wraps
+                WrapRow(kept_at(e.record.facts, e.row.index), key, _device(overlay, key), wrap)
+                for waiting, e in accepted
+                for key, wrap in waiting.submitted.wraps
             ],
         )
+        handed = self._now()
         loop = asyncio.get_running_loop()
         checkpoint = await loop.run_in_executor(self._thread, self._write, batch)
+        answering = self._now()
         self.crash_point("before-answer")
         self.published = Published(head, checkpoint, edge)
         self.cellar.merge(overlay.changes)
-        for d in decided:
-            if isinstance(d.record.facts, NodeFacts) and d.record.facts.event == "time-confirmed":
-                self.clock.confirm(head.at)
-        self._keep_recent(decided)
+        if any(_confirms(e) for e in entered):
+            self.clock.confirm(head.at)
+        self._keep_recent(entered)
+        for tell in self._followers:
+            tell(overlay.changes)
         self.delivery.publish(rows)
-        for d in decided:
-            _resolve(d.waiting, Accepted(_receipt(d, grown, checkpoint)))
+        for waiting, e in accepted:
+            _resolve(waiting.future, Accepted(_receipt(e, grown, checkpoint)))
         self.crash_point("after-answer")
+        return handed - began + self._now() - answering
 
-    def _keep_recent(self, decided: Sequence[_Decided]) -> None:
-        for d in decided:
-            self.recent[d.row.index] = d.logged
+    def _keep_recent(self, entered: Iterable[Entered]) -> None:
+        for e in entered:
+            self.recent[e.row.index] = e.logged
         while len(self.recent) > RECENT_KEPT:
             del self.recent[next(iter(self.recent))]
 
@@ -372,19 +413,9 @@ class Sequencer:
         ) from exc
 
 
-def _poison(waiting: _Waiting, exc: Exception) -> Refused:
-    statement = waiting.submitted.statement
-    log.error("poison", kind=statement.kind, payload=statement.payload_digest, exc_info=exc)
-    return Refused("poison", "the node failed on this statement; it is journalled")
-
-
-def _entry(waiting: _Waiting, record: Record, index: int) -> _Decided:
-    fields = fields_of(record)
-    leaf_key = secrets.token_bytes(LEAF_KEY_BYTES)
-    digest = waiting.submitted.statement.digest
-    entry, openings = commit_to(fields, leaf_key)
-    row = EntryRow(index, entry, leaf_key, fields, digest)
-    return _Decided(waiting, record, row, Logged(index, digest, entry, openings))
+def _confirms(entered: Entered) -> bool:
+    facts = entered.record.facts
+    return isinstance(facts, NodeFacts) and facts.event == "time-confirmed"
 
 
 def _device(view: View, key: str) -> str:
@@ -393,19 +424,19 @@ def _device(view: View, key: str) -> str:
     return held.device
 
 
-def _receipt(decided: _Decided, grown: Grown, checkpoint: str) -> str:
-    row = decided.row
+def _receipt(entered: Entered, grown: Grown, checkpoint: str) -> str:
+    row = entered.row
     hashes = grown.inclusion_proof(row.index)
     # Nothing leaves that the receiver would find false (log-notes: recompute before handing out).
     check_inclusion(leaf_hash(row.entry), row.index, grown.frontier.size, hashes, grown.root)
-    return decided.logged.receipt(hashes, checkpoint)
+    return entered.logged.receipt(hashes, checkpoint)
 
 
-def _resolve(waiting: _Waiting, outcome: Outcome) -> None:
-    if not waiting.future.done():
-        waiting.future.set_result(outcome)
+def _resolve(future: asyncio.Future[T], outcome: T) -> None:
+    if not future.done():
+        future.set_result(outcome)
 
 
-def _fail(waiting: _Waiting, exc: Exception) -> None:
-    if not waiting.future.done():
-        waiting.future.set_exception(exc)
+def _fail(each: _Waiting | _Due, exc: Exception) -> None:
+    if not each.future.done():
+        each.future.set_exception(exc)

@@ -112,9 +112,9 @@ def _entry_values(row: EntryRow) -> tuple[Any, ...]:
 
 
 def _cell_values(cell: Cell) -> tuple[str, bytes, str | None, int | None]:
-    due: int | None = getattr(cell, "due", None)
-    channel: str | None = None if due is None else getattr(cell, "channel", None)
-    return spell_key(cell.key), spell_cell(cell), channel, due
+    # A cell that holds a due moment is of a channel, which its key names first (rules.cells.TIMED).
+    channel = None if cell.due is None else cell.key[1]
+    return spell_key(cell.key), spell_cell(cell), channel, cell.due
 
 
 class _Rows:
