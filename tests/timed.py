@@ -14,7 +14,7 @@ from liaison.statements.payloads import MemberRole, NotePrecedence, Verdict
 from liaison.statements.procedures import WatchAction
 from liaison.statements.statement import Statement
 from liaison.words.precedence import Precedence
-from liaison.words.times import DAY, HOUR, MINUTE
+from liaison.words.times import DAY, HOUR, MINUTE, SECOND
 from tests.world import (
     ACTION,
     ANNA,
@@ -97,20 +97,20 @@ def every_due_kind() -> MemoryWorld:
 
     # Nobody takes a note on until its ladder is exhausted; an operator claims and closes it.
     note = world.accept(world.note(to=WITH_DEPUTY))
-    world.wait(3 * MINUTE)
+    world.elapse(3 * MINUTE)
     world.accept(world.watch(PETE, WatchAction.CLAIM, note.digest))
-    world.wait(14 * MINUTE)
+    world.elapse(14 * MINUTE)
     world.accept(world.watch(PETE, WatchAction.CLOSE, note.digest))
     # One is taken on and not answered in time, so that its ladder is armed again.
     note = world.accept(world.note())
     answer(DORA, Verdict.ACKNOWLEDGED, note)
-    world.wait(31 * MINUTE)
+    world.elapse(31 * MINUTE)
     world.accept(world.note(by=DORA, in_reply_to=note.digest, kind="plain"))
     # One goes to an alternate, who answers.
     asked: dict[str, Any] = {DUTY: ACTION, DEPUTY: {"role": STANDBY, "alternate_for": DUTY}}
     note = world.accept(world.note(to=asked))
     answer(DORA, Verdict.DECLINED, note)
-    world.wait(1)
+    world.elapse(SECOND)
     answer(EDWIN, Verdict.ACKNOWLEDGED, note)
     world.accept(world.note(by=DORA, in_reply_to=note.digest, kind="plain"))
     # One is deferred and not delivered, one expires, one has reminders.
@@ -121,12 +121,12 @@ def every_due_kind() -> MemoryWorld:
     world.accept(world.note(kind="plain", expiry=now + MINUTE))
     note = world.accept(world.note(reply_by=now + 20 * MINUTE))
     answer(DORA, Verdict.ACKNOWLEDGED, note)
-    world.wait(21 * MINUTE)
+    world.elapse(21 * MINUTE)
     world.accept(world.note(by=DORA, in_reply_to=note.digest, kind="plain"))
     # A note waits for a post on hold until the hold ends.
     world.accept(world.hold(DORA, lasts=5 * MINUTE))
     world.accept(world.note(kind="plain", precedence=CALM))
-    world.wait(6 * MINUTE)
+    world.elapse(6 * MINUTE)
     # A draft is cleared and released; one is withdrawn.
     note = world.accept(world.draft())
     answer(FELIX, Verdict.ACKNOWLEDGED, note)
@@ -137,10 +137,10 @@ def every_due_kind() -> MemoryWorld:
     # A proposal is extended and adopted; an objection comes too late.
     note = world.accept(world.proposal(to={DUTY: ACTION}, lasts=15 * MINUTE))
     world.accept(world.extension(note.digest, world.clock + 20 * MINUTE, by=ANNA))
-    world.wait(21 * MINUTE)
+    world.elapse(21 * MINUTE)
     world.accept(world.objection(note.digest))
     # A day without a line test, and its item closed.
-    world.wait(DAY)
+    world.elapse(DAY)
     world.accept(world.watch(PETE, WatchAction.CLOSE))
     world.advance(HOUR)
     return world

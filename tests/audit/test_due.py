@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from liaison.ledger.facts import (
     RungFacts,
 )
 from liaison.ledger.record import FIELDS, Record
+from liaison.rules.decide import due_needs
 from liaison.rules.moments import DUE_KINDS
 from liaison.statements.charters import Effect
 from liaison.statements.payloads import Verdict
@@ -160,7 +162,7 @@ async def test_a_rung_after_the_acknowledgement_is_named():
     world = line()
     note = world.accept(world.note(to=WITH_DEPUTY))
     late = world.copy()
-    late.wait(MINUTE)
+    late.elapse(MINUTE)
     rung = late.records[-1]
     world.accept(world.answer(DORA, Verdict.ACKNOWLEDGED, note.digest))
     forged = recounted([*world.records, rung])
@@ -169,6 +171,24 @@ async def test_a_rung_after_the_acknowledgement_is_named():
     report = await replayed(source)
     # What is due next of the note is that the answer is overdue, half an hour on.
     assert "is due next" in named(report, len(forged) - 1, "at")
+
+
+async def test_a_moment_before_which_another_one_was_due_is_named():
+    """A deferred note begins, and looks at a hold that ended before it: that goes first."""
+    world = line()
+    world.accept(world.hold(DORA, lasts=MINUTE))
+    world.accept(world.note(kind="plain", deferred_until=world.clock + 2 * MINUTE))
+    early = world.copy()
+    world.elapse(3 * MINUTE)
+    assert [record.urgency.outcome for record in world.records[-2:]] == ["hold-ended", "begun"]
+    early.advance(3 * MINUTE)
+    key = next(key for key in early.cells if key[0] == "note")
+    begun = early._moment(early.load(partial(due_needs, key)), key, early.next_at)
+    assert begun is not None
+    source = over([open_entry(i, record) for i, record in enumerate(early.records)], None)
+    assert (await verified(source)).exit_code == 0
+    said = named(await replayed(source), len(early.records) - 1, "facts")
+    assert "of post-hold" in said
 
 
 async def test_a_rung_of_a_note_that_is_not_there_is_named():

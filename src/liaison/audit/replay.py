@@ -31,7 +31,7 @@ from liaison.rules.cells import (
     spell_cell,
     spell_key,
 )
-from liaison.rules.decide import DueFirst, decide, decide_due, due_key
+from liaison.rules.decide import DueFirst, decide, decide_due, due_key, first_due
 from liaison.rules.evolve import evolve
 from liaison.rules.inbox import items_of, kept_at
 from liaison.rules.refusal import Refused
@@ -167,10 +167,14 @@ class Replay:
     def _decide_due(self, view: Overlay, index: int, record: Record) -> Record:
         key = due_key(record)
         try:
+            first = first_due(view, [key], record.at)
             decided = decide_due(view, key, record.at)
         except Exception as exc:
             raise _rules_fail(index, record, exc) from exc
-        if decided is not None:
+        if decided is not None and first is not None:
+            if first != key:
+                expected = f"first {_moment(view, first)}"
+                raise entry_differs(index, record.kind, "facts", expected, "a record")
             return decided
         cell = view.get(CELLS[key[0]], *key[1:])
         if cell is not None and cell.due is not None:

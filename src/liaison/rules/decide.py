@@ -176,7 +176,7 @@ def decide(
     refused = _lapse(payload, at) or _audience(view.get(Log), payload)
     if refused is not None:
         return refused
-    overdue = _first_due(view, ruling.timed(statement, view.get), at)
+    overdue = first_due(view, ruling.timed(statement, view.get), at)
     if overdue is not None:
         return DueFirst(overdue)
     drafted = ruling.decide(view, statement, at)
@@ -195,7 +195,7 @@ def decide(
     )
 
 
-def _first_due(view: View, keys: Iterable[CellKey], at: int) -> CellKey | None:
+def first_due(view: View, keys: Iterable[CellKey], at: int) -> CellKey | None:
     """Return which of these cells holds the first moment that is due at ``at``.
 
     Or one that such a moment reads, and that was due before it.
