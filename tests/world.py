@@ -274,6 +274,10 @@ class MemoryWorld:
             loaded.update({key: self.cells[key] for key in missing})
         return Overlay(loaded)
 
+    def cells_view(self) -> Overlay:
+        """Return a view of all cells."""
+        return Overlay(self.cells)
+
     def submit(self, statement: Statement[Any]) -> Record | Refused | Duplicate:
         """Take a statement in: parse, signature, what is due first, decide, evolve."""
         read = parse_statement(statement.raw)
@@ -974,9 +978,7 @@ def hotline_charter(**changes: Any) -> dict[str, Any]:
 
 def hotline(**changes: Any) -> MemoryWorld:
     """Return a world with a hotline; its charter says ``changes`` otherwise."""
-    world = _staffed().copy()
-    world.open(world.charter(**hotline_charter(**changes)))
-    return world
+    return _opened(**hotline_charter(**changes))
 
 
 def quiet_hotline(**changes: Any) -> MemoryWorld:
@@ -1004,9 +1006,7 @@ def verbale(**changes: Any) -> MemoryWorld:
         "rules": (use("action-across"), use("members-exactly", count=2)),
         **changes,
     }
-    world = _staffed().copy()
-    world.open(world.charter(**said))
-    return world
+    return _opened(**said)
 
 
 def forum(**changes: Any) -> MemoryWorld:
@@ -1038,8 +1038,14 @@ def forum(**changes: Any) -> MemoryWorld:
         "rules": (use("seats"),),
         **changes,
     }
+    return _opened(UN, **said)
+
+
+def _opened(by: str = FCO, **said: Any) -> MemoryWorld:
+    """Return a world with a channel of such a charter, a minute after it opened."""
     world = _staffed().copy()
-    world.open(world.charter(said.pop("by", UN), **said))
+    world.open(world.charter(by, **said))
+    world.advance(MINUTE)
     return world
 
 
