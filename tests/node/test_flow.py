@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from liaison.ledger.facts import NoteFacts
 from liaison.ledger.receipt import Receipt
 from liaison.node.reading import _runs
-from liaison.statements.payloads import Verdict
+from liaison.statements.payloads import MemberRole, Verdict
 from liaison.words.encoding import from_base64, to_base64url
 from tests.node.live import HandClock, live_node
 from tests.world import ANNA, DORA, EDWIN, signing
@@ -61,6 +61,8 @@ async def test_who_is_not_a_reader_sees_nothing(tmp_path: Path) -> None:
     async with live_node(tmp_path) as node:
         await node.open_channel()
         sent, _ = await node.send()
+        # An operator of the addressed party would see that the note is there (test_sight).
+        await node.accept(node.world.member(EDWIN, roles=(MemberRole.ATTACHE,)))
         edwin = await node.token(EDWIN)
         digest = url_of(sent.statement.digest)
         assert (await node.get("/v1/inbox", edwin))[1]["items"] == []

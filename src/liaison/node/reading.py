@@ -1,6 +1,6 @@
-"""Reading: receipts, inboxes, channels, parties, for those entitled. protocols/api.md, API-13 to API-21.
+"""Reading: receipts, inboxes, channels, parties, for those entitled. protocols/api.md, API-13 to API-26.
 
-What isn't there and what isn't the asker's look the same.
+What isn't there and what isn't the asker's look the same. Who may see what of a note is for ``sight``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from liaison.ledger.facts import NoteFacts
-from liaison.ledger.record import Record, record_from
+from liaison.ledger.facts import (
+    AboutNote,
+    AccessionFacts,
+    CharterFacts,
+    DueFacts,
+    NoteFacts,
+    ReleaseFacts,
+)
+from liaison.ledger.record import Place, Record, record_from
 from liaison.node.cellar import Cellar
 from liaison.node.deciding import Logged, logged
 from liaison.node.delivery import Delivery
@@ -18,9 +25,13 @@ from liaison.node.ports import EntryRow
 from liaison.node.ports import Reader as StoreReader
 from liaison.node.sequencer import Published, Sequencer
 from liaison.node.sessions import Reader
+from liaison.node.sight import Sight, concerns, is_operator, may_open, names_readers, sight_of
+from liaison.node.status import state_of
+from liaison.node.watchlist import by_urgency, items_for
 from liaison.rules import cells
 from liaison.rules.chain import id_of
-from liaison.statements.payloads import AddresseeRole, Directory
+from liaison.rules.inbox import InboxRow, ItemKind
+from liaison.statements.payloads import Directory
 from liaison.statements.statement import parse_statement_of
 from liaison.tlog.merkle import inclusion_proof
 from liaison.tlog.tiles import (
@@ -37,6 +48,9 @@ from liaison.words.ids import party_of
 FULL_TILES_KEPT: Final = 512
 INLINE_MAX_BYTES: Final = 64 * 1024
 PAGE_MAX: Final = 256
+SCANNED_MAX: Final = 512
+"""So many cells of a channel are looked at for the operators' queue, those due first."""
+_OPENED: Final = frozenset({ItemKind.NOTE.value, ItemKind.COPY.value})
 CONTENT_MAX_BYTES: Final = 64 * 1024 * 1024
 """The most that a charter may allow (statements.md, CHARTER)."""
 
@@ -140,7 +154,7 @@ class Reading:
         receipts = await self._receipts(logged)
         contents: dict[int, Json] = {}
         if with_content:
-            notes = [row.pos for row in page if row.kind != "answer"]
+            notes = await self._openable(reader, [row for row in page if row.kind in _OPENED])
             contents = await self._contents(reader, notes, INLINE_MAX_BYTES)
         items = []
         for row in page:
@@ -150,49 +164,90 @@ class Reading:
                 "precedence": row.precedence,
                 "receipt": receipts[row.pos],
             }
-            content = contents.get(row.pos)
-            if content is not None:
+            content = contents.get(row.note_index)
+            if content is not None and row.kind in _OPENED:
                 item["content"] = content
             items.append(item)
         return {"items": items, "more": len(rows) > limit}
 
+    async def _openable(self, reader: Reader, rows: Sequence[InboxRow]) -> list[int]:
+        """Return which of these notes, by index, may be opened now (API-15)."""
+        entries = await self._logged({row.note_index for row in rows})
+        keys = {index: _note_key(entry) for index, entry in entries.items()}
+        await self.cellar.load(list(keys.values()))
+        found = []
+        for index, key in keys.items():
+            note = self.cellar.peek(cells.Note, *key[1:])
+            if note is None:
+                continue
+            facts = None if names_readers(note) else _note_facts(entries[index])
+            found += [index] if may_open(note, facts, reader.by) else []
+        return found
+
     async def note(self, reader: Reader, digest: str) -> Json:
-        """Return a note's receipt and where each addressee stands (API-16)."""
-        row, facts = await self._note(reader, digest)
-        note = await self.cellar.get(cells.Note, facts.channel, digest)
-        assert note is not None
+        """Return a note's receipt, where each addressee stands and what happens next (API-16)."""
+        row, note = await self._note(reader, digest, Sight.STATE)
+        holds = [
+            await self.cellar.get(cells.PostHold, note.channel, a.post)
+            for a in note.addressees
+            if a.held
+        ]
         return {
             "receipt": (await self._receipt_of([row]))[0],
-            "state": {
-                "reference": note.reference,
-                "at": note.at,
-                "addressees": [
-                    {
-                        "post": a.post,
-                        "role": a.role.value,
-                        "life": a.life.value,
-                        "at": a.at,
-                        **({"by": a.by} if a.by else {}),
-                    }
-                    for a in note.addressees
-                ],
-            },
+            "state": state_of(note, [hold for hold in holds if hold is not None]),
         }
 
     async def note_content(self, reader: Reader, digest: str) -> Json:
         """Return a note's ciphertext and the asking device's wraps (API-15)."""
-        row, _ = await self._note(reader, digest)
+        row, _ = await self._note(reader, digest, Sight.CONTENT)
         contents = await self._contents(reader, [row.index], CONTENT_MAX_BYTES)
         if row.index not in contents:
             raise NotHere("the content of this note is no longer here")
         return contents[row.index]
 
-    async def _note(self, reader: Reader, digest: str) -> tuple[EntryRow, NoteFacts]:
+    async def certificates(self, reader: Reader, digest: str) -> Json:
+        """Return the receipts of what was due about a note, as far as the asker's (API-25)."""
+        _, note = await self._note(reader, digest, Sight.STATE)
+        rows = await self.store.about_note(digest, limit=PAGE_MAX + 1)
+        mine = []
+        for row in rows[:PAGE_MAX]:
+            facts = record_from(row.fields).facts
+            assert isinstance(facts, DueFacts)
+            if self._is_signed(row) and concerns(facts, note, reader):
+                mine.append(row)
+        return {"certificates": await self._receipt_of(mine), "more": len(rows) > PAGE_MAX}
+
+    async def watch(self, reader: Reader, *, limit: int) -> Json:
+        """Return what needs a human of the operator's own party (API-26)."""
+        if not await is_operator(self.cellar, reader):
+            raise NotHere("the queue is for operators")
+        known = await self.cellar.get(cells.PartyChannels, reader.party)
+        found: list[Json] = []
+        is_cut = False
+        for digest in known.channels if known else ():
+            channel = await self.cellar.get(cells.Channel, digest)
+            if channel is None or reader.party not in channel.parties:
+                continue
+            stored = await self.store.open_items(digest, limit=SCANNED_MAX)
+            is_cut = is_cut or len(stored) == SCANNED_MAX
+            # What a batch may be changing is in memory, as it was signed (law 2).
+            cells_now = [self.cellar.cells.get(cell.key, cell) for cell in stored]
+            notes = [cell for cell in cells_now if isinstance(cell, cells.Note)]
+            line = await self.cellar.get(cells.LineTest, digest)
+            found += items_for(reader.party, channel, [*notes, *([line] if line else [])])
+        found.sort(key=by_urgency)
+        limit = min(limit, PAGE_MAX)
+        return {"items": found[:limit], "more": is_cut or len(found) > limit}
+
+    async def _note(self, reader: Reader, digest: str, least: Sight) -> tuple[EntryRow, cells.Note]:
         row = await self.store.entry_of(digest)
         if row is not None and self._is_signed(row):
             facts = record_from(row.fields).facts
-            if isinstance(facts, NoteFacts) and _may_read_note(reader, facts):
-                return row, facts
+            if isinstance(facts, NoteFacts):
+                note = await self.cellar.get(cells.Note, facts.channel, digest)
+                assert note is not None
+                if await sight_of(self.cellar, reader, note, facts) >= least:
+                    return row, note
         raise NotHere("there is no such note for you")
 
     async def _contents(
@@ -215,26 +270,31 @@ class Reading:
     # Channels, parties, single statements
 
     async def channels(self, reader: Reader) -> list[Json]:
-        """Return the channels whose charter names the asker's party (API-17)."""
+        """Return the channels whose charter, or proposed charter, names the asker's party (API-17)."""
         known = await self.cellar.get(cells.PartyChannels, reader.party)
-        return [await self._channel(channel) for channel in (known.channels if known else ())]
+        found = []
+        for digest in known.channels if known else ():
+            channel = await self.cellar.get(cells.Channel, digest)
+            if channel is not None and await self._sees(reader, channel):
+                found.append(await self._channel(reader, channel))
+        return found
 
     async def channel(self, reader: Reader, alias: str) -> Json:
         """Return one channel by its alias (API-17)."""
         claim = await self.cellar.get(cells.AliasClaim, alias)
         channel = await self.cellar.get(cells.Channel, claim.channel) if claim else None
-        if channel is None or not (reader.is_administrator or reader.party in channel.parties):
+        if channel is None or not await self._sees(reader, channel):
             raise NotHere(f"there is no channel {alias} for you")
-        return await self._channel(channel.channel)
+        return await self._channel(reader, channel)
 
-    async def _channel(self, digest: str) -> Json:
-        channel = await self.cellar.get(cells.Channel, digest)
-        assert channel is not None
+    async def _channel(self, reader: Reader, channel: cells.Channel) -> Json:
+        is_within = reader.is_administrator or reader.party in channel.parties
         rosters = []
-        for party in channel.parties:
-            known = await self.cellar.get(cells.Rosters, digest, party)
+        for party in channel.parties if is_within else ():
+            known = await self.cellar.get(cells.Rosters, channel.channel, party)
             if known is not None:
                 rosters.append(known.editions[-1].statement)
+        standings = channel.standings or () if is_within else ()
         return {
             "channel": channel.channel,
             "alias": channel.alias,
@@ -243,7 +303,33 @@ class Reading:
             "charter": (await self._by_digest([channel.charter]))[0],
             "accessions": await self._by_digest([a.statement for a in channel.acceded]),
             "rosters": await self._by_digest(rosters),
+            "participations": await self._by_digest([s.statement for s in standings]),
+            "proposed": [
+                {
+                    "charter": (await self._by_digest([amendment.charter]))[0],
+                    "accessions": await self._by_digest(
+                        [a.statement for a in amendment.proposed.acceded]
+                    ),
+                }
+                for amendment in await self._pending(channel)
+                if is_within or reader.party in amendment.proposed.parties
+            ],
         }
+
+    async def _pending(self, channel: cells.Channel) -> list[cells.Amendment]:
+        """Return the amendments of a channel that wait for accessions, the oldest first."""
+        found = [
+            await self.cellar.get(cells.Amendment, channel.channel, charter)
+            for charter in channel.pending or ()
+        ]
+        return [amendment for amendment in found if amendment is not None]
+
+    async def _sees(self, reader: Reader, channel: cells.Channel) -> bool:
+        """Return whether a channel is one of the asker's party, or is proposed to be."""
+        if reader.is_administrator or reader.party in channel.parties:
+            return True
+        pending = await self._pending(channel)
+        return any(reader.party in amendment.proposed.parties for amendment in pending)
 
     async def party(self, reader: Reader, party: str) -> Json:
         """Return what is current of a party, by its newest directory (API-18)."""
@@ -302,46 +388,64 @@ class Reading:
         theirs = await self.cellar.get(cells.PartyChannels, party)
         shared = set(mine.channels) & set(theirs.channels) if mine and theirs else set()
         for digest in sorted(shared):
-            if await self._has_joined(party, digest):
+            channel = await self.cellar.get(cells.Channel, digest)
+            assert channel is not None
+            if await self._sees(reader, channel) and await self._has_joined(party, channel):
                 return True
         return False
 
-    async def _has_joined(self, party: str, digest: str) -> bool:
+    async def _has_joined(self, party: str, channel: cells.Channel) -> bool:
         """Whether a party spoke in a channel itself: a charter of others only names it."""
-        channel = await self.cellar.get(cells.Channel, digest)
-        assert channel is not None
-        if any(acceded.party == party for acceded in channel.acceded):
+        pending = await self._pending(channel)
+        for charter in (channel, *(amendment.proposed for amendment in pending)):
+            if any(acceded.party == party for acceded in charter.acceded):
+                return True
+        if await self.cellar.get(cells.Rosters, channel.channel, party) is not None:
             return True
-        if await self.cellar.get(cells.Rosters, digest, party) is not None:
-            return True
-        charter = await self.store.entry_of(channel.charter)
-        return charter is not None and record_from(charter.fields).actor == party
+        charters = (channel.charter, *(amendment.charter for amendment in pending))
+        for digest in charters:
+            row = await self.store.entry_of(digest)
+            if row is not None and record_from(row.fields).actor == party:
+                return True
+        return False
 
     async def _may_read(self, reader: Reader, record: Record) -> bool:
         if reader.is_administrator:
             return True
         facts = record.facts
         if isinstance(facts, NoteFacts):
-            return _may_read_note(reader, facts)
+            return await self._may_see(reader, facts.statement)
         if party_of(record.actor) == reader.party:
             return True
+        if isinstance(facts, ReleaseFacts | AboutNote):
+            return await self._may_see(reader, facts.note)
         channel = await self.cellar.get(cells.Channel, record.channel.id)
-        if channel is not None:
-            return (
-                record.kind in ("charter", "accession", "roster")
-                and reader.party in channel.parties
-            )
-        return await self._may_know(reader, party_of(record.actor))
+        if channel is None:
+            return await self._may_know(reader, party_of(record.actor))
+        if isinstance(facts, CharterFacts):
+            return reader.party in facts.parties or await self._sees(reader, channel)
+        if isinstance(facts, AccessionFacts):
+            return await self._sees(reader, channel)
+        return record.kind in ("roster", "participation") and reader.party in channel.parties
 
-
-def _may_read_note(reader: Reader, facts: NoteFacts) -> bool:
-    if reader.by == facts.sender or reader.is_administrator:
+    async def _may_see(self, reader: Reader, digest: str) -> bool:
+        try:
+            await self._note(reader, digest, Sight.STATE)
+        except NotHere:
+            return False
         return True
-    return any(
-        reader.by in addressee.readers
-        for addressee in facts.addressees
-        if addressee.role is not AddresseeRole.COPY
-    )
+
+
+def _note_facts(entry: Logged) -> NoteFacts | None:
+    facts = record_from([opening.value for opening in entry.openings]).facts
+    return facts if isinstance(facts, NoteFacts) else None
+
+
+def _note_key(entry: Logged) -> cells.CellKey:
+    """Return the key of the note that an entry is; its channel is where it is counted."""
+    fields = {opening.name: opening.value for opening in entry.openings}
+    place = Place.model_validate_json(fields["channel"])
+    return cells.Note.key_of(place.id, fields["note"].decode("ascii"))
 
 
 def _runs(indexes: Iterable[int]) -> Iterable[tuple[int, int]]:

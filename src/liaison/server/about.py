@@ -25,6 +25,7 @@ async def about(request: web.Request) -> web.Response:
             "api": 1,
             "origin": intake.origin,
             "rules_version": log.rules_version,
+            **({"exercise": True} if log.exercise else {}),
             "time": sequencer.clock.clock.now(),
             "ready": not request.app[STATE].stopping and sequencer.suspicion() is None,
             "limits": {

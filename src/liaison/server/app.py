@@ -45,6 +45,8 @@ def make_app(services: Services, state: State) -> web.Application:
             web.get("/v1/inbox", reading.inbox),
             web.get("/v1/notes/{digest}", reading.note),
             web.get("/v1/notes/{digest}/content", reading.note_content),
+            web.get("/v1/notes/{digest}/certificates", reading.certificates),
+            web.get("/v1/watch", reading.watch),
             web.get("/v1/channels", reading.channels),
             web.get("/v1/channels/{alias}", reading.channel),
             web.get("/v1/parties/{party}", reading.party),

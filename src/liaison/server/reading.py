@@ -1,4 +1,4 @@
-"""Handlers that read. protocols/api.md, API-13 to API-21."""
+"""Handlers that read. protocols/api.md, API-13 to API-26."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ async def inbox(request: web.Request) -> web.Response:
         if not dot:
             raise Malformed("after: not a position POS.NOTE")
         after = (_number("after", pos), _number("after", note))
-    limit = _number("limit", request.query.get("limit", "64"))
-    if limit == 0:
-        raise Malformed("limit: 1 to 256")
+    limit = _limit(request)
     page = await request.app[READING].inbox(
         reader, after=after, limit=limit, with_content=request.query.get("content") == "1"
     )
@@ -37,6 +35,16 @@ async def note(request: web.Request) -> web.Response:
 async def note_content(request: web.Request) -> web.Response:
     reader = await reader_of(request)
     return json_of(await request.app[READING].note_content(reader, _digest(request)))
+
+
+async def certificates(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    return json_of(await request.app[READING].certificates(reader, _digest(request)))
+
+
+async def watch(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    return json_of(await request.app[READING].watch(reader, limit=_limit(request)))
 
 
 async def channels(request: web.Request) -> web.Response:
@@ -84,6 +92,13 @@ def _digest(request: web.Request) -> str:
         return to_base64(from_base64url(request.match_info["digest"], 32))
     except Malformed as exc:
         raise exc.within("digest") from exc
+
+
+def _limit(request: web.Request) -> int:
+    limit = _number("limit", request.query.get("limit", "64"))
+    if limit == 0:
+        raise Malformed("limit: 1 to 256")
+    return limit
 
 
 def _number(name: str, text: str) -> int:
