@@ -52,9 +52,12 @@ lock: ## resolve requirements/*.txt anew; needs uv
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet \
 		--output-file requirements/runtime.txt
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet \
-		--constraint requirements/runtime.txt --output-file requirements/dev.txt
+	uv pip compile pyproject.toml --extra postgresql --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+		--quiet --constraint requirements/runtime.txt --output-file requirements/postgresql.txt
+	uv pip compile pyproject.toml --extra postgresql --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+		--quiet --constraint requirements/postgresql.txt --output-file requirements/dev.txt
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "liaison needs Python 3.11 or newer, and none was found;" \
