@@ -60,11 +60,16 @@ def deadlines(world: MemoryWorld) -> list[DeadlineFacts]:
 @pytest.mark.parametrize("name", ["reply_by", "expiry", "latest_delivery"])
 def test_a_time_lies_ahead_to_the_microsecond(name):
     world = quiet()
-    refuses(world, world.note(**{name: world.next_at}), "times", name)
-    world.accept(world.note(**{name: world.next_at + 1}))
+
+    def note(time: int, **changes: Any) -> Any:
+        changes[name] = time
+        return world.note(**changes)
+
+    refuses(world, note(world.next_at), "times", name)
+    world.accept(note(world.next_at + 1))
     shown = world.next_at + HOUR
-    refuses(world, world.note(deferred_until=shown, **{name: shown}), "times", name)
-    world.accept(world.note(deferred_until=shown, **{name: shown + 1}))
+    refuses(world, note(shown, deferred_until=shown), "times", name)
+    world.accept(note(shown + 1, deferred_until=shown))
 
 
 def test_one_addressees_reply_by_lies_ahead_and_is_asked_for_action():
