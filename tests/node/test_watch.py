@@ -194,6 +194,7 @@ async def test_a_state_tells_each_rung_to_come_and_no_more_once_it_is_taken_on(
         "precedence": "flash",
         "from": LONDON,
     }
+    assert told["waits_for"] == "acknowledgement"
     ladder = [("alert", 1), ("raise", 3), ("open", 4), ("tell", 5), ("exhausted", 6)]
     assert whats(told) == ladder
     assert told["next"][0]["times"] == 2
@@ -218,11 +219,14 @@ async def test_a_state_tells_each_rung_to_come_and_no_more_once_it_is_taken_on(
         "tier": "desk",
         "reply_by": taken.reply_by,
     }
+    assert "waits_for" not in told
     first, *rungs = told["next"]
     assert first == {"due": taken.reply_by, "what": "reply-overdue", "posts": [DUTY]}
     assert [one["what"] for one in rungs] == ["alert", "raise", "open", "tell", "exhausted"]
     assert rungs[0]["due"] == taken.reply_by + MINUTE
     assert {one["waits_for"] for one in rungs} == {"answer"}
+    await elapse(node, 31 * MINUTE)
+    assert (await state(node, ANNA, digest))["waits_for"] == "answer"
 
 
 async def test_a_state_tells_of_deferral_reminders_expiry_and_latest_delivery(

@@ -40,6 +40,9 @@ def state_of(note: Note, holds: Iterable[PostHold] = ()) -> Json:
     if note.procedure is not None:
         state["procedure"] = {"stage": note.procedure.stage.value, "until": note.procedure.until}
         _put(state["procedure"], "decision", note.procedure.decision)
+    waited_for = {climb.waits_for for climb in note.climbs or ()}
+    if waited_for:
+        state["waits_for"] = min(waited_for)  # an acknowledgement is wanted before an answer
     state["addressees"] = [addressee_of(a) for a in note.addressees]
     state["next"] = coming(note, holds)
     return state
