@@ -12,14 +12,15 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 from aiohttp import web
 
-from liaison.adapters.clock import SystemClock
+from liaison.adapters.clock import ExerciseClock, SystemClock
 from liaison.adapters.guard import FileGuard
 from liaison.adapters.keyfile import create_seed, load_seed
 from liaison.adapters.sql.migrate import migrate
@@ -35,7 +36,8 @@ from liaison.node.ports import Clock, Head
 from liaison.node.reading import Reading
 from liaison.node.sequencer import Sequencer, no_crash
 from liaison.node.sessions import Sessions
-from liaison.rules.cells import Log
+from liaison.node.timers import Timers
+from liaison.rules.cells import Cell, CellKey, Log
 from liaison.server.app import Services, make_app
 from liaison.server.keys import State
 from liaison.settings import Settings
@@ -199,8 +201,11 @@ async def run_node(
         writer = SqlWriter(settings.database)
         stack.callback(writer.close)
         cellar = Cellar(reader)
-        if (await cellar.get(Log)) is None:
+        begun = await cellar.get(Log)
+        if begun is None:
             raise NotReady("the store has no log yet", do="liaison node init")
+        exercise = ExerciseClock(clock, begun.advanced or 0) if begun.exercise else None
+        clock = exercise or clock
         delivery = Delivery(reader)
         sequencer = Sequencer(
             cellar=cellar,
@@ -212,10 +217,14 @@ async def run_node(
             published=published,
             crash_point=crash_point,
         )
+        if exercise is not None:
+            sequencer.follow(partial(_keep_exercise_time, exercise))
+        timers = Timers(reader, sequencer)
         reading = Reading(cellar, reader, sequencer, delivery)
         admission = Admission(cellar, clock)
         intake = Intake(cellar, admission, sequencer, reading, keys.node, card["origin"])
-        services = Services(intake, sequencer, Sessions(cellar, clock, card["origin"]), reading)
+        sessions = Sessions(cellar, clock, card["origin"])
+        services = Services(intake, sequencer, sessions, reading, timers)
         state = State()
         runner = web.AppRunner(make_app(services, state), access_log=None, shutdown_timeout=DRAIN_S)
         await runner.setup()
@@ -223,7 +232,7 @@ async def run_node(
         site = web.TCPSite(runner, settings.host, settings.port)
         await site.start()
         host, port = runner.addresses[0][:2]
-        ended = asyncio.create_task(sequencer.run(), name="sequencer")
+        ended = asyncio.create_task(_work(sequencer, timers), name="work")
         try:
             yield Running(services, state, f"http://{host}:{port}", ended)
         finally:
@@ -234,6 +243,28 @@ async def run_node(
                 await ended
 
 
+async def _work(sequencer: Sequencer, timers: Timers) -> None:
+    """Run both until the sequencer was stopped. If one of them dies, so does the other, and it raises."""
+    deciding = asyncio.create_task(sequencer.run(), name="sequencer")
+    timing = asyncio.create_task(timers.run(), name="timers")
+    await asyncio.wait({deciding, timing}, return_when=asyncio.FIRST_COMPLETED)
+    if timing.done():
+        # A node that can't tell when something is due must not look as if it could.
+        await sequencer.stop()
+    timing.cancel()
+    await asyncio.wait({deciding, timing})
+    for task in (deciding, timing):
+        if not task.cancelled():
+            task.result()
+
+
+def _keep_exercise_time(clock: ExerciseClock, changes: Mapping[CellKey, Cell]) -> None:
+    """Follow what the log says of exercise time, from its commit on."""
+    log = changes.get(Log.key_of())
+    if isinstance(log, Log):
+        clock.advance_to(log.advanced or 0)
+
+
 def _check_card(card: dict[str, str], keys: NodeKeys) -> None:
     for purpose in KEY_PURPOSES:
         public = to_base64(getattr(keys, purpose).public)
@@ -242,7 +273,7 @@ def _check_card(card: dict[str, str], keys: NodeKeys) -> None:
 
 
 async def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. What ends the sequencer ends the process, by raising."""
+    """Serve until SIGTERM or SIGINT. What ends the sequencer or the timers ends the process, by raising."""
     configure_journal()
     _calm_the_collector()
     loop = asyncio.get_running_loop()

@@ -20,9 +20,12 @@ from liaison.cli.audit import register
 from liaison.statements.payloads import Verdict
 from liaison.tlog.checkpoint import Checkpoint, sign_checkpoint
 from liaison.words.errors import LiaisonError, NotReady
+from liaison.words.times import MINUTE
 from tests.audit.logs import ANCHORS, LOG_KEY, flipped, now
+from tests.node.line import elapse, live_line, note_of, send, with_wraps
 from tests.node.live import HandClock, live_node, settings_in
-from tests.world import DORA, ORIGIN, fixed
+from tests.timed import WITH_DEPUTY
+from tests.world import DORA, FELIX, ORIGIN, fixed
 
 
 @pytest.fixture(scope="module")
@@ -290,3 +293,71 @@ async def test_what_is_kept_for_readers_must_follow_from_the_records(home, state
     assert replayed.exit_code == 1
     assert replayed.difference is not None
     assert replayed.difference.where.startswith(named)
+
+
+async def test_the_store_of_a_node_on_which_time_passed_is_whole_and_a_changed_moment_is_named(
+    tmp_path,
+):
+    home = tmp_path / "node"
+    async with live_line(home) as node:
+        await send(node, node.world.note(to=WITH_DEPUTY))
+        await elapse(node, 17 * MINUTE)
+        digest = await send(node, node.world.draft())
+        draft = note_of(node, digest)
+        await node.accept(node.world.answer(FELIX, Verdict.ACKNOWLEDGED, digest))
+        node.world.clock = node.clock.wall
+        released, wraps = with_wraps(node.world.release(draft))
+        status, _ = await node.post(statement=released.raw, wraps=wraps)
+        assert status == 201
+    verified, replayed = await audited(home)
+    assert (verified.difference, replayed.difference) == (None, None)
+    assert replayed.counts["due records"] == 7
+    # The wraps of the release are kept with the draft, and are missed there.
+    (at,) = sql(home, 'select "index" from entries where digest = ?', digest)[0]
+    rows = sql(home, 'select "key" from wraps where "index" = ?', at)
+    assert len(rows) == len(draft.payload.wraps()) + len(released.payload.wraps())
+    before = (home / "node.db").read_bytes()
+    key = released.payload.wraps()[0].key
+    sql(home, 'delete from wraps where key = ? and "index" = ?', key, at)
+    _, replayed = await audited(home)
+    assert replayed.difference is not None
+    assert replayed.difference.where == f"wrap {at} {key}"
+    assert replayed.difference.kind == "release"
+    (home / "node.db").write_bytes(before)
+    # A rung's row is altered, then its due moment moved.
+    (rung, facts) = sql(home, "select \"index\", facts from entries where kind = 'rung'")[0]
+    sql(home, 'update entries set facts = ? where "index" = ?', flipped(facts, 30), rung)
+    for report in await audited(home):
+        assert report.difference is not None
+        assert report.difference.index == rung
+    (home / "node.db").write_bytes(before)
+    sql(home, "update entries set digest = 'x' where \"index\" = ?", rung)
+    verified, _ = await audited(home)
+    assert verified.difference is not None
+    assert (verified.difference.index, verified.difference.field) == (rung, "column digest")
+    (home / "node.db").write_bytes(before)
+    sql(home, "update cells set due = due + 1 where due is not null and key like 'note %'")
+    _, replayed = await audited(home)
+    assert replayed.difference is not None
+    assert replayed.difference.where.startswith("due note ")
+
+
+@pytest.mark.parametrize(
+    "change", ["due = due + 1", "due = null", "channel = 'another'", "due = null, channel = null"]
+)
+async def test_a_due_moment_that_was_altered_is_named(tmp_path, change):
+    async with live_line(tmp_path) as node:
+        note = await send(node, node.world.note())
+        index = node.running.services.sequencer.published.head.size - 1
+    _, replayed = await audited(tmp_path)
+    assert replayed.difference is None
+    assert (
+        replayed.counts["kept for readers"]
+        > sql(tmp_path, "select count(*) from cells where due is not null")[0][0]
+        > 1
+    )
+    sql(tmp_path, f"update cells set {change} where key like 'note %'")
+    _, replayed = await audited(tmp_path)
+    assert replayed.difference is not None
+    assert replayed.difference.where == f"due note {node.world.channel} {note}"
+    assert (replayed.difference.index, replayed.difference.kind) == (index, "note")

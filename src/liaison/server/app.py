@@ -11,6 +11,7 @@ from liaison.node.intake import SUBMISSION_EXTRA_BYTES, Intake
 from liaison.node.reading import CONTENT_MAX_BYTES, Reading
 from liaison.node.sequencer import Sequencer
 from liaison.node.sessions import Sessions
+from liaison.node.timers import Timers
 from liaison.server import about, log, reading, sessions, statements
 from liaison.server.errors import problems
 from liaison.server.keys import BUDGET, INTAKE, READING, SEQUENCER, SESSIONS, STATE, Budget, State
@@ -24,6 +25,7 @@ class Services:
     sequencer: Sequencer
     sessions: Sessions
     reading: Reading
+    timers: Timers
 
 
 def make_app(services: Services, state: State) -> web.Application:
