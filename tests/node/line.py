@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from liaison.node.intake import WRAP_BYTES
-from liaison.rules import cells
 from liaison.statements import payloads
 from liaison.statements.procedures import Release
 from liaison.statements.statement import Statement, make_statement
@@ -48,6 +47,14 @@ async def send(node: LiveNode, note: Statement[payloads.Note], by: str = ANNA) -
     status, text = await node.post(**sent.parts)
     assert status == 201, text
     return sent.statement.digest
+
+
+def note_of(node: LiveNode, digest: str) -> Statement[payloads.Note]:
+    """Return a note that was sent."""
+    for known in node.world.accepted:
+        if known.digest == digest and isinstance(known.payload, payloads.Note):
+            return Statement(known.envelope, known.payload)
+    raise AssertionError(digest)
 
 
 def with_wraps(release: Statement[Release], by: str = FELIX) -> tuple[Statement[Release], bytes]:
@@ -103,7 +110,3 @@ async def state(node: LiveNode, by: str, digest: str) -> dict[str, Any]:
     assert status == 200, told
     found: dict[str, Any] = told["state"]
     return found
-
-
-def channel_of(node: LiveNode) -> cells.Channel:
-    return node.world.have(cells.Channel, node.world.channel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.node.line import (
     kinds,
     live_line,
     looks,
+    note_of,
     path_of,
     send,
     state,
@@ -75,14 +77,14 @@ async def test_a_standby_copy_is_withheld_until_a_rung_opens_its_tier(node: Live
     _, content = await node.get(f"/v1/notes/{path_of(digest)}/content", token)
     assert item["content"] == content
     (wrap,) = content["wraps"]
-    (mine,) = [a for a in node.world.accepted[-1].payload.addressees if a.role == STANDBY]
+    (mine,) = [a for a in note_of(node, digest).payload.addressees if a.role == STANDBY]
     assert wrap["key"] == mine.wraps[0].key
 
 
 async def test_an_alternate_who_is_no_operator_sees_nothing_before_it_is_asked(
     node: LiveNode,
 ) -> None:
-    asked = {DUTY: ACTION, MINISTRY: {"role": STANDBY, "alternate_for": DUTY}}
+    asked: dict[str, Any] = {DUTY: ACTION, MINISTRY: {"role": STANDBY, "alternate_for": DUTY}}
     digest = await send(node, node.world.note(to=asked))
     assert await looks(node, GRETA, digest) == NOTHING
     assert await inbox(node, GRETA) == []
@@ -96,7 +98,7 @@ async def test_an_alternate_who_is_no_operator_sees_nothing_before_it_is_asked(
 
 async def test_another_device_gets_no_wrap_but_its_own(node: LiveNode) -> None:
     digest = await send(node, node.world.note(to=WITH_DEPUTY))
-    payload = node.world.accepted[-1].payload
+    payload = note_of(node, digest).payload
     keys = {a.post: {wrap.key for wrap in a.wraps} for a in payload.addressees}
     for member, post in ((DORA, DUTY), (ANNA, LONDON)):
         _, content = await node.get(
@@ -161,7 +163,7 @@ async def test_a_draft_is_its_own_partys_until_it_is_released_with_wraps(node: L
     world = node.world
     drafted = world.draft()
     digest = await send(node, drafted)
-    draft = next(s for s in reversed(world.accepted) if s.digest == digest)
+    draft = note_of(node, digest)
     for member in (DORA, PETE, GRETA, EDWIN):
         assert await looks(node, member, digest) == NOTHING
     assert await looks(node, FELIX, digest) == CONTENT

@@ -233,7 +233,7 @@ async def test_a_state_tells_of_deferral_reminders_expiry_and_latest_delivery(
     node: LiveNode,
 ) -> None:
     now = node.clock.wall
-    at = {
+    at: dict[str, Any] = {
         "deferred_until": now + 10 * MINUTE,
         "reply_by": now + 40 * MINUTE,
         "expiry": now + 60 * MINUTE,
