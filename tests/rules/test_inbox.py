@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,7 @@ from tests.world import (
     MINISTRY,
     OLGA,
     PETE,
+    Asked,
     MemoryWorld,
 )
 
@@ -159,12 +161,16 @@ def test_deadlines_certify_remind_and_go_to_the_alternate():
     certificate = {(DORA, ItemKind.CERTIFICATE): "flash", (ANNA, ItemKind.CERTIFICATE): "flash"}
     assert items(world, one_of(fired, "reply-overdue")) == certificate
     for when in ("expiry", "latest_delivery"):
-        world.accept(world.note(kind="plain", **{when: world.clock + MINUTE}))
+        changes: dict[str, Any] = {"kind": "plain", when: world.clock + MINUTE}
+        world.accept(world.note(**changes))
         ended = world.elapse(2 * MINUTE)
         outcome = "expired" if when == "expiry" else "non-delivered"
         sender = {(ANNA, ItemKind.CERTIFICATE): "flash"}
         assert items(world, one_of(ended, outcome)) == sender
-    asked = {DUTY: ACTION, DEPUTY: {"role": WITH_DEPUTY[DEPUTY], "alternate_for": DUTY}}
+    asked: dict[str, Asked] = {
+        DUTY: ACTION,
+        DEPUTY: {"role": WITH_DEPUTY[DEPUTY], "alternate_for": DUTY},
+    }
     note = world.accept(world.note(to=asked))
     world.accept(world.answer(DORA, Verdict.DECLINED, note.digest))
     fired = world.elapse(SECOND)
