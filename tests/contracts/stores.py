@@ -8,9 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from liaison.adapters.sql.migrate import migrate
 from liaison.adapters.sql.reader import SqlReader
 from liaison.adapters.sql.writer import SqlWriter
+from tests.postgresql import Server, name_of
 
 TABLES = ("entries", "tiles", "cells", "inbox", "contents", "wraps")
 
@@ -26,7 +29,7 @@ class StoreUnderTest:
         return SqlReader(self.url)
 
 
-def new_sqlite(folder: Path) -> Iterator[StoreUnderTest]:
+def new_sqlite(_: pytest.FixtureRequest, folder: Path) -> Iterator[StoreUnderTest]:
     url = f"sqlite:///{folder / 'store.db'}"
     migrate(url)
     writer = SqlWriter(url)
@@ -42,4 +45,21 @@ def dump_sqlite(path: Path) -> dict[str, list]:
         }
 
 
-STORES = {"sqlite": new_sqlite}
+def new_postgresql(request: pytest.FixtureRequest, _: Path) -> Iterator[StoreUnderTest]:
+    server: Server = request.getfixturevalue("postgresql")
+    url = server.store()
+    writer = SqlWriter(url)
+    yield StoreUnderTest(url, writer, lambda: dump_postgresql(server, url))
+    writer.close()
+    server.done(url)
+
+
+def dump_postgresql(server: Server, url: str) -> dict[str, list]:
+    with closing(server.admin(name_of(url))) as connection:
+        return {
+            table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+            for table in ("head", *TABLES)
+        }
+
+
+STORES = {"sqlite": new_sqlite, "postgresql": new_postgresql}

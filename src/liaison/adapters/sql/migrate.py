@@ -12,9 +12,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, make_url
+from sqlalchemy import URL, Connection, func, make_url, select
 
-from liaison.adapters.sql.engines import backend_of, checking_engine, writing_engine
+from liaison.adapters.sql.engines import checking_engine, writing_engine
+from liaison.adapters.sql.sessions import ALONE
+from liaison.adapters.sql.urls import backend_of, shown
 from liaison.words.errors import NotReady
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
@@ -47,7 +49,7 @@ def migrate(url: str | URL) -> None:
     """Bring the database to this version's schema, in one transaction; create it if need be.
 
     Raises:
-        NotReady: a newer version of liaison wrote this database.
+        NotReady: a newer version of liaison wrote this database, or one is at work in it.
     """
     file = _file_of(url)
     if file is not None:
@@ -64,9 +66,23 @@ def migrate(url: str | URL) -> None:
                     do="run the version that wrote it, or a later one",
                 )
             if found is not Schema.CURRENT:
-                command.upgrade(_config(connection), "head")
+                _exclude_others(connection)
+                if _check(connection) is not Schema.CURRENT:  # another was quicker
+                    command.upgrade(_config(connection), "head")
     finally:
         engine.dispose()
+
+
+def _exclude_others(connection: Connection) -> None:
+    """Let nobody serve or migrate until the transaction's end; SQLite has its write lock."""
+    if connection.dialect.name != "postgresql":
+        return
+    if not connection.execute(select(func.pg_try_advisory_xact_lock(ALONE))).scalar_one():
+        raise NotReady(
+            f"Another process is at work in the database {shown(connection.engine.url)}",
+            safe="nothing was changed",
+            do="stop the node that serves it; only then can its schema be brought up",
+        )
 
 
 def _check(connection: Connection) -> Schema:

@@ -6,7 +6,7 @@ Each call is one look or a few; between two calls the log may have grown.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, BindParameter, Select, bindparam, func, select, tuple_
@@ -112,8 +112,12 @@ class SqlReader:
 
     def __init__(self, url: str | URL) -> None:
         self._engine = reading_engine(url)
+        self._fetch = _FETCH[self._engine.dialect.name]
         self._open: list[AsyncConnection] = []
-        self._free: asyncio.Queue[AsyncConnection] = asyncio.Queue()
+        self._free: asyncio.LifoQueue[AsyncConnection | None] = asyncio.LifoQueue()
+        """Connections nobody reads from; None: one may be opened."""
+        for _ in range(READERS):
+            self._free.put_nowait(None)
         self._compiled: dict[Select[Any], SQLCompiler] = {}
 
     async def head(self) -> Head | None:
@@ -199,23 +203,56 @@ class SqlReader:
             assert isinstance(fresh, SQLCompiler)
             compiled = self._compiled[statement] = fresh
         filled = compiled.construct_expanded_state(values)
-        connection = await self._free_connection()
+        connection = await self._free.get()
         try:
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None
-            rows: Sequence[Any] = await driver.execute_fetchall(
-                filled.statement, filled.positional_parameters
-            )
-            return rows
+            while True:
+                was_open = connection is not None
+                connection = connection or await self._connect()
+                driver = (await connection.get_raw_connection()).driver_connection
+                try:
+                    return await self._fetch(driver, filled.statement, filled.positional_parameters)
+                except Exception:
+                    if not _is_lost(driver):
+                        raise
+                    lost, connection = connection, None
+                    await self._discard(lost)
+                    if not was_open:
+                        raise
+                    # It was lost since the last read: the server went and came back.
         finally:
             self._free.put_nowait(connection)
 
-    async def _free_connection(self) -> AsyncConnection:
-        if self._free.empty() and len(self._open) < READERS:
-            connection = self._engine.connect()
-            self._open.append(connection)
-            return await connection.start()
-        return await self._free.get()
+    async def _connect(self) -> AsyncConnection:
+        connection = await self._engine.connect().start()
+        self._open.append(connection)
+        return connection
+
+    async def _discard(self, connection: AsyncConnection) -> None:
+        self._open.remove(connection)
+        await connection.invalidate()
+        await connection.close()
+
+
+async def _fetch_sqlite(driver: Any, statement: str, values: Any) -> Sequence[Any]:
+    rows: Sequence[Any] = await driver.execute_fetchall(statement, values)
+    return rows
+
+
+async def _fetch_postgresql(driver: Any, statement: str, values: Any) -> Sequence[Any]:
+    cursor = await driver.execute(statement, values, binary=True)
+    rows: Sequence[Any] = await cursor.fetchall()
+    return rows
+
+
+_FETCH: Final[dict[str, Callable[[Any, str, Any], Awaitable[Sequence[Any]]]]] = {
+    "sqlite": _fetch_sqlite,
+    "postgresql": _fetch_postgresql,
+}
+
+
+def _is_lost(driver: Any) -> bool:
+    """Say whether the server has let a connection go; a file lets none go."""
+    return bool(getattr(driver, "closed", False))
 
 
 def _parse_key(text: str) -> CellKey:

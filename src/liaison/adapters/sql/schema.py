@@ -34,6 +34,10 @@ METADATA: Final = MetaData(
     }
 )
 
+# PostgreSQL would order text as a language does, and otherwise after an upgrade of its libraries.
+_TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that is ordered by its bytes. It never holds NUL: names, ids and digests are ASCII."""
+
 # In SQLite only a column of type INTEGER is the row's place itself, without a second index.
 _ENTRY_INDEX: Final = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -60,16 +64,16 @@ ENTRIES: Final = Table(
     Column("index", _ENTRY_INDEX, primary_key=True, autoincrement=False),
     Column("entry", LargeBinary, nullable=False),
     Column("leaf_key", LargeBinary),
-    Column("kind", Text, nullable=False),
+    Column("kind", _TEXT, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("channel", LargeBinary, nullable=False),
-    Column("note", Text),
-    Column("actor", Text),
+    Column("note", _TEXT),
+    Column("actor", _TEXT),
     Column("urgency", LargeBinary),
     Column("statement", LargeBinary),
     Column("facts", LargeBinary),
-    Column("digest", Text),
-    Column("scope", Text, nullable=False),
+    Column("digest", _TEXT),
+    Column("scope", _TEXT, nullable=False),
     Column("n", BigInteger, nullable=False),
     UniqueConstraint("digest"),
     UniqueConstraint("scope", "n"),
@@ -103,9 +107,9 @@ TILES: Final = Table(
 CELLS: Final = Table(
     "cells",
     METADATA,
-    Column("key", Text, primary_key=True),
+    Column("key", _TEXT, primary_key=True),
     Column("row", LargeBinary, nullable=False),
-    Column("channel", Text),
+    Column("channel", _TEXT),
     Column("due", BigInteger),
     sqlite_with_rowid=False,
 )
@@ -121,11 +125,11 @@ _index("ix_cells_channel_due", CELLS.c.channel, CELLS.c.due, where=CELLS.c.due.i
 INBOX: Final = Table(
     "inbox",
     METADATA,
-    Column("member", Text, primary_key=True),
+    Column("member", _TEXT, primary_key=True),
     Column("pos", BigInteger, primary_key=True, autoincrement=False),
     Column("note_index", BigInteger, primary_key=True, autoincrement=False),
-    Column("kind", Text, nullable=False),
-    Column("precedence", Text, nullable=False),
+    Column("kind", _TEXT, nullable=False),
+    Column("precedence", _TEXT, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -140,8 +144,8 @@ WRAPS: Final = Table(
     "wraps",
     METADATA,
     Column("index", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", Text, primary_key=True),
-    Column("device", Text, nullable=False),
+    Column("key", _TEXT, primary_key=True),
+    Column("device", _TEXT, nullable=False),
     Column("wrap", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -10,24 +10,13 @@ import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import quote
 
-from sqlalchemy import (
-    URL,
-    Engine,
-    Executable,
-    StaticPool,
-    bindparam,
-    create_engine,
-    event,
-    make_url,
-    or_,
-    select,
-)
+from sqlalchemy import URL, Executable, bindparam, or_, select
 from sqlalchemy.exc import DBAPIError
 
-from liaison.adapters.sql.engines import WRITING_DRIVERS, backend_of
+from liaison.adapters.sql.engines import snapshot_engine
 from liaison.adapters.sql.schema import CELLS, CONTENTS, ENTRIES, HEAD, INBOX, TILES, WRAPS
+from liaison.adapters.sql.urls import shown
 from liaison.node.ports import Head
 from liaison.tlog.tiles import Tile
 from liaison.words.encoding import to_base64
@@ -35,7 +24,6 @@ from liaison.words.errors import LogUntrusted, NotReady
 
 _FIELDS: Final = ("kind", "at", "channel", "note", "actor", "urgency", "statement", "facts")
 _COLUMNS: Final = ("digest", "scope", "n")
-_BUSY_S: Final = 10.0
 
 _HEAD: Final = select(HEAD.c.size, HEAD.c.root, HEAD.c.at)
 _ENTRIES: Final = (
@@ -83,14 +71,14 @@ class StoreSource:
     """
 
     def __init__(self, url: str | URL) -> None:
-        self._engine = _snapshot_engine(url)
+        self._engine = snapshot_engine(url)
         try:
             self._connection = self._engine.connect()
             self._connection.execute(_HEAD).all()  # the snapshot is taken by the first read
         except DBAPIError as exc:
             self._engine.dispose()
             raise NotReady(
-                f"The store at {url} can't be read: {exc.orig}",
+                f"The store at {shown(url)} can't be read: {exc.orig}",
                 safe="An audit never writes to it",
                 do="Name the home directory of a node, as a user who may read and enter it",
             ) from exc
@@ -150,41 +138,18 @@ class StoreSource:
         try:
             return self._connection.execute(statement, values).all()
         except DBAPIError as exc:
+            if exc.connection_invalidated:
+                raise NotReady(
+                    f"The store at {shown(self._engine.url)} went away: {exc.orig}",
+                    safe="An audit never writes to it",
+                    do="begin the audit again when it's back",
+                ) from exc
             # A file that was altered below the rows, not only in them.
             raise LogUntrusted(f"the database can't be read: {exc.orig}") from exc
 
 
 def _digest(data: bytes) -> bytes:
     return to_base64(hashlib.sha256(data).digest()).encode("ascii")
-
-
-def _snapshot_engine(url: str | URL) -> Engine:
-    """Return an engine of one connection whose only transaction sees one moment, read only."""
-    located, backend = make_url(url), backend_of(url)
-    if backend != "sqlite":
-        return create_engine(
-            located.set(drivername=WRITING_DRIVERS[backend]),
-            poolclass=StaticPool,
-            isolation_level="REPEATABLE READ",
-            execution_options={"postgresql_readonly": True},
-        )
-    # mode=ro and not immutable=1: what a running node wrote to the WAL is part of the store.
-    read_only = URL.create(
-        WRITING_DRIVERS[backend],
-        database=f"file:{quote(located.database or '')}",
-        query={"mode": "ro", "uri": "true"},
-    )
-    engine = create_engine(read_only, poolclass=StaticPool, connect_args={"timeout": _BUSY_S})
-    event.listen(engine, "connect", _as_it_lies)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    return engine
-
-
-def _as_it_lies(connection: Any, _record: object) -> None:
-    connection.isolation_level = None
-    connection.execute("PRAGMA query_only = ON").close()
-    # Text that was altered may not be UTF-8, and must still be shown to the audit.
-    connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
 
 
 def _entry(row: Sequence[Any]) -> StoredEntry:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Dialect, Table, select
+from sqlalchemy import URL, Connection, Dialect, Row, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from liaison.adapters.sql.engines import writing_engine
@@ -21,13 +21,23 @@ from liaison.rules.cells import Cell, spell_cell, spell_key
 _INSERT: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _HEAD: Final = select(HEAD.c.size, HEAD.c.root, HEAD.c.at)
 _LOCKED_HEAD: Final = _HEAD.with_for_update()  # SQLite has the lock from BEGIN IMMEDIATE
+_LOCK_TABLE: Final = text("LOCK TABLE head IN SHARE ROW EXCLUSIVE MODE")
+"""PostgreSQL's, where there is no head yet to lock: of two first batches one waits for the other."""
 
 
 class SqlWriter:
-    """ports.Writer on a migrated database. Made in any thread, then called from one."""
+    """ports.Writer on a migrated database. Made in any thread, then called from one.
 
-    def __init__(self, url: str | URL) -> None:
-        self._engine = writing_engine(url)
+    ``alone``: until it's closed no other writer that is to be alone can be made. What could go
+    wrong without is only that one of two finds that the head moved.
+
+    Raises:
+        NotReady: PostgreSQL can't be reached, or isn't fit to keep a log.
+        GuardRefused: another one is alone there.
+    """
+
+    def __init__(self, url: str | URL, *, alone: bool = False) -> None:
+        self._engine = writing_engine(url, alone=alone)
         self._connection = self._engine.connect()
         dialect = self._engine.dialect
         self._head = _Rows(dialect, HEAD, replaces=True)
@@ -39,14 +49,17 @@ class SqlWriter:
         self._wraps = _Rows(dialect, WRAPS)
 
     def head(self) -> Head | None:
+        # Locked: a commit whose connection was lost may be under way yet in the server, and what
+        # the head is then is known only when it has ended.
         with self._transaction() as connection:
-            row = connection.execute(_HEAD).one_or_none()
-        return None if row is None else Head(*row)
+            return _head_of(connection.execute(_LOCKED_HEAD).one_or_none())
 
     def commit(self, batch: Batch) -> None:
         with self._transaction() as connection:
-            row = connection.execute(_LOCKED_HEAD).one_or_none()
-            found = None if row is None else Head(*row)
+            found = _head_of(connection.execute(_LOCKED_HEAD).one_or_none())
+            if found is None and connection.dialect.name == "postgresql":
+                connection.execute(_LOCK_TABLE)
+                found = _head_of(connection.execute(_LOCKED_HEAD).one_or_none())
             if found != batch.previous:
                 raise HeadMoved(f"the head is {found}, the batch continues {batch.previous}")
             # All of it commits together: an entry without its inbox row would be a note that was
@@ -87,6 +100,10 @@ class SqlWriter:
     def close(self) -> None:
         self._connection.close()
         self._engine.dispose()
+
+
+def _head_of(row: Row[int, bytes, int] | None) -> Head | None:
+    return None if row is None else Head(*row)
 
 
 def _entry_values(row: EntryRow) -> tuple[Any, ...]:

@@ -11,6 +11,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -31,16 +33,16 @@ def upgrade() -> None:
         ),
         sa.Column("entry", sa.LargeBinary, nullable=False),
         sa.Column("leaf_key", sa.LargeBinary),
-        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("channel", sa.LargeBinary, nullable=False),
-        sa.Column("note", sa.Text),
-        sa.Column("actor", sa.Text),
+        sa.Column("note", TEXT),
+        sa.Column("actor", TEXT),
         sa.Column("urgency", sa.LargeBinary),
         sa.Column("statement", sa.LargeBinary),
         sa.Column("facts", sa.LargeBinary),
-        sa.Column("digest", sa.Text),
-        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("digest", TEXT),
+        sa.Column("scope", TEXT, nullable=False),
         sa.Column("n", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("index", name="pk_entries"),
         sa.UniqueConstraint("digest", name="uq_entries_digest"),
@@ -55,18 +57,18 @@ def upgrade() -> None:
     )
     op.create_table(
         "cells",
-        sa.Column("key", sa.Text),
+        sa.Column("key", TEXT),
         sa.Column("row", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_cells"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "inbox",
-        sa.Column("member", sa.Text),
+        sa.Column("member", TEXT),
         sa.Column("pos", sa.BigInteger, autoincrement=False),
         sa.Column("note_index", sa.BigInteger, autoincrement=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("precedence", sa.Text, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("precedence", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("member", "pos", "note_index", name="pk_inbox"),
         sqlite_with_rowid=False,
     )
@@ -83,8 +85,8 @@ def upgrade() -> None:
     op.create_table(
         "wraps",
         sa.Column("index", sa.BigInteger, autoincrement=False),
-        sa.Column("key", sa.Text),
-        sa.Column("device", sa.Text, nullable=False),
+        sa.Column("key", TEXT),
+        sa.Column("device", TEXT, nullable=False),
         sa.Column("wrap", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("index", "key", name="pk_wraps"),
         sqlite_with_rowid=False,

@@ -12,9 +12,11 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
-    op.add_column("cells", sa.Column("channel", sa.Text))
+    op.add_column("cells", sa.Column("channel", TEXT))
     op.add_column("cells", sa.Column("due", sa.BigInteger))
     for name, table, columns, where in (
         ("ix_cells_due", "cells", ["due"], "due IS NOT NULL"),
