@@ -1,28 +1,87 @@
-"""Settings of a node: every path and address, in one place."""
+"""Settings of a node: every path and address, in one place, each with where it was said.
+
+An option goes before the environment (``LIAISON_NODE_GUARD``), that before the file (``node.toml``
+in the home, or ``--config``), that before the default. A new setting is a field of ``Settings``,
+with a description and an example, and the one line of ``main`` that hands it over.
+"""
 
 from __future__ import annotations
 
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from liaison.words.errors import Malformed, NotReady
+
+PREFIX: Final = "LIAISON_NODE_"
+CONFIG: Final = "LIAISON_NODE_CONFIG"
+FILE: Final = "node.toml"
+DEFAULT: Final = "default"
+
+_PORT_MAX: Final = 65_535
+_HIDDEN: Final = "(hidden)"
+_DATABASES: Final = ("sqlite:///", "postgresql://")
 
 
-@dataclass(frozen=True)
-class Settings:
+def _check_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host.strip("[]") or not re.fullmatch("[0-9]{1,5}", port) or int(port) > _PORT_MAX:
+        raise ValueError(f"not ADDRESS:PORT: {text}")
+    return text
+
+
+def _check_database(url: str) -> str:
+    # The URL may hold a password, so it isn't shown.
+    if not url.startswith(_DATABASES) or url in _DATABASES:
+        raise ValueError(f"not a database's URL: it begins with {' or '.join(_DATABASES)}")
+    return url
+
+
+def _within(name: str) -> Any:
+    return lambda said: said["home"] / name
+
+
+class Settings(BaseModel):
     """``home`` holds everything but what is put elsewhere on purpose."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
     home: Path
-    host: str = "127.0.0.1"
-    port: int = 8470
-    guard_path: Path | None = None
-    """Where the guard is, if not in ``home``: outside the database's backups (design.md 5)."""
+    listen: Annotated[str, AfterValidator(_check_address)] = Field(
+        default="127.0.0.1:8470",
+        description="address and port to listen on",
+        examples=["127.0.0.1:8470"],
+    )
+    guard: Path = Field(
+        default_factory=_within("guard"),
+        description="the guard's file: outside the database's backups, best on a second disk",
+        examples=["/mnt/second/liaison.guard"],
+    )
+    database: Annotated[str, AfterValidator(_check_database)] = Field(
+        default_factory=lambda said: f"sqlite:///{said['home'] / 'node.db'}",
+        description="the store",
+        examples=["sqlite:////srv/liaison/node.db"],
+    )
+    keys: Path = Field(
+        default_factory=_within("keys"),
+        description="the directory of the node's three key files",
+        examples=["/etc/liaison/keys"],
+    )
 
     @property
-    def database(self) -> str:
-        return f"sqlite:///{self.home / 'node.db'}"
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
 
     @property
-    def guard(self) -> Path:
-        return self.guard_path or self.home / "guard"
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
 
     @property
     def card(self) -> Path:
@@ -35,4 +94,133 @@ class Settings:
         return self.home / "retired"
 
     def key(self, purpose: str) -> Path:
-        return self.home / "keys" / f"{purpose}.key"
+        return self.keys / f"{purpose}.key"
+
+
+NAMES: Final = tuple(name for name in Settings.model_fields if name != "home")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings in effect; ``sources`` says of each where it was said."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+    file: Path | None
+    """The file that was read, if one was."""
+
+    def shown(self, name: str) -> str:
+        """Return a setting's value as it may be shown: without what is secret."""
+        value = getattr(self.settings, name)
+        return hide_password(value) if name == "database" else str(value)
+
+
+def load_settings(
+    home: Path,
+    *,
+    options: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    config: Path | None = None,
+    begun: Mapping[str, object] | None = None,
+) -> Loaded:
+    """Return the settings of the node in ``home``.
+
+    ``options`` are those of the command line by setting; None is for one that was not given.
+    ``begun`` is what holds if nobody says otherwise, as ``node init`` was told it.
+
+    Raises:
+        Malformed: a value has no reading, or no setting has that name; the text names each.
+        NotReady: the file that ``config`` names can't be read.
+    """
+    file = home / FILE if config is None else config
+    stated = _stated(file, is_wanted=config is not None)
+    values: dict[str, object] = {}
+    sources: dict[str, str] = dict.fromkeys(NAMES, DEFAULT)
+    layers: list[tuple[Mapping[str, object], Any]] = [
+        (begun or {}, lambda _: "node.liaison, as init was told"),
+        (stated or {}, lambda name: f"{name} in {file}"),
+        (_of_environment(environment or {}), lambda name: f"{PREFIX}{name.upper()}"),
+        (options or {}, lambda name: f"--{name}"),
+    ]
+    for layer, source_of in layers:
+        for name, value in layer.items():
+            if value is None:
+                continue
+            if name not in NAMES:
+                raise _unknown(source_of(name), name)
+            values[name], sources[name] = value, source_of(name)
+    try:
+        settings = Settings.model_validate({"home": home, **values})
+    except ValidationError as exc:
+        raise _invalid(exc, sources) from exc
+    return Loaded(settings, sources, None if stated is None else file)
+
+
+def hide_password(url: str) -> str:
+    """Return a database's URL without the password in it."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    if ":" in user:
+        url = parts._replace(netloc=f"{user.partition(':')[0]}:{_HIDDEN}@{host}").geturl()
+    return re.sub(r"(?<=password=)[^&]*", _HIDDEN, url)
+
+
+def _stated(file: Path, *, is_wanted: bool) -> dict[str, object] | None:
+    """Return what a file says, None where there is none; a path in it is taken from its directory."""
+    try:
+        said = tomllib.loads(file.read_bytes().decode("utf-8"))
+    except FileNotFoundError as exc:
+        if not is_wanted:
+            return None
+        raise NotReady(
+            f"--config: there is no file {file}", safe="nothing was done", do="check the path"
+        ) from exc
+    except OSError as exc:
+        raise NotReady(
+            f"the settings in {file} can't be read: {exc.strerror}",
+            safe="nothing was done",
+            do="see that it is a file that the node's user may read",
+        ) from exc
+    except ValueError as exc:  # not TOML, or not UTF-8
+        raise Malformed(
+            f"{file} is not TOML: {exc}",
+            safe="nothing was done",
+            do='a line is like this: listen = "127.0.0.1:8470"',
+        ) from exc
+    for name, value in said.items():
+        if isinstance(value, str) and _is_path(name):
+            said[name] = file.parent / value
+    return said
+
+
+def _is_path(name: str) -> bool:
+    field = Settings.model_fields.get(name)
+    return field is not None and field.annotation is Path
+
+
+def _of_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    return {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name != CONFIG
+    }
+
+
+def _unknown(source: str, name: str) -> Malformed:
+    near = difflib.get_close_matches(name, NAMES, n=1)
+    return Malformed(
+        f"{source}: there is no such setting",
+        safe="nothing was done",
+        do=f"did you mean {near[0]}?" if near else f"the settings are {', '.join(NAMES)}",
+    )
+
+
+def _invalid(exc: ValidationError, sources: Mapping[str, str]) -> Malformed:
+    found, helps = [], []
+    for error in exc.errors(include_url=False, include_input=False):
+        name = str(error["loc"][0])
+        said = str(error["msg"]).removeprefix("Value error, ")
+        found.append(f"{sources.get(name, name)}: {said[:1].lower()}{said[1:]}")
+        examples = Settings.model_fields[name].examples or [""]
+        helps.append(f'{name} = "{examples[0]}"')
+    return Malformed("; ".join(found), safe="nothing was done", do=f"such as {', '.join(helps)}")

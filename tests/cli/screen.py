@@ -88,7 +88,7 @@ def serving(home: Path) -> Iterator[str]:
     async def serve() -> None:
         stopped = asyncio.Event()
         stop.extend((asyncio.get_running_loop(), stopped))
-        async with run_node(Settings(home=home, port=0)) as running:
+        async with run_node(Settings(home=home, listen="127.0.0.1:0")) as running:
             started.append(running.url)
             ready.set()
             await stopped.wait()

@@ -57,7 +57,7 @@ async def council(folder: Path, monkeypatch) -> AsyncIterator[Council]:
         port = probe.getsockname()[1]
     clock = HandClock()
     url = f"http://127.0.0.1:{port}"
-    settings = Settings(home=folder / "N", port=port)
+    settings = Settings(home=folder / "N", listen=f"127.0.0.1:{port}")
     begin(settings, "localhost/test", seeds=SEEDS, url=url, clock=clock)
     async with run_node(settings, clock=clock) as running:
         await found(folder, url, PASSPHRASE, now=clock.now)

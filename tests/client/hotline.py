@@ -64,7 +64,7 @@ def draft(text: str = CANARY, to: str = DUTY, subject: str = "Line check") -> Dr
 @contextlib.asynccontextmanager
 async def hotline(folder: Path, now: Callable[[], int] = wall_clock) -> AsyncIterator[Hotline]:
     """Everything from `node init` to two signed directories; F and M are the members' homes."""
-    settings = Settings(home=folder / "N", port=0)
+    settings = Settings(home=folder / "N", listen="127.0.0.1:0")
     begin(settings, ORIGIN, seeds=SEEDS, url="http://127.0.0.1")
     async with run_node(settings) as running:
         line = Hotline(folder, running.url, now, settings)

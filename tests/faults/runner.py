@@ -88,7 +88,7 @@ def run() -> None:
         clock=SteadyClock(said.since),
         crash_point=(Mine(said.crash_at, said.passes, said.fuse) if said.crash_at else no_crash),
     )
-    settings = Settings(home=said.home, port=0)
+    settings = Settings(home=said.home, listen="127.0.0.1:0")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main.serve(settings, ready=_ready))
 

@@ -45,7 +45,7 @@ class HandClock:
 
 
 def settings_in(folder: Path) -> Settings:
-    return Settings(home=folder, port=0)
+    return Settings(home=folder, listen="127.0.0.1:0")
 
 
 def begin_in(folder: Path, clock: HandClock | None = None) -> Settings:

@@ -25,9 +25,9 @@ from liaison.audit import walk
 from liaison.audit.report import Report
 from liaison.audit.source import Anchors, Source
 from liaison.audit.url import UrlSource
+from liaison.cli.configured import settings_at
 from liaison.cli.context import home_of, say
 from liaison.cli.desk import wrong_file
-from liaison.settings import Settings
 from liaison.statements.keys import SigningKey
 from liaison.words.canonical import parse_canonical
 from liaison.words.encoding import from_base64
@@ -110,10 +110,10 @@ class Aim:
 
 def _aim(context: typer.Context, target: str, node: Path | None, key: Path | None) -> Aim:
     if not target.startswith(("http://", "https://")):
-        card = node or Settings(home=Path(target)).card
+        card = node or settings_at(Path(target)).card
         return Aim(target, _anchors(card), None, () if node else (_OWN_CARD,))
     if node is None or key is None:
-        home = Settings(home=home_of(context))
+        home = settings_at(home_of(context))
         node, key = node or home.card, key or home.key("administrator")
     return Aim(target, _anchors(node), SigningKey(load_seed(key, "administrator")))
 
@@ -158,7 +158,7 @@ def _run(aim: Aim, run: Callable[[Source, walk.Progress], walk.Audit]) -> Report
 @contextlib.asynccontextmanager
 async def _source(aim: Aim) -> AsyncIterator[Source]:
     if aim.administrator is None:
-        source = StoreSource(Settings(home=Path(aim.target)).database)
+        source = StoreSource(settings_at(Path(aim.target)).database)
         try:
             yield source
         finally:

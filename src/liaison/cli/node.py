@@ -12,7 +12,16 @@ from typing import Annotated, Any
 import typer
 import uvloop
 
-from liaison.cli.context import home_of, say
+from liaison.cli.configured import (
+    Config,
+    Database,
+    GuardAt,
+    Listen,
+    remember,
+    settings_at,
+    settings_of,
+)
+from liaison.cli.context import say
 from liaison.cli.desk import wrong_file
 from liaison.client.transport import Transport
 from liaison.main import (
@@ -26,7 +35,6 @@ from liaison.main import (
 )
 from liaison.node.beginning import confirm_time
 from liaison.sealing.content import visible
-from liaison.settings import Settings
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import Admission, Node, Party, State
 from liaison.statements.statement import Statement, make_statement, parse_statement_of
@@ -42,12 +50,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(node, name="node")
 
 
-Listen = Annotated[str, typer.Option(help="Address and port to listen on.")]
-GuardAt = Annotated[
-    Path | None, typer.Option(help="Where the guard file is; outside the database's backups.")
-]
-
-
 @node.command()
 def init(
     context: typer.Context,
@@ -55,37 +57,53 @@ def init(
         str,
         typer.Option(help="The log's name for good, without http://: such as node.example/log."),
     ],
-    listen: Listen = "127.0.0.1:8470",
+    listen: Listen = None,
     guard: GuardAt = None,
+    database: Database = None,
+    public_url: Annotated[
+        str,
+        typer.Option(
+            help="How others reach it, where a TLS proxy stands before it: https://node.example."
+        ),
+    ] = "",
+    config: Config = None,
     is_exercise: Annotated[
         bool,
         typer.Option("--exercise", help="A node for exercises: its time can be moved ahead."),
     ] = False,
 ) -> None:
     """Make the node's three keys, its guard and its first record; write node.liaison."""
-    settings = _settings(context, listen, guard)
+    settings = settings_of(context, config, listen=listen, guard=guard, database=database)
     _check_origin(origin)
+    url = _public(public_url) or f"http://{settings.listen}"
     seeds = {purpose: secrets.token_bytes(32) for purpose in KEY_PURPOSES}
-    begin(settings, origin, seeds=seeds, url=f"http://{listen}", is_exercise=is_exercise)
+    begin(settings, origin, seeds=seeds, url=url, is_exercise=is_exercise)
     say(f"The log {origin} begins. Hand {settings.card} to whoever is to use this node.")
     say(
         f"Keep a copy of {settings.guard} on a second disk, for the day this one fails (never to serve "
-        f"from a second place), and of {settings.home / 'keys'} offline: plain files, without passphrase."
+        f"from a second place), and of {settings.keys} offline: plain files, without passphrase."
     )
+    told = {
+        "listen": settings.listen if public_url and listen else None,
+        "guard": guard and guard.absolute(),
+        "database": database,
+    }
+    if config is None and (file := remember(settings, **told)) is not None:
+        say(f"{file} keeps what was said here, for the commands to come.")
 
 
 @node.command("serve")
 def serve_command(
     context: typer.Context,
     listen: Annotated[
-        str, typer.Option(help="Address and port to listen on; those of init by default.")
-    ] = "",
+        str | None, typer.Option(help="Address and port to listen on; those of init by default.")
+    ] = None,
     guard: GuardAt = None,
+    database: Database = None,
+    config: Config = None,
 ) -> None:
     """Serve until SIGTERM. Exit 3: the guard refuses, and nothing was signed."""
-    settings = _settings(context, guard=guard)
-    listen = listen or read_card(settings)["url"].rpartition("/")[2]
-    settings = _settings(context, listen, guard)
+    settings = settings_of(context, config, listen=listen, guard=guard, database=database)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(serve(settings, ready=lambda url: say(f"serving {url}")))
@@ -93,7 +111,7 @@ def serve_command(
             if exc.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
                 raise
             raise NotReady(
-                f"Nothing can listen on {listen}: {os.strerror(exc.errno)}",
+                f"Nothing can listen on {settings.listen}: {os.strerror(exc.errno)}",
                 safe="nothing was served or signed",
                 do="stop what listens there, or name another address with --listen",
             ) from exc
@@ -103,9 +121,10 @@ def serve_command(
 def admit(
     context: typer.Context,
     party: Annotated[Path, typer.Argument(help="The party's statement, NAME.party.")],
+    config: Config = None,
 ) -> None:
     """Admit a party and its authority key to this node, then post its party statement."""
-    settings = _settings(context)
+    settings = settings_of(context, config)
     card = read_card(settings)
     keys = load_keys(settings)
     try:
@@ -118,9 +137,9 @@ def admit(
 
 
 @node.command("confirm-time")
-def confirm_time_command(context: typer.Context) -> None:
+def confirm_time_command(context: typer.Context, config: Config = None) -> None:
     """Confirm, on record, that the node's clock is right as it is now (after clock-suspect)."""
-    settings = _settings(context)
+    settings = settings_of(context, config)
     card = read_card(settings)
     keys = load_keys(settings)
     at = asyncio.run(_confirm(_url(context, card), card["origin"], keys.node))
@@ -131,10 +150,11 @@ def confirm_time_command(context: typer.Context) -> None:
 def rules_version_command(
     context: typer.Context,
     version: Annotated[int, typer.Argument(help="The version that counts from then on.")],
+    config: Config = None,
 ) -> None:
     """Switch the log to a newer version of the rules, on record; there is no way back."""
     event = {"event": "rules-version", "rules_version": version}
-    at = _node_says(context, event)
+    at = _node_says(context, config, event)
     say(f"Rules version {version} is in force from {at} on; what came before replays as it was.")
 
 
@@ -142,15 +162,16 @@ def rules_version_command(
 def advance(
     context: typer.Context,
     by: Annotated[str, typer.Argument(help="How far: such as 90s, 30m, 4h, 2d.")],
+    config: Config = None,
 ) -> None:
     """Move the time of a node made for exercises ahead, on record. Its timers follow."""
     micros = from_typed(f"+{by.lstrip('+')}", 0)
-    at = _node_says(context, {"event": "time-advanced", "advance_us": micros})
+    at = _node_says(context, config, {"event": "time-advanced", "advance_us": micros})
     say(f"Exercise time was moved ahead by {by}, at {at}.")
 
 
-def _node_says(context: typer.Context, event: dict[str, Any]) -> str:
-    settings = _settings(context)
+def _node_says(context: typer.Context, config: Path | None, event: dict[str, Any]) -> str:
+    settings = settings_of(context, config)
     card = read_card(settings)
     keys = load_keys(settings)
     return asyncio.run(_say_event(_url(context, card), card["origin"], keys.node, event))
@@ -171,11 +192,12 @@ def retire(
     context: typer.Context,
     origin: Annotated[str, typer.Option(help="The successor log's name.")],
     successor: Annotated[Path, typer.Option(help="The successor's new home.")],
-    listen: Listen = "127.0.0.1:8470",
+    listen: Listen = None,
     guard: GuardAt = None,
+    config: Config = None,
 ) -> None:
     """Give this log up and begin a successor, whose first record names the loss."""
-    old = _settings(context, guard=guard)
+    old = settings_of(context, config, guard=guard)
     _check_origin(origin)
     if old.retired.exists():
         raise NotReady(
@@ -190,9 +212,9 @@ def retire(
             safe="nothing was changed",
             do="name it with --origin",
         )
-    new = _settings_at(successor, listen, None)
+    new = settings_at(successor, listen=listen)
     seeds = {purpose: secrets.token_bytes(32) for purpose in KEY_PURPOSES}
-    begin(new, origin, seeds=seeds, url=f"http://{listen}", predecessor=predecessor)
+    begin(new, origin, seeds=seeds, url=f"http://{new.listen}", predecessor=predecessor)
     mark_retired(old, origin)
     size = predecessor.guard_size
     guarded = "the guard was lost" if size is None else f"the guard had {size} entries"
@@ -203,21 +225,18 @@ def retire(
     say(f"Hand {new.card} to whoever used the old node.")
 
 
-def _settings(
-    context: typer.Context, listen: str = "127.0.0.1:8470", guard: Path | None = None
-) -> Settings:
-    return _settings_at(home_of(context), listen, guard)
-
-
 def _url(context: typer.Context, card: dict[str, str]) -> str:
     return str(context.find_root().params.get("url") or card["url"])
 
 
-def _settings_at(home: Path, listen: str, guard: Path | None) -> Settings:
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal():
-        raise Malformed(f"--listen: not ADDRESS:PORT: {listen}")
-    return Settings(home=home, host=host.strip("[]"), port=int(port), guard_path=guard)
+def _public(url: str) -> str:
+    if url and not url.startswith(("https://", "http://")):
+        raise Malformed(
+            f"--public-url: {url} does not begin with https://",
+            safe="nothing was made",
+            do=f"say it whole: https://{url}",
+        )
+    return url.rstrip("/")
 
 
 def _check_origin(origin: str) -> None:
