@@ -10,6 +10,7 @@ import contextlib
 import gc
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,7 +24,8 @@ from aiohttp import web
 from liaison.adapters.clock import ExerciseClock, SystemClock
 from liaison.adapters.guard import FileGuard
 from liaison.adapters.keyfile import create_seed, load_seed
-from liaison.adapters.sql.migrate import migrate
+from liaison.adapters.service import ServiceManager
+from liaison.adapters.sql.migrate import Schema, check, migrate
 from liaison.adapters.sql.reader import SqlReader
 from liaison.adapters.sql.writer import SqlWriter
 from liaison.node.admission import Admission
@@ -76,25 +78,29 @@ def begin(
     ``seeds`` has 32 random bytes for each of ``KEY_PURPOSES``.
 
     Raises:
-        NotReady: there is a node in this home already.
+        NotReady: there is a node in this home, or a log in this database, already.
+        GuardRefused: another instance serves the log in this database.
     """
     check_id("origin", origin)
     if settings.card.exists():
         raise NotReady(f"there is a node in {settings.home} already", safe="nothing was changed")
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings.key("log").parent.mkdir(mode=0o700, exist_ok=True)
-    for purpose in KEY_PURPOSES:
-        create_seed(settings.key(purpose), purpose, seeds[purpose])
-    keys = load_keys(settings)
-    at = (clock or SystemClock()).now()
-    first = first_statement(origin, keys, at, predecessor, is_exercise=is_exercise)
-    batch = first_batch(first, at)
     migrate(settings.database)
-    writer = SqlWriter(settings.database)
-    try:
+    with contextlib.closing(SqlWriter(settings.database, alone=True)) as writer:
+        if writer.head() is not None:
+            raise NotReady(
+                "there is a log in this database already",
+                safe="nothing was changed",
+                do="name an empty one with --database, or serve the home that the log belongs to",
+            )
+        settings.key("log").parent.mkdir(mode=0o700, exist_ok=True)
+        for purpose in KEY_PURPOSES:
+            create_seed(settings.key(purpose), purpose, seeds[purpose])
+        keys = load_keys(settings)
+        at = (clock or SystemClock()).now()
+        first = first_statement(origin, keys, at, predecessor, is_exercise=is_exercise)
+        batch = first_batch(first, at)
         writer.commit(batch)
-    finally:
-        writer.close()
     FileGuard.create(settings.guard, batch.head).close()
     card = {
         "administrator_key": to_base64(keys.administrator.public),
@@ -102,6 +108,7 @@ def begin(
         "node_key": to_base64(keys.node.public),
         "origin": origin,
         "url": url,
+        **({"exercise": "yes"} if is_exercise else {}),
     }
     settings.card.write_bytes(format_canonical(card) + b"\n")
 
@@ -125,11 +132,13 @@ def read_card(settings: Settings) -> dict[str, str]:
 async def predecessor_of(settings: Settings) -> Predecessor:
     """Return what a successor's first record says of the log in this home: its loss."""
     card = read_card(settings)
-    reader = SqlReader(settings.database)
-    try:
-        head = await reader.head()
-    finally:
-        await reader.close()
+    head: Head | None = None
+    if check(settings.database) is not Schema.ABSENT:
+        reader = SqlReader(settings.database)
+        try:
+            head = await reader.head()
+        finally:
+            await reader.close()
     if head is None:
         raise NotReady("the store has no log", do="there is nothing to retire")
     guarded: Head | None = None
@@ -194,12 +203,13 @@ async def run_node(
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(guard.close)
         migrate(settings.database)
+        # Before the head is read: whoever wrote to the database before has ended by then.
+        writer = SqlWriter(settings.database, alone=True)
+        stack.callback(writer.close)
         reader = SqlReader(settings.database)
         stack.push_async_callback(reader.close)
         signer = SignerKey(card["origin"], keys.log.seed)
         published = await take_up(reader, guard, signer)
-        writer = SqlWriter(settings.database)
-        stack.callback(writer.close)
         cellar = Cellar(reader)
         begun = await cellar.get(Log)
         if begun is None:
@@ -276,6 +286,7 @@ async def serve(settings: Settings, *, ready: Callable[[str], None] | None = Non
     """Serve until SIGTERM or SIGINT. What ends the sequencer or the timers ends the process, by raising."""
     configure_journal()
     _calm_the_collector()
+    manager = ServiceManager.of(os.environ)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -284,9 +295,13 @@ async def serve(settings: Settings, *, ready: Callable[[str], None] | None = Non
         log.info("serving", url=running.url, size=running.services.sequencer.published.head.size)
         if ready is not None:
             ready(running.url)
+        manager.ready(f"serving {running.url}")
+        watching = asyncio.create_task(manager.watch())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, running.ended}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        watching.cancel()
+        manager.stopping()
         log.info("stopping", waiting=running.services.sequencer.waiting)
     log.info("stopped")
 
