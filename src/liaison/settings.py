@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from liaison.adapters.sql.urls import check_store_url
 from liaison.words.errors import Malformed, NotReady
 
 PREFIX: Final = "LIAISON_NODE_"
@@ -41,7 +42,10 @@ def _check_database(url: str) -> str:
     # The URL may hold a password, so it isn't shown.
     if not url.startswith(_DATABASES) or url in _DATABASES:
         raise ValueError(f"not a database's URL: it begins with {' or '.join(_DATABASES)}")
-    return url
+    try:
+        return check_store_url(url)
+    except Malformed as exc:
+        raise ValueError(f"{exc.happened}; {exc.do}" if exc.do else exc.happened) from None
 
 
 def _within(name: str) -> Any:
@@ -67,6 +71,7 @@ class Settings(BaseModel):
     database: Annotated[str, AfterValidator(_check_database)] = Field(
         default_factory=lambda said: f"sqlite:///{said['home'] / 'node.db'}",
         description="the store",
+        repr=False,  # it may hold a password
         examples=["sqlite:////srv/liaison/node.db"],
     )
     keys: Path = Field(

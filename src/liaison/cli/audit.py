@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +53,10 @@ KeyFile = Annotated[
     Path | None, typer.Option("--key", help="The administrator's key file, for a URL.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="The report as JSON.")]
+Database = Annotated[
+    str | None,
+    typer.Option(help="The store's URL, if you read it as another user than the home's node."),
+]
 Kept = Annotated[
     list[Path] | None,
     typer.Option("--checkpoint", help="A signed checkpoint that the log must contain; repeatable."),
@@ -66,10 +70,11 @@ def verify_command(
     node: Card = None,
     key: KeyFile = None,
     checkpoint: Kept = None,
+    database: Database = None,
     as_json: AsJson = False,
 ) -> None:
     """Recompute every opening, leaf, tile, signature and order, up to the signed checkpoint."""
-    aim = _aim(context, target, node, key)
+    aim = _aim(context, target, node, key, database)
     kept = [_read(path).decode("utf-8", "replace") for path in checkpoint or ()]
 
     async def run(source: Source, progress: walk.Progress) -> Report:
@@ -85,10 +90,11 @@ def replay_command(
     target: Target,
     node: Card = None,
     key: KeyFile = None,
+    database: Database = None,
     as_json: AsJson = False,
 ) -> None:
     """Decide every record anew from nothing, and compare it, and at a home every cell."""
-    aim = _aim(context, target, node, key)
+    aim = _aim(context, target, node, key, database)
 
     async def run(source: Source, progress: walk.Progress) -> Report:
         now = SystemClock().now()
@@ -101,17 +107,21 @@ def replay_command(
 class Aim:
     """What is audited, and against what."""
 
-    target: str
+    target: str = field(repr=False)
+    """A URL, or the store's URL where ``administrator`` is None."""
     anchors: Anchors
     administrator: SigningKey | None
     """For a URL only."""
     remarks: tuple[str, ...] = ()
 
 
-def _aim(context: typer.Context, target: str, node: Path | None, key: Path | None) -> Aim:
+def _aim(
+    context: typer.Context, target: str, node: Path | None, key: Path | None, database: str | None
+) -> Aim:
     if not target.startswith(("http://", "https://")):
-        card = node or settings_at(Path(target)).card
-        return Aim(target, _anchors(card), None, () if node else (_OWN_CARD,))
+        settings = settings_at(Path(target), database=database)
+        remarks = () if node else (_OWN_CARD,)
+        return Aim(settings.database, _anchors(node or settings.card), None, remarks)
     if node is None or key is None:
         home = settings_at(home_of(context))
         node, key = node or home.card, key or home.key("administrator")
@@ -158,7 +168,7 @@ def _run(aim: Aim, run: Callable[[Source, walk.Progress], walk.Audit]) -> Report
 @contextlib.asynccontextmanager
 async def _source(aim: Aim) -> AsyncIterator[Source]:
     if aim.administrator is None:
-        source = StoreSource(settings_at(Path(aim.target)).database)
+        source = StoreSource(aim.target)
         try:
             yield source
         finally:

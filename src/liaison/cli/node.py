@@ -194,10 +194,14 @@ def retire(
     successor: Annotated[Path, typer.Option(help="The successor's new home.")],
     listen: Listen = None,
     guard: GuardAt = None,
+    database: Database = None,
+    successor_database: Annotated[
+        str | None, typer.Option(help="The successor's store, if not in its home: its URL.")
+    ] = None,
     config: Config = None,
 ) -> None:
     """Give this log up and begin a successor, whose first record names the loss."""
-    old = settings_of(context, config, guard=guard)
+    old = settings_of(context, config, guard=guard, database=database)
     _check_origin(origin)
     if old.retired.exists():
         raise NotReady(
@@ -212,10 +216,11 @@ def retire(
             safe="nothing was changed",
             do="name it with --origin",
         )
-    new = settings_at(successor, listen=listen)
+    new = settings_at(successor, listen=listen, database=successor_database)
     seeds = {purpose: secrets.token_bytes(32) for purpose in KEY_PURPOSES}
     begin(new, origin, seeds=seeds, url=f"http://{new.listen}", predecessor=predecessor)
     mark_retired(old, origin)
+    remember(new, database=successor_database)
     size = predecessor.guard_size
     guarded = "the guard was lost" if size is None else f"the guard had {size} entries"
     say(

@@ -73,6 +73,20 @@ def migrate(url: str | URL) -> None:
         engine.dispose()
 
 
+def pending(url: str | URL) -> list[str]:
+    """Return what ``migrate`` would do, a line for each step; nothing is written."""
+    engine = checking_engine(url)
+    try:
+        with engine.connect() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+            scripts = ScriptDirectory.from_config(_config(connection))
+            steps = scripts.iterate_revisions("head", revision or "base")
+            found = [f"{step.revision}: {step.doc.partition(':')[0]}" for step in steps]
+    finally:
+        engine.dispose()
+    return found[::-1]
+
+
 def _exclude_others(connection: Connection) -> None:
     """Let nobody serve or migrate until the transaction's end; SQLite has its write lock."""
     if connection.dialect.name != "postgresql":

@@ -110,8 +110,8 @@ def explain(engine: Engine) -> None:
             return NotReady(
                 f"The database {shown(engine.url)} can't be reached: {reason}",
                 safe="nothing was changed",
-                do="see that it runs and lets this user in; --database or LIAISON_DATABASE names "
-                "another place, ~/.pgpass or PGPASSWORD gives a password",
+                do="see that it runs and lets this user in; --database names another one, "
+                "~/.pgpass or PGPASSWORD gives a password",
             )
         said = getattr(getattr(original, "diag", None), "message_primary", None)
         if said and context.sqlalchemy_exception is not None:
