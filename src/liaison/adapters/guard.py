@@ -13,10 +13,12 @@ costs one step of memory, which matters only if the store went back by that very
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -76,15 +78,7 @@ class FileGuard:
         Raises:
             GuardRefused: it's missing, held by another process, or neither slot is valid.
         """
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError as exc:
-            raise GuardRefused(
-                f"There is no guard at {path}: which head was signed last isn't known",
-                safe=_UNSIGNED,
-                do="Put back the copy of the guard that you keep on the second disk, "
-                "or give the log up with `liaison node retire`",
-            ) from exc
+        descriptor = _opened(path, os.O_RDWR)
         try:
             return cls._open(path, descriptor)
         except BaseException:
@@ -93,25 +87,9 @@ class FileGuard:
 
     @classmethod
     def _open(cls, path: Path, descriptor: int) -> FileGuard:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise GuardRefused(
-                f"The guard {path} is locked: another instance serves this log",
-                safe="This one has signed nothing, the other goes on",
-                do="Stop the other instance first, or leave it in service",
-            ) from exc
-        slots = [from_slot(os.pread(descriptor, SLOT_BYTES, offset)) for offset in SLOT_OFFSETS]
-        valid = [slot for slot in slots if slot is not None]
-        if not valid:
-            raise GuardRefused(
-                f"Both slots of the guard {path} are damaged: which head was signed last isn't known",
-                safe=_UNSIGNED,
-                do="Bring the newer data back: the copy of the guard that you keep on the second "
-                "disk; or give the log up with `liaison node retire`",
-            )
-        sequence, head = max(valid, key=lambda slot: slot[0])
-        guard = cls(path, descriptor, sequence, head, healed=len(valid) < len(slots))
+        _lock(path, descriptor)
+        sequence, head, healed = _newest(path, descriptor)
+        guard = cls(path, descriptor, sequence, head, healed)
         # What was read may be in the page cache only: its writer was killed before the sync, or the
         # sync failed. Written anew into the other slot and synced, it is on disk before it counts.
         guard._write(head)
@@ -169,6 +147,75 @@ class FileGuard:
             safe=_UNSIGNED,
             do="Bring the newer data back, or give the log up with `liaison node retire`",
         )
+
+
+def peek(path: Path) -> tuple[Head, bool]:
+    """Return what a guard holds, and whether both slots are whole; it is neither locked nor written.
+
+    Beside a node that serves it may be one step old.
+
+    Raises:
+        GuardRefused: it's missing, or neither slot is valid.
+    """
+    descriptor = _opened(path, os.O_RDONLY)
+    try:
+        _, head, healed = _newest(path, descriptor)
+    finally:
+        os.close(descriptor)
+    return head, not healed
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every node off that would open this guard, which isn't written.
+
+    Raises:
+        GuardRefused: it's missing, or a node holds it.
+    """
+    descriptor = _opened(path, os.O_RDONLY)
+    try:
+        _lock(path, descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path, how: int) -> int:
+    try:
+        return os.open(path, how | os.O_CLOEXEC)
+    except FileNotFoundError as exc:
+        raise GuardRefused(
+            f"There is no guard at {path}: which head was signed last isn't known",
+            safe=_UNSIGNED,
+            do="Put back the copy of the guard that you keep on the second disk, "
+            "or give the log up with `liaison node retire`",
+        ) from exc
+
+
+def _lock(path: Path, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise GuardRefused(
+            f"The guard {path} is locked: another instance serves this log",
+            safe="This one has signed nothing, the other goes on",
+            do="Stop the other instance first, or leave it in service",
+        ) from exc
+
+
+def _newest(path: Path, descriptor: int) -> tuple[int, Head, bool]:
+    """Return the newest valid slot, and whether the other one isn't valid."""
+    slots = [from_slot(os.pread(descriptor, SLOT_BYTES, offset)) for offset in SLOT_OFFSETS]
+    valid = [slot for slot in slots if slot is not None]
+    if not valid:
+        raise GuardRefused(
+            f"Both slots of the guard {path} are damaged: which head was signed last isn't known",
+            safe=_UNSIGNED,
+            do="Bring the newer data back: the copy of the guard that you keep on the second "
+            "disk; or give the log up with `liaison node retire`",
+        )
+    sequence, head = max(valid, key=lambda slot: slot[0])
+    return sequence, head, len(valid) < len(slots)
 
 
 def describe(head: Head) -> str:
