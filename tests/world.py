@@ -162,6 +162,7 @@ class MemoryWorld:
         self.accepted: list[Statement[Payload]] = []
         """Statements in the order of their records; what was due has none."""
         self._made = 0
+        self._due: dict[CellKey, int] = {}
 
     def copy(self) -> MemoryWorld:
         """Return a world that goes its own way from here."""
@@ -170,6 +171,7 @@ class MemoryWorld:
         other.cells = World(self.cells)
         other.records = list(self.records)
         other.accepted = list(self.accepted)
+        other._due = dict(self._due)
         return other
 
     @classmethod
@@ -319,28 +321,29 @@ class MemoryWorld:
         self.cells.update(view.changes)
         self.records.append(record)
         self.head_at = record.at
+        for key, cell in view.changes.items():
+            due = cell.due
+            if due is not None:
+                self._due[key] = due
+            else:
+                self._due.pop(key, None)
 
     def first_due(self) -> int | None:
         """Return the first due moment of all cells."""
-        return min((c.due for c in self.cells.values() if c and c.due is not None), default=None)
+        return min(self._due.values(), default=None)
 
     def fire_due(self, until: int | None = None) -> list[Record]:
         """Decide all moments of all cells that are due up to the clock, in due order."""
         until = self.clock if until is None else min(until, self.clock)
         fired: list[Record] = []
-        while True:
-            due = [
-                (cell.due, key)
-                for key, cell in self.cells.items()
-                if cell is not None and cell.due is not None and cell.due <= until
-            ]
-            if not due:
-                return fired
-            key = min(due)[1]
-            view = self.load(partial(due_needs, key))
-            record = self._moment(view, key, self.next_at)
+        while self._due:
+            due, key = min((due, key) for key, due in self._due.items())
+            if due > until:
+                break
+            record = self._moment(self.load(partial(due_needs, key)), key, self.next_at)
             assert record is not None
             fired.append(record)
+        return fired
 
     def accept(self, statement: Statement[P]) -> Statement[P]:
         """Take a statement in and return it; fails if it isn't accepted."""
