@@ -62,7 +62,7 @@ def test_a_flash_that_nobody_answers_climbs_and_is_closed_by_a_person(council):
     assert "claimed by watch.floor.1@mod.example" in screen.ok("--home O desk")
     code, shown = screen.type("--home O desk close london-hotline/1 --text Enough --yes")
     assert (code, "(not-exhausted)" in shown) == (1, True)
-    screen.ok("--home N node advance 12s")
+    screen.ok("--home N node advance 14s")
     screen.until("--home D inbox", "london-hotline/1  EXERCISE  FLASH")
     shown = screen.ok("--home F inbox")
     assert "! london-hotline/1 was not taken on by" in shown
@@ -114,7 +114,7 @@ def test_a_note_verbale_is_drafted_released_numbered_and_answered(council):
 
 def test_silence_is_broken_extended_withdrawn_and_kept(council):
     screen = council
-    propose = "--home F propose council --until +10m --subject A~patrol --yes"
+    propose = "--home F propose council --until +5m --subject A~patrol --yes"
     for number in (1, 2, 3):
         assert f"ACCEPTED council/{number} at DTG" in screen.ok(propose, CANARY)
     assert screen.ok("--home P inbox").count("council/") == 3
@@ -122,10 +122,10 @@ def test_silence_is_broken_extended_withdrawn_and_kept(council):
     assert "OBJECTION council/1 at DTG" in shown
     assert "WITHDRAWAL council/2 at DTG" in screen.ok("--home F withdraw council/2 --yes")
     screen.ok("--home C inbox")
-    screen.ok("--home C extend council/3 --until +15m --yes")
-    screen.ok("--home N node advance 11m")
+    screen.ok("--home C extend council/3 --until +9m --yes")
+    screen.ok("--home N node advance 6m")
     assert "under-silence" in screen.ok("--home F status council/3")
-    screen.ok("--home N node advance 5m")
+    screen.ok("--home N node advance 4m")
     screen.until("--home P inbox", "council/3 is adopted as decision 1")
     assert "too late" in screen.ok("--home P object council/3 --yes")
     assert "broken" in screen.ok("--home F status council/1")

@@ -81,6 +81,25 @@ def approve(
     say(f"Compare it with the person, then hand back {path}.")
 
 
+@member.command()
+def roles(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="MEMBER", help="Such as anna@mod.example.")],
+    role: Annotated[list[MemberRole], typer.Option(help=f"One of {_ROLES}; repeatable.")],
+    is_posted: Post = False,
+    node: NodeCard = None,
+) -> None:
+    """Say what a member may do from now on, instead of what it could before."""
+
+    async def work(authority: Authority) -> None:
+        statement = authority.set_roles(name, [str(each) for each in role])
+        path = _written(context, name.partition("@")[0], statement)
+        await send(authority, is_posted, f"{name} is {', '.join(sorted(role))}", path)
+        say("Next: liaison directory sign --post")
+
+    desk.as_authority(context, work, node=node)
+
+
 @posting.command("set")
 def posting_set(
     context: typer.Context,

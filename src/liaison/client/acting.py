@@ -177,7 +177,7 @@ class Actor(Sender):
         if line is None:
             raise NotReady(f"{alias} has no line tests", safe="nothing was sent")
         every = line.every_s * SECOND
-        slot, turn = self._now() // every, view.cell.parties.index(self.device.party)
+        slot, turn = self.now() // every, view.cell.parties.index(self.device.party)
         count = len(view.cell.parties)
         if slot % count != turn or self._tested(alias, line.kind, slot * every):
             ahead = (turn - slot) % count or count
@@ -314,7 +314,7 @@ class Actor(Sender):
     # What all have in common
 
     def _payload(self, model: type[S], view: ChannelView, **members: Any) -> S:
-        now = self._now()
+        now = self.now()
         return model(
             by=self.device.member,
             key=self.device.key.id,

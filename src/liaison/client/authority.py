@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from liaison.client.folding import Book, ChannelView
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.pins import AuthorityPin, Pins
-from liaison.client.seat import wall_clock
+from liaison.client.seat import exercise_lead, wall_clock
 from liaison.client.source import NodeSource
 from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch, check_digest
@@ -158,7 +158,8 @@ class Authority:
                 do="begin with: liaison party new PARTY",
             )
         self._held = held
-        self._now = now
+        self._clock = now
+        self._ahead = 0
         self._url = url
         self._key = SigningKey(keystore.secrets[SIGNING])
         self.pins = Pins(home)
@@ -230,7 +231,14 @@ class Authority:
             return cls(home, keystore, held.pop_all(), now, url)
 
     async def __aenter__(self) -> Self:
+        if self.pins.has_node:
+            node = self.pins.node
+            async with Transport(self._url or node.address) as transport:
+                self._ahead = await exercise_lead(node, transport, self._clock)
         return self
+
+    def _now(self) -> int:
+        return self._clock() + self._ahead
 
     async def __aexit__(
         self,
@@ -310,6 +318,25 @@ class Authority:
             request.post, sorted({request.member, *(known.holders if known else ())})
         )
         return Approval(self.statement, member, posting)
+
+    def set_roles(self, member: str, roles: Sequence[str]) -> Statement[Member]:
+        """Say what a member may do from now on, instead of what it could before."""
+        before = self._newest_of(Member, member)
+        if before is None:
+            raise NotReady(
+                f"{member} is not a member that this authority approved",
+                safe="nothing was signed",
+                do="approve the member's device first: liaison member approve FILE",
+            )
+        return self._sign_next(
+            Member,
+            member,
+            member=member,
+            name=before.name,
+            roles=sorted({*roles}),
+            state=before.state.value,
+            devices=[{"key": d.key, "proof": d.proof} for d in before.devices],
+        )
 
     def set_posting(self, post: str, holders: Sequence[str]) -> Statement[Posting]:
         """Say who holds a post; nobody means that it is vacant."""

@@ -447,7 +447,7 @@ class Client(Actor):
         code: str | None,
         reason: str | None = None,
     ) -> Answer:
-        now = self._now()
+        now = self.now()
         return Answer(
             by=self.device.member,
             key=self.device.key.id,

@@ -23,6 +23,8 @@ NODE_MEMBERS: Final = ("administrator_key", "log_key", "node_key", "origin")
 FINGERPRINT_GROUPS: Final = 8
 _GROUP_CHARS: Final = 4
 
+OPTIONAL: Final = ("exercise", "url")
+
 
 @dataclass(frozen=True)
 class NodePin:
@@ -33,6 +35,8 @@ class NodePin:
     node_key: str
     administrator_key: str
     url: str = ""
+    exercise: str = ""
+    """``yes`` for a node whose time is moved for exercises: a home follows it."""
 
     @property
     def verifier(self) -> VerifierKey:
@@ -44,8 +48,8 @@ class NodePin:
         return self.url or f"https://{self.origin.partition('/')[0]}"
 
     def to_bytes(self) -> bytes:
-        members = {name: getattr(self, name) for name in NODE_MEMBERS}
-        return format_canonical({**members, "url": self.url} if self.url else members) + b"\n"
+        named = (*NODE_MEMBERS, *(name for name in OPTIONAL if getattr(self, name)))
+        return format_canonical({name: getattr(self, name) for name in named}) + b"\n"
 
     @classmethod
     def from_bytes(cls, data: bytes) -> NodePin:
@@ -60,8 +64,10 @@ class NodePin:
     def from_members(cls, members: dict[str, object]) -> NodePin:
         """Return the pin of these members; Malformed where they aren't a node's."""
         texts = {name: _text(value, name) for name, value in members.items()}
-        if set(texts) - {"url"} != set(NODE_MEMBERS):
+        if set(texts) - set(OPTIONAL) != set(NODE_MEMBERS):
             raise Malformed(f"node.liaison: its members must be {', '.join(NODE_MEMBERS)}, url")
+        if texts.get("exercise", "yes") != "yes":
+            raise Malformed("node.liaison: exercise is 'yes' or left out")
         check_id("origin", texts["origin"])
         for name in ("log_key", "node_key", "administrator_key"):
             try:

@@ -19,7 +19,7 @@ from liaison.client.device import Device
 from liaison.client.folding import Book, ChannelView, LinkBroken
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.outbox import Outbox, Signed, Waiting
-from liaison.client.pins import Pins
+from liaison.client.pins import NodePin, Pins
 from liaison.client.reading import (
     reference_of,
 )
@@ -54,6 +54,20 @@ def wall_clock() -> int:
     return time.time_ns() // 1000
 
 
+async def exercise_lead(node: NodePin, transport: Transport, now: Callable[[], int]) -> int:
+    """Return how far a node's exercise time lies ahead of ``now``; 0 for a node in earnest.
+
+    Only a card that was handed over says which it is, never the node that is asked.
+    """
+    if not node.exercise:
+        return 0
+    try:
+        at = (await transport.about()).get("time")
+    except (NodeUnreachable, Busy):
+        return 0
+    return at - now() if isinstance(at, int) else 0
+
+
 @dataclass(frozen=True)
 class Told:
     """An answer on a note: of one's own, or the one just given."""
@@ -76,7 +90,9 @@ class Seat:
     ) -> None:
         self.home = home
         self._held = held
-        self._now = now
+        self._clock = now
+        self._ahead = 0
+        """How far exercise time lies ahead of this machine's clock, in microseconds."""
         self.device = Device(home, keystore)
         self.pins = Pins(home)
         node = self.pins.node
@@ -84,9 +100,9 @@ class Seat:
         self.transport = Transport(url or node.address, self._session)
         self.watch = Watch(home, node, self.transport.fetch)
         self.source = NodeSource(self.transport, self.watch)
-        self.book = Book(home, self.pins, self.source, now)
+        self.book = Book(home, self.pins, self.source, self.now)
         self._planner = Planner(
-            self.book, self.device.member, self.device.key.id, now, lambda: self.watch.log_time
+            self.book, self.device.member, self.device.key.id, self.now, lambda: self.watch.log_time
         )
         self.outbox = Outbox(home.path("outbox"))
         self.cabinet = Cabinet(home.path("cabinet"), keystore)
@@ -120,6 +136,7 @@ class Seat:
             return cls(home, keystore, held.pop_all(), now, url)
 
     async def __aenter__(self) -> Self:
+        self._ahead = await exercise_lead(self.pins.node, self.transport, self._clock)
         return self
 
     async def __aexit__(
@@ -149,8 +166,8 @@ class Seat:
             self._held.close()
 
     def now(self) -> int:
-        """Return this machine's time, in microseconds."""
-        return self._now()
+        """Return this machine's time, in microseconds; of an exercise, the exercise's."""
+        return self._clock() + self._ahead
 
     def take_receipt(self, text: str, raw: bytes, known: Statement[Payload] | None = None) -> Entry:
         """Return the entry of a receipt that verifies and is that of the statement ``raw``."""
@@ -283,7 +300,7 @@ class Seat:
         raise LinkBroken("charter", "The node shows no charter for the channel of this note")
 
     def _session(self, challenge: str) -> bytes:
-        now = self._now()
+        now = self.now()
         payload = Session(
             by=self.device.member,
             key=self.device.key.id,

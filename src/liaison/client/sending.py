@@ -100,7 +100,7 @@ class Sender(Seat):
             LogUntrusted: the receipt doesn't hold.
         """
         await self.tend()
-        note_id = new_note_id(self._now(), secrets.token_bytes(10))
+        note_id = new_note_id(self.now(), secrets.token_bytes(10))
         plan = await self._planner.plan(draft)
         channel = plan.channel.cell.channel
         serials = self.outbox.take_serials(channel, plan.addressed)
@@ -115,7 +115,7 @@ class Sender(Seat):
                     by=self.device.member,
                     key=self.device.key,
                     seen=self.watch.seen,
-                    now=self._now(),
+                    now=self.now(),
                 )
             except LiaisonError:
                 self.outbox.give_back(channel, serials)
@@ -203,7 +203,7 @@ class Sender(Seat):
 
     async def _fill(self, channel: str, party: str, serial: int) -> None:
         """Fill a serial that nothing shows; a void that is refused leaves it free for a note."""
-        now = self._now()
+        now = self.now()
         payload = Void(
             by=self.device.member,
             key=self.device.key.id,
@@ -226,7 +226,7 @@ class Sender(Seat):
 
     async def tend(self) -> None:
         """Do what any command does first: renew the key where due, send again what waits."""
-        self.device.renew(self._now())
+        self.device.renew(self.now())
         if self._flushed and not self.device.unposted():
             return
         async with self._tending:
