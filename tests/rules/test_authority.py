@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from liaison.rules import cells
@@ -16,6 +18,7 @@ from tests.rules.refusing import refuses
 from tests.world import (
     ALIAS,
     ANNA,
+    DEPUTY,
     DORA,
     DUTY,
     FCO,
@@ -468,6 +471,18 @@ def test_a_roster_has_posts_of_its_own_party_each_once(world):
     refuses(world, world.roster(UN, tiers=(tier("desk"),)), "not-a-party")
     world.accept(world.roster(FCO))
     world.accept(world.roster(FCO, tiers=(tier("desk"),)))
+
+
+def test_a_roster_names_alternates_among_its_posts(world):
+    def alternates(post: str, alternate: str) -> dict[str, Any]:
+        return {"alternates": (payloads.Alternate(post=post, alternate=alternate),)}
+
+    for post, alternate in ((DUTY, DUTY), (DUTY, LONDON), (LONDON, DUTY)):
+        refuses(
+            world, world.roster(MOD, **alternates(post, alternate)), "roster-tiers", "two posts"
+        )
+    world.accept(world.roster(MOD, **alternates(DUTY, DEPUTY)))
+    assert world.have(cells.Rosters, world.channel, MOD).editions[-1].alternates
 
 
 # Duplicates and lapse
