@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import make_url
 
-from liaison.adapters.sql.urls import check_store_url
+from liaison.adapters.sql.urls import check_store_url, shown
 from liaison.words.errors import Malformed, NotReady
 
 PREFIX: Final = "LIAISON_NODE_"
@@ -27,8 +27,6 @@ FILE: Final = "node.toml"
 DEFAULT: Final = "default"
 
 _PORT_MAX: Final = 65_535
-_HIDDEN: Final = "(hidden)"
-_DATABASES: Final = ("sqlite:///", "postgresql://")
 
 
 def _check_address(text: str) -> str:
@@ -39,9 +37,6 @@ def _check_address(text: str) -> str:
 
 
 def _check_database(url: str) -> str:
-    # The URL may hold a password, so it isn't shown.
-    if not url.startswith(_DATABASES) or url in _DATABASES:
-        raise ValueError(f"not a database's URL: it begins with {' or '.join(_DATABASES)}")
     try:
         return check_store_url(url)
     except Malformed as exc:
@@ -116,8 +111,14 @@ class Loaded:
 
     def shown(self, name: str) -> str:
         """Return a setting's value as it may be shown: without what is secret."""
-        value = getattr(self.settings, name)
-        return hide_password(value) if name == "database" else str(value)
+        value = str(getattr(self.settings, name))
+        return shown(value) if name == "database" else value
+
+    @property
+    def is_secret_in_file(self) -> bool:
+        """Whether the file holds a password."""
+        is_from_file = self.sources["database"] == f"database in {self.file}"
+        return is_from_file and make_url(self.settings.database).password is not None
 
 
 def load_settings(
@@ -159,15 +160,6 @@ def load_settings(
     except ValidationError as exc:
         raise _invalid(exc, sources) from exc
     return Loaded(settings, sources, None if stated is None else file)
-
-
-def hide_password(url: str) -> str:
-    """Return a database's URL without the password in it."""
-    parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    if ":" in user:
-        url = parts._replace(netloc=f"{user.partition(':')[0]}:{_HIDDEN}@{host}").geturl()
-    return re.sub(r"(?<=password=)[^&]*", _HIDDEN, url)
 
 
 def _stated(file: Path, *, is_wanted: bool) -> dict[str, object] | None:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import aiohttp
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from liaison.adapters.clock import SystemClock
 from liaison.adapters.keyfile import load_seed
@@ -28,6 +25,7 @@ from liaison.audit.url import UrlSource
 from liaison.cli.configured import settings_at
 from liaison.cli.context import home_of, say
 from liaison.cli.desk import wrong_file
+from liaison.cli.progress import bar
 from liaison.statements.keys import SigningKey
 from liaison.words.canonical import parse_canonical
 from liaison.words.encoding import from_base64
@@ -121,14 +119,20 @@ def _aim(
     if not target.startswith(("http://", "https://")):
         settings = settings_at(Path(target), database=database)
         remarks = () if node else (_OWN_CARD,)
-        return Aim(settings.database, _anchors(node or settings.card), None, remarks)
+        return Aim(settings.database, anchors_in(node or settings.card), None, remarks)
     if node is None or key is None:
         home = settings_at(home_of(context))
         node, key = node or home.card, key or home.key("administrator")
-    return Aim(target, _anchors(node), SigningKey(load_seed(key, "administrator")))
+    return Aim(target, anchors_in(node), SigningKey(load_seed(key, "administrator")))
 
 
-def _anchors(path: Path) -> Anchors:
+def anchors_in(path: Path) -> Anchors:
+    """Return what the card of a node says is to be believed.
+
+    Raises:
+        NotReady: there is no such file.
+        Malformed: it is no card.
+    """
     try:
         card = parse_canonical(_read(path).removesuffix(b"\n"))
         log, node, administrator = (
@@ -158,7 +162,7 @@ def _read(path: Path) -> bytes:
 def _run(aim: Aim, run: Callable[[Source, walk.Progress], walk.Audit]) -> Report:
     async def main() -> Report:
         async with _source(aim) as source:
-            with _progress() as progress:
+            with bar("entries") as progress:
                 return await run(source, progress)
 
     report = asyncio.run(main())
@@ -178,17 +182,6 @@ async def _source(aim: Aim) -> AsyncIterator[Source]:
         yield UrlSource(
             aim.target, aim.anchors.origin, aim.administrator, http, now=SystemClock().now
         )
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[walk.Progress]:
-    """Give what shows a bar where a person looks, and nothing in a pipe or a journal."""
-    if not sys.stderr.isatty():
-        yield walk.silent
-        return
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("entries", total=None)
-        yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
 def _tell(report: Report, *, as_json: bool) -> None:
