@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from liaison.ledger.facts import DeadlineFacts, DueFacts, ReleaseFacts, RungFacts
+from liaison.ledger.facts import DeadlineFacts, DueFacts, NoteFacts, ReleaseFacts, RungFacts
+from liaison.node.sight import may_open, names_readers
+from liaison.rules import cells
 from liaison.statements.payloads import MemberRole, Verdict
 from liaison.words.encoding import from_base64
 from liaison.words.times import MINUTE, SECOND
@@ -44,6 +46,7 @@ from tests.world import (
     ORIGIN,
     PETE,
     STANDBY,
+    MemoryWorld,
     signing,
 )
 
@@ -266,3 +269,13 @@ async def test_a_note_without_dues_has_no_certificates(node: LiveNode) -> None:
     path = f"/v1/notes/{path_of(digest)}/certificates"
     _, answer = await node.get(path, await node.token(ANNA))
     assert answer == {"certificates": [], "more": False}
+
+
+def test_under_the_first_rules_the_notes_own_facts_say_who_reads_it() -> None:
+    world = MemoryWorld.opened(version=1)
+    digest = world.accept(world.note()).digest
+    note, facts = world.have(cells.Note, world.channel, digest), world.records[-1].facts
+    assert isinstance(facts, NoteFacts)
+    assert not names_readers(note)
+    assert [may_open(note, facts, member) for member in (ANNA, DORA, EDWIN)] == [True, True, False]
+    assert not may_open(note, None, DORA), "nobody, while it isn't known"

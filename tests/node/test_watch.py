@@ -280,3 +280,13 @@ async def test_a_draft_has_no_reference_and_nothing_that_comes(node: LiveNode) -
     assert {a["post"]: a["life"] for a in told["addressees"]} == {HEAD: "queued", DUTY: "drafted"}
     assert await state(node, FELIX, digest) == told
     assert LINE not in {a["post"] for a in told["addressees"]}
+
+
+async def test_a_queue_of_which_not_all_was_looked_at_says_so(
+    node: LiveNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        await send(node, node.world.note())
+    monkeypatch.setattr("liaison.node.reading.SCANNED_MAX", 2)
+    _, page = await node.get("/v1/watch", await node.token(PETE))
+    assert (len(page["items"]), page["more"]) == (2, True)
