@@ -32,6 +32,7 @@ MODULES: Final = {  # module: its commands
     "receipt": ("receipt",),
     "outbox": ("outbox",),
     "node": ("node",),
+    "upkeep": ("node",),
     "audit": ("audit",),
     "demo": ("demo",),
 }

@@ -29,8 +29,10 @@ def show(title: str, rows: Iterable[tuple[str, str]], consequence: Iterable[str]
         )
 
 
-def ask(question: str, *, is_yes: bool) -> None:
+def ask(question: str, *, is_yes: bool, safe: str = "nothing was sealed or sent") -> None:
     """Return if the person says yes, at the terminal even where the text came from a pipe.
+
+    ``safe`` is what an error says of what was not done.
 
     Raises:
         NotReady: no, or nobody can be asked.
@@ -45,8 +47,8 @@ def ask(question: str, *, is_yes: bool) -> None:
     except OSError as exc:
         raise NotReady(
             "Nobody is here to say yes",
-            safe="nothing was sealed or sent",
+            safe=safe,
             do="read what is shown above; if it is right, repeat the command with --yes",
         ) from exc
     if answer.strip().lower() not in ("y", "yes"):
-        raise NotReady("Not sent: you said no", safe="nothing was sealed or sent")
+        raise NotReady("Not done: you said no", safe=safe)

@@ -129,6 +129,8 @@ def put_in_place(draft: Path, store: Path, aside: Path) -> None:
 
     A crash leaves the one or the other in place, and the old one aside in either case.
     """
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
     if store.exists():
         for end in ("", *_BESIDE):
             if (beside := Path(f"{store}{end}")).exists():

@@ -40,6 +40,7 @@ _TILE: Final = select(TILES.c.hashes).where(
     TILES.c.level == bindparam("level"), TILES.c.n == bindparam("n")
 )
 _CELLS: Final = select(CELLS.c.key, CELLS.c.row)
+_CELL: Final = select(CELLS.c.row).where(CELLS.c.key == bindparam("key"))
 _DUE: Final = select(CELLS.c.key, CELLS.c.channel, CELLS.c.due).where(
     or_(CELLS.c.due.is_not(None), CELLS.c.channel.is_not(None))
 )
@@ -113,6 +114,11 @@ class StoreSource:
         """Give all cells' rows."""
         for key, row in self._read(_CELLS):
             yield _text(key, "cell: key"), _bytes(row, "cell: row")
+
+    async def cell(self, key: str) -> bytes | None:
+        """Return the row of one cell."""
+        rows = self._read(_CELL, key=key)
+        return _bytes(rows[0][0], f"cell {key}") if rows else None
 
     async def kept(self) -> AsyncIterator[tuple[str, bytes]]:
         """Give what is kept to be found: due moments, inbox items; contents, wraps by their digests."""

@@ -1,0 +1,400 @@
+"""``liaison node``: backup, restore, check, doctor, upgrade-check, settings.
+
+What there is to look at, and what counts as bad, is in ``checkup``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from liaison import __version__
+from liaison.adapters.clock import SystemClock
+from liaison.adapters.guard import locked, peek
+from liaison.adapters.newfile import drafted
+from liaison.adapters.sql.backup import (
+    check_pages,
+    check_unused,
+    copy_store,
+    file_of,
+    put_in_place,
+    url_of,
+)
+from liaison.adapters.sql.migrate import Schema, check, pending
+from liaison.audit.source import Anchors
+from liaison.cli.asking import Yes, ask
+from liaison.cli.audit import AsJson, Card, anchors_in
+from liaison.cli.checkup import (
+    REPLACED,
+    RESTORING,
+    Depth,
+    Finding,
+    Mark,
+    Standing,
+    check_whole,
+    examine,
+    head_in_words,
+    recompute,
+    standing,
+    to_json,
+)
+from liaison.cli.configured import Config, Database, GuardAt, Listen, loaded, settings_of
+from liaison.cli.context import say
+from liaison.cli.desk import say_table
+from liaison.cli.failure import REFUSED, warn
+from liaison.cli.node import node
+from liaison.cli.progress import Tell, bar
+from liaison.main import read_card
+from liaison.node.ports import Head
+from liaison.rules.ruling import NEWEST_RULES
+from liaison.settings import FILE, NAMES, Settings
+from liaison.words.errors import GuardRefused, LiaisonError, LogUntrusted, NotReady
+from liaison.words.times import to_rfc3339
+
+_UNCHANGED: Final = "nothing was changed"
+_BACKUP: Final = ".backup"
+
+
+HowDeep = Annotated[
+    Depth,
+    typer.Option(
+        "--check",
+        help="What is recomputed of it: its pages; verify, the log too; replay, each decision too.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to those of ``liaison node``."""
+    del app
+    for name, command in (
+        ("backup", backup),
+        ("restore", restore),
+        ("check", check_command),
+        ("doctor", doctor),
+        ("upgrade-check", upgrade_check),
+        ("settings", settings_command),
+    ):
+        node.command(name)(command)
+
+
+# Backup
+
+
+def backup(
+    context: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(help="A new file; or a directory, in which it gets a name by its time."),
+    ],
+    depth: HowDeep = Depth.VERIFY,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=1, help="In a directory: keep so many of this log's, delete the oldest."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Copy the store to a file, also while the node serves, and verify the copy."""
+    settings = settings_of(context, config)
+    card, store = read_card(settings), file_of(settings.database)
+    folder = file if file.is_dir() else None
+    if folder is None and keep is not None:
+        raise NotReady(
+            f"{file} is not a directory: --keep has nothing to choose from",
+            safe="nothing was written",
+            do="name a directory, or leave --keep out",
+        )
+    stem = card["origin"].replace("/", "_")
+    file = file if folder is None else folder / f"{stem}-{_now_compact()}{_BACKUP}"
+    with _new(file) as draft:
+        with bar("pages") as tell:
+            copy_store(store, draft, tell)
+        with bar("entries") as tell:
+            stands, checked = _whole_copy(draft, settings, depth, tell)
+        mib = draft.stat().st_size / (1 << 20)
+    say(f"BACKED UP {head_in_words(stands.head)}, up to {to_rfc3339(stands.head.at)}.")
+    say(f"It is {file}, {mib:,.1f} MiB. Checked: {checked}.")
+    if file.stat().st_dev == store.stat().st_dev:
+        say("It is on the disk of the store: copy it to another one, best to another place.")
+    for line in _not_in_it(settings):
+        say(line)
+    if folder is not None and keep is not None:
+        _thin_out(folder, stem, keep)
+
+
+def _whole_copy(draft: Path, settings: Settings, depth: Depth, tell: Tell) -> tuple[Standing, str]:
+    try:
+        return check_whole(draft, anchors_in(settings.card), depth, tell)
+    except LogUntrusted as exc:
+        raise LogUntrusted(
+            f"The copy is not what the log committed to, so there is no backup: {exc.happened}",
+            safe="the store was only read; earlier backups were not touched",
+            do="the store itself may be damaged: liaison node check; delete no earlier backup",
+        ) from exc
+
+
+@contextlib.contextmanager
+def _new(file: Path) -> Iterator[Path]:
+    """Give a draft of ``file``; refuse to take the place of one that is there."""
+    try:
+        with drafted(file) as draft:
+            yield draft
+    except FileExistsError as exc:
+        raise NotReady(
+            f"There is a file at {file} already", safe="it was not touched", do="name a new file"
+        ) from exc
+
+
+def _not_in_it(settings: Settings) -> Iterator[str]:
+    yield "Not in it, and never to be put with it:"
+    yield f"  the guard, {settings.guard}: what keeps an old backup from signing a second history."
+    yield "Not in it, to be kept elsewhere:"
+    yield f"  the three keys in {settings.keys}: without them nobody goes on with this log;"
+    yield f"  the card {settings.card} and the settings ({settings.home / FILE}, service, proxy)."
+    yield "It names who wrote to whom and when, never what: keep it as closed as the store."
+
+
+def _thin_out(folder: Path, stem: str, keep: int) -> None:
+    mine = sorted(folder.glob(f"{stem}-{'[0-9]' * 8}T{'[0-9]' * 6}Z{_BACKUP}"))
+    for old in mine[:-keep]:
+        old.unlink()
+        say(f"Deleted {old}: {keep} newer ones are kept.")
+
+
+def _now_compact() -> str:
+    return to_rfc3339(SystemClock().now())[:19].replace("-", "").replace(":", "") + "Z"
+
+
+# Restore
+
+
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A backup.")],
+    depth: HowDeep = Depth.VERIFY,
+    is_yes: Yes = False,
+    guard: GuardAt = None,
+    config: Config = None,
+) -> None:
+    """Put a backup in the store's place. The node may not serve; the guard is never touched."""
+    settings = settings_of(context, config, guard=guard)
+    read_card(settings)
+    store = file_of(settings.database)
+    with contextlib.ExitStack() as held:
+        guarded = _held_guard(settings, held)
+        is_replaced = store.exists()
+        if is_replaced and not check_unused(store):
+            warn(f"The store {store} is damaged; it will be kept as it is.")
+        draft = held.enter_context(_copy_of(file, store.with_name(store.name + RESTORING)))
+        stands = _checked(draft, settings, depth, guarded)
+        _foretell(stands, file, settings, guarded)
+        if is_replaced:
+            _tell_of_replaced(store, stands, guarded)
+        ask("Put it in the store's place?", is_yes=is_yes, safe=_UNCHANGED)
+        aside = store.with_name(f"{store.name}{REPLACED}{_now_compact()}")
+        put_in_place(draft, store, aside)
+    say(f"RESTORED {head_in_words(stands.head)}, up to {to_rfc3339(stands.head.at)}, from {file}.")
+    if is_replaced:
+        say(f"What it replaced is kept: {aside}.")
+    say("The guard was not touched.")
+    if not stands.holds:
+        say(
+            "As things are, serving is refused (exit 3): docs/administering.md, the second bad night."
+        )
+
+
+def _held_guard(settings: Settings, held: contextlib.ExitStack) -> Head | None:
+    """Keep nodes off while the context lasts; return what the guard has, None if that is lost."""
+    if settings.guard.exists():
+        held.enter_context(locked(settings.guard))
+    with contextlib.suppress(GuardRefused):
+        return peek(settings.guard)[0]
+    return None
+
+
+@contextlib.contextmanager
+def _copy_of(file: Path, place: Path) -> Iterator[Path]:
+    """Give a copy of a backup, closed to others, that is gone afterwards unless it was moved."""
+    if not file.is_file():
+        raise NotReady(f"There is no file {file}", safe=_UNCHANGED, do="check the path")
+    place.unlink(missing_ok=True)  # what a crash left
+    try:
+        place.touch(mode=0o600)
+        with bar("pages") as tell:
+            copy_store(file, place, tell)
+        yield place
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def _checked(draft: Path, settings: Settings, depth: Depth, guarded: Head | None) -> Standing:
+    """Return where a copy of a backup stands, once it is whole, of this log and of this schema."""
+    try:
+        with bar("entries") as tell:
+            check_whole(draft, anchors_in(settings.card), depth, tell, is_migrated=True)
+        return standing(url_of(draft), guarded)
+    except LogUntrusted as exc:
+        raise LogUntrusted(
+            f"This is no whole backup of the log of this home: {exc.happened}",
+            safe=_UNCHANGED,
+            do="take another one",
+        ) from exc
+
+
+def _foretell(stands: Standing, file: Path, settings: Settings, guarded: Head | None) -> None:
+    """Say both heads, and whether the node will serve."""
+    say(f"Backup:  {_where(stands)}, {file}")
+    if guarded is None:
+        say(f"Guard:   missing or damaged, {settings.guard}")
+        say("Serving WILL BE REFUSED: put back the copy of the guard that is on the second disk.")
+        return
+    when = f", up to {to_rfc3339(guarded.at)}" if guarded.at else ""
+    say(f"Guard:   {head_in_words(guarded)}{when}, {settings.guard}")
+    if stands.holds:
+        say("The backup holds what the guard has: the node will serve.")
+    else:
+        say("Serving WILL BE REFUSED: the log may have signed what this backup does not hold.")
+        say("Bring newer data; if it is lost, liaison node retire begins a successor.")
+
+
+def _tell_of_replaced(store: Path, stands: Standing, guarded: Head | None) -> None:
+    try:
+        present = standing(url_of(store), guarded)
+    except LiaisonError as exc:
+        say(f"Store:   can't be read ({exc.happened}), {store}")
+        return
+    say(f"Store:   {_where(present)}, {store}")
+    if present.holds and present.head.size > stands.head.size:
+        lost = present.head.size - stands.head.size
+        say(
+            f"The store in place is NEWER, and the guard agrees with it: {lost:,} entries would go."
+        )
+
+
+def _where(stands: Standing) -> str:
+    return f"{head_in_words(stands.head)}, up to {to_rfc3339(stands.head.at)}"
+
+
+# Looking
+
+
+def check_command(
+    context: typer.Context,
+    as_json: AsJson = False,
+    guard: GuardAt = None,
+    database: Database = None,
+    listen: Listen = None,
+    config: Config = None,
+) -> None:
+    """Look everything over, and recompute the whole store. Changes nothing; the node may serve."""
+    found = loaded(context, config, guard=guard, database=database, listen=listen)
+    findings = list(examine(found))
+    with bar("entries") as tell:
+        findings += recompute(found, tell)
+    _say_findings(findings, as_json=as_json)
+
+
+def doctor(
+    context: typer.Context,
+    as_json: AsJson = False,
+    guard: GuardAt = None,
+    database: Database = None,
+    listen: Listen = None,
+    config: Config = None,
+) -> None:
+    """Say in a second what is good, what is bad, and what to do. Exit 1 if anything is bad."""
+    found = loaded(context, config, guard=guard, database=database, listen=listen)
+    _say_findings(list(examine(found)), as_json=as_json)
+
+
+def _say_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
+    bad = [finding for finding in findings if finding.mark is Mark.BAD]
+    if as_json:
+        say(to_json(findings))
+    else:
+        for finding in findings:
+            say(f"{finding.mark.value:<5} {finding.what:<10} {finding.said}")
+            if finding.do:
+                say(f"{'':<5} {'':<10} → {finding.do}")
+        say("Nothing is bad." if not bad else f"BAD: {', '.join(finding.what for finding in bad)}.")
+    if bad:
+        raise typer.Exit(REFUSED)
+
+
+def settings_command(
+    context: typer.Context,
+    as_json: AsJson = False,
+    guard: GuardAt = None,
+    database: Database = None,
+    listen: Listen = None,
+    config: Config = None,
+) -> None:
+    """Say which settings are in effect, and where each was said. Secrets are not shown."""
+    found = loaded(context, config, guard=guard, database=database, listen=listen)
+    if as_json:
+        rows = {name: {"value": found.shown(name), "source": found.sources[name]} for name in NAMES}
+        say(json.dumps(rows, indent=2))
+        return
+    say_table((name, found.shown(name), found.sources[name]) for name in NAMES)
+
+
+# Before an upgrade
+
+
+def upgrade_check(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A backup that the present version wrote.")],
+    card: Card = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Where the copy that is tried out is made; else TMPDIR.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Try this version on a copy of a backup before anything is switched: schema, replay, rules."""
+    anchors = anchors_in(card or settings_of(context, config).card)
+    with (
+        tempfile.TemporaryDirectory(prefix="liaison-upgrade-", dir=work) as folder,
+        _copy_of(file, Path(folder) / "node.db") as draft,
+        bar("entries") as tell,
+    ):
+        steps = _steps(draft)
+        stands, checked = _tried(draft, anchors, tell)
+    say(f"liaison {__version__} takes this log up: {_where(stands)}.")
+    say(f"Recomputed on a copy: {checked}.")
+    say("What changes when this version serves it:")
+    for step in steps:
+        say(f"  schema: brought up once, before it serves, {step}")
+    if steps:
+        say("  an older version can't open it afterwards: keep this backup until you are content")
+    else:
+        say("  schema: nothing")
+    rules = stands.log.rules_version
+    say(f"  rules: nothing. Version {rules} is in force")
+    if rules != NEWEST_RULES:
+        say(
+            f"  until you switch, on record and for good: liaison node rules-version {NEWEST_RULES}"
+        )
+    say("Nothing was switched: neither the store nor the guard was touched.")
+
+
+def _steps(draft: Path) -> list[str]:
+    """Return what this version's schema asks for; none where the file tells nothing of it."""
+    check_pages(draft)
+    return pending(url_of(draft)) if check(url_of(draft)) is Schema.OLDER else []
+
+
+def _tried(draft: Path, anchors: Anchors, tell: Tell) -> tuple[Standing, str]:
+    try:
+        return check_whole(draft, anchors, Depth.REPLAY, tell, is_migrated=True)
+    except LogUntrusted as exc:
+        raise LogUntrusted(
+            f"liaison {__version__} does not take this log up: {exc.happened}",
+            safe="nothing was switched",
+            do="stay with the version that serves it; if that one's `node check` is content, report this",
+        ) from exc
