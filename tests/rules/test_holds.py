@@ -278,3 +278,13 @@ def test_what_waited_joins_a_ladder_that_runs_and_makes_it_no_longer():
     assert rungs_of(world.records)[-1].open == (DUTY, MINISTRY)
     assert (rungs_of(world.records)[-1].due - began) // HOUR == 26
     assert world.records[-1].actor == worlds.ORIGIN
+
+
+def test_an_answer_after_the_hold_ended_is_one_to_a_note_that_was_shown():
+    """Though only the hold, which the answer does not name, was due."""
+    world = quiet()
+    world.accept(world.hold(DORA, lasts=HOUR))
+    note = calm(world)
+    world.advance(HOUR)
+    world.accept(world.answer(DORA, ACKNOWLEDGED, note))
+    assert [r.kind for r in world.records[-2:]] == ["hold-ended", "answer"]

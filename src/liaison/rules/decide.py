@@ -128,12 +128,16 @@ def due_needs(key: CellKey, peek: Peek) -> set[CellKey]:
     while waiting:
         each = waiting.pop()
         cell = peek(CELLS[each[0]], *each[1:])
-        if each in asked or cell is None or cell.due is None:
+        if each in asked or cell is None:
             continue
         asked.add(each)
-        before = [*DUES[each[0]].before(cell)]
-        found.update({Counter.key_of(_channel_of(cell)), *before, *DUES[each[0]].needs(cell, peek)})
-        waiting += before
+        ruling = DUES[each[0]]
+        others = [*ruling.stands_on(cell)]
+        if cell.due is not None:
+            others += ruling.before(cell)
+            found.update({Counter.key_of(_channel_of(cell)), *ruling.needs(cell, peek)})
+        found.update(others)
+        waiting += others
     return found
 
 
@@ -201,14 +205,18 @@ def first_due(view: View, keys: Iterable[CellKey], at: int) -> CellKey | None:
     Or one that such a moment reads, and that was due before it.
     """
     due: dict[CellKey, int] = {}
+    asked: set[tuple[CellKey, int]] = set()
     waiting = [(key, at) for key in keys]
     while waiting:
         key, until = waiting.pop()
         cell = view.get(CELLS[key[0]], *key[1:])
-        if key in due or cell is None or cell.due is None or cell.due > until:
+        if (key, until) in asked or cell is None:
             continue
-        due[key] = cell.due
-        waiting += [(before, cell.due) for before in DUES[key[0]].before(cell)]
+        asked.add((key, until))
+        waiting += [(other, until) for other in DUES[key[0]].stands_on(cell)]
+        if cell.due is not None and cell.due <= until:
+            due[key] = cell.due
+            waiting += [(other, cell.due) for other in DUES[key[0]].before(cell)]
     return min(due, key=lambda key: (due[key], key), default=None)
 
 

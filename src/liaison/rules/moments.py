@@ -62,7 +62,8 @@ class DueRuling:
     """One kind of cell that holds moments, and the kinds of record that they make.
 
     ``before`` names the cells that its first moment reads and that time may change: what was due
-    of them goes first.
+    of them goes first. ``stands_on`` names those of whose moments it is a part, due itself or not:
+    who reads it reads them.
     """
 
     kinds: frozenset[str]
@@ -71,6 +72,11 @@ class DueRuling:
     decide: Callable[[View, Any], Fallen]
     evolve: Callable[[View, Record, int], Iterable[Cell]]
     before: Callable[[Any], Iterable[CellKey]]
+    stands_on: Callable[[Any], Iterable[CellKey]]
+
+
+def _nothing(_: Cell) -> Iterable[CellKey]:
+    return ()
 
 
 # Notes
@@ -78,6 +84,13 @@ class DueRuling:
 
 def _before_note(note: Note) -> Iterable[CellKey]:
     return showing_needs(note) if note.deferred_until is not None else ()
+
+
+def _note_stands_on(note: Note) -> Iterable[CellKey]:
+    """The holds for which it waits: when they end it is shown, and climbs."""
+    for addressee in note.addressees:
+        if addressee.held:
+            yield PostHold.key_of(note.channel, addressee.post)
 
 
 def _note_needs(note: Note, _: Peek) -> Iterable[CellKey]:
@@ -351,10 +364,6 @@ def _line_needs(line: LineTest, peek: Peek) -> Iterable[CellKey]:
             yield Post.key_of(post)
 
 
-def _before_line(_: LineTest) -> Iterable[CellKey]:
-    return ()
-
-
 def _decide_line(view: View, line: LineTest) -> Fallen:
     channel = view.get(Channel, line.channel)
     assert channel is not None
@@ -463,6 +472,7 @@ DUES: Final[dict[str, DueRuling]] = {
         _decide_note,
         _evolve_note,
         _before_note,
+        _note_stands_on,
     ),
     LineTest.name: DueRuling(
         frozenset({"missed-test"}),
@@ -470,7 +480,8 @@ DUES: Final[dict[str, DueRuling]] = {
         _line_needs,
         _decide_line,
         _evolve_line,
-        _before_line,
+        _nothing,
+        _nothing,
     ),
     PostHold.name: DueRuling(
         frozenset({"hold-ended"}),
@@ -479,6 +490,7 @@ DUES: Final[dict[str, DueRuling]] = {
         _decide_hold,
         _evolve_hold,
         _before_hold,
+        _nothing,
     ),
 }
 
