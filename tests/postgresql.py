@@ -14,6 +14,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from liaison.adapters.sql.schema import METADATA
 UNPRIVILEGED: Final = "nobody"
 START_TIMEOUT_S: Final = 30
 
-_SETTINGS: Final = """
+_SETTINGS = """
 listen_addresses = ''
 fsync = on
 max_connections = 60
@@ -37,6 +38,8 @@ shared_buffers = 64MB
 max_wal_size = 512MB
 autovacuum = off
 """
+if sys.platform == "linux":
+    _SETTINGS += "recovery_init_sync_method = syncfs\n"  # one call for a thousand files
 _ACCESS: Final = """
 local all guarded scram-sha-256
 local all all trust
@@ -59,6 +62,20 @@ class Server:
     def url(self, database: str, role: str = "liaison") -> str:
         return f"postgresql://{role}@/{database}?host={self.folder}"
 
+    def wait(self) -> None:
+        """Return when it can be connected to: it starts, or recovers."""
+        until = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                self.admin().close()
+            except psycopg.OperationalError as exc:
+                if time.monotonic() > until:
+                    log = (self.folder / "log").read_text(errors="replace")
+                    raise RuntimeError(f"PostgreSQL doesn't start: {exc}\n{log}") from exc
+                time.sleep(0.02)
+            else:
+                return
+
     def admin(self, database: str = "postgres") -> psycopg.Connection[Any]:
         """Connect as the superuser, past the code under test."""
         return psycopg.connect(self.url(database, "postgres"), autocommit=True)
@@ -73,6 +90,10 @@ class Server:
         name = f"t{next(self._names)}"
         self.run(f"CREATE DATABASE {name} OWNER liaison")
         return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Drop a database, whoever is still connected to it."""
+        self.run(f"DROP DATABASE {name_of(url)} WITH (FORCE)")
 
     def store(self) -> str:
         """Return the URL of a store without records, for ``done`` to take back."""
@@ -123,7 +144,7 @@ def running() -> Iterator[Server]:
         )
         stack.callback(_end, keeper)
         server = Server(folder)
-        _wait(server)
+        server.wait()
         server.run("CREATE ROLE liaison LOGIN")
         yield server
 
@@ -173,20 +194,6 @@ def _run(command: list[Any], folder: Path, who: dict[str, Any]) -> None:
         **who,
     )
     assert done.returncode == 0, done.stderr
-
-
-def _wait(server: Server) -> None:
-    until = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            server.admin().close()
-        except psycopg.OperationalError as exc:
-            if time.monotonic() > until:
-                log = (server.folder / "log").read_text(errors="replace")
-                raise RuntimeError(f"PostgreSQL doesn't start: {exc}\n{log}") from exc
-            time.sleep(0.02)
-        else:
-            return
 
 
 def _end(keeper: subprocess.Popen[bytes]) -> None:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
 from contextlib import closing
 
 import pytest
-from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from liaison.adapters.sql import engines, schema
+from liaison.adapters.sql import engines
 from liaison.adapters.sql.engines import reading_engine, writing_engine
 from liaison.adapters.sql.migrate import migrate
 from liaison.adapters.sql.reader import _ABOUT_NOTE, _DUE, _OPEN_ITEMS, SqlReader
-from liaison.adapters.sql.writer import SqlWriter, _Rows
+from liaison.adapters.sql.writer import SqlWriter
 from tests.adapters.commit_until_killed import BATCHES_BEFORE, NOTES
+from tests.adapters.committing import Child
 from tests.contracts.batches import GrowingLog
-from tests.contracts.stores import TABLES, dump_sqlite
+from tests.contracts.stores import TABLES, dump_sqlite, size_of
 
 
 @pytest.fixture
@@ -158,54 +156,12 @@ def test_a_commit_that_sqlite_refuses_is_rolled_back(writer, path):
 # It was killed
 
 
-class Child:
-    """A process that commits until it dies."""
-
-    def __init__(self, url: str, point: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.adapters.commit_until_killed", url, point],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-
-    def first_size(self) -> int:
-        assert self.process.stdout is not None
-        return int(self.process.stdout.readline())
-
-    def last_size(self) -> int:
-        """Wait for its end, and return the last size that it said was committed, or 0."""
-        out, errors = self.process.communicate(timeout=30)
-        assert self.process.returncode == -signal.SIGKILL, errors
-        return int(out.split()[-1]) if out else 0
-
-
 def size_of_whole_store(path) -> int:
     """Return the size of the log, having checked that each table has what belongs to it."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    rows = dump_sqlite(path)
-    size = rows["head"][0][1] if rows["head"] else 0
+    size = size_of(dump_sqlite(path), padding=8_000)
     assert size % NOTES == 0
-    expected = GrowingLog(padding=8_000)
-    if size:
-        expected.grow(size)
-    assert {table: len(rows[table]) for table in ("entries", "inbox", "contents", "wraps")} == {
-        "entries": size,
-        "inbox": size,
-        "contents": size,
-        "wraps": 2 * size,
-    }
-    if size:
-        batch = expected.batches[0]
-        assert rows["tiles"][-1][2] == b"tile of %d" % size
-        (counter,) = (row for key, row, *_ in rows["cells"] if key == "counter scope-1")
-        assert f'"n":{size},'.encode() in counter
-        assert [row[1] for row in rows["contents"]] == [
-            c.ciphertext for c in sorted(batch.contents, key=lambda c: c.index)
-        ]
     return size
 
 
@@ -231,16 +187,3 @@ def test_killed_at_any_moment_all_of_a_batch_is_there_or_nothing(url, path):
         size = max(size, child.last_size())
         # One batch more may be committed than it came to say.
         assert size_of_whole_store(path) in {size, size + NOTES}
-
-
-# PostgreSQL, as far as it goes without one
-
-
-@pytest.mark.parametrize("table", schema.METADATA.sorted_tables, ids=lambda table: table.name)
-def test_the_writer_s_statements_exist_for_postgresql(table):
-    dialect = psycopg.dialect(paramstyle="format")
-    replaces = table in {schema.HEAD, schema.TILES, schema.CELLS}
-    text = _Rows(dialect, table, replaces=replaces)._text
-    assert text.startswith(f"INSERT INTO {table.name} (")
-    assert text.count("%s") == len(table.columns)
-    assert ("ON CONFLICT" in text) == replaces

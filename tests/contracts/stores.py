@@ -13,6 +13,7 @@ import pytest
 from liaison.adapters.sql.migrate import migrate
 from liaison.adapters.sql.reader import SqlReader
 from liaison.adapters.sql.writer import SqlWriter
+from tests.contracts.batches import GrowingLog
 from tests.postgresql import Server, name_of
 
 TABLES = ("entries", "tiles", "cells", "inbox", "contents", "wraps")
@@ -60,6 +61,29 @@ def dump_postgresql(server: Server, url: str) -> dict[str, list]:
             table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
             for table in ("head", *TABLES)
         }
+
+
+def size_of(rows: dict[str, list], *, padding: int) -> int:
+    """Return the size of a ``GrowingLog`` of one batch's cells, after checking that it is whole."""
+    size = rows["head"][0][1] if rows["head"] else 0
+    expected = GrowingLog(padding=padding)
+    if size:
+        expected.grow(size)
+    assert {table: len(rows[table]) for table in ("entries", "inbox", "contents", "wraps")} == {
+        "entries": size,
+        "inbox": size,
+        "contents": size,
+        "wraps": 2 * size,
+    }
+    if size:
+        batch = expected.batches[0]
+        assert rows["tiles"][-1][2] == b"tile of %d" % size
+        (counter,) = (row for key, row, *_ in rows["cells"] if key == "counter scope-1")
+        assert f'"n":{size},'.encode() in counter
+        assert [row[1] for row in rows["contents"]] == [
+            c.ciphertext for c in sorted(batch.contents, key=lambda c: c.index)
+        ]
+    return size
 
 
 STORES = {"sqlite": new_sqlite, "postgresql": new_postgresql}

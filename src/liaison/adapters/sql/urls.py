@@ -1,6 +1,6 @@
 """URLs of stores: ``sqlite:////var/lib/liaison/store.db`` or ``postgresql://...``, without a driver.
 
-One may hold a password, so none is shown or kept as it is: ``shown`` and ``without_password``.
+One may hold a password, so none is shown as it is.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def check_store_url(text: str) -> str:
             "the URL holds a password among its parameters",
             do="put it in ~/.pgpass, in PGPASSWORD, or behind the user's name",
         )
-    if backend == "postgresql" and "@" in (url.host or ""):
+    if backend == "postgresql" and text.partition("?")[0].count("@") > 1:
         raise Malformed("the URL holds more than one @", do="write one of a password as %40")
     return text
 
@@ -59,14 +59,12 @@ def shown(url: str | URL) -> str:
     """Return where a store is, as messages may say it: no password, no other parameter."""
     located = make_url(url)
     place = {name: value for name, value in located.query.items() if name in _PLACE}
-    return (
-        located.set(drivername=located.get_backend_name(), password=None)
-        .difference_update_query(located.query)
-        .update_query_dict(place)
-        .render_as_string()
-    )
+    return URL.create(
+        located.get_backend_name(),
+        username=located.username,
+        host=located.host,
+        port=located.port,
+        database=located.database,
+        query=place,
+    ).render_as_string()
 
-
-def without_password(url: str) -> str:
-    """Return a URL that ``check_store_url`` passed, without its password."""
-    return make_url(url).set(password=None).render_as_string()
