@@ -18,6 +18,7 @@ from liaison.rules.showing import precedence_for
 from liaison.rules.speaking import channel_of, name_of, speaker_needs, speaks
 from liaison.statements.payloads import AddresseeRole, Answer, Verdict, Void
 from liaison.statements.statement import Statement
+from liaison.words.ids import party_of
 from liaison.words.times import to_dtg
 
 # Answer
@@ -72,6 +73,7 @@ def _decide_answer(view: View, statement: Statement[Answer], at: int) -> Drafted
             precedence=highest,
             about=tuple(sorted(said.index for said in answered)),
             outcome=payload.verdict.value,
+            exercise=bool(channel.exercise),
         ),
     )
 
@@ -113,7 +115,13 @@ def _cannot(what: str, addressee: AddresseeState, verdict: Verdict) -> Refused:
 
 
 def _first(note: cells.Note) -> FirstFacts | None:
-    acknowledged = [a for a in note.addressees if a.life is Life.ACKNOWLEDGED]
+    acknowledged = [
+        a
+        for a in note.addressees
+        # Who cleared a draft took nothing on, and is nobody's business outside its party.
+        if a.life is Life.ACKNOWLEDGED
+        and not (note.release and party_of(a.post) == party_of(note.sender))
+    ]
     if not acknowledged:
         return None
     first = min(acknowledged, key=lambda a: a.at)

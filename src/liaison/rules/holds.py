@@ -62,6 +62,7 @@ def _decide(view: View, statement: Statement[Hold], at: int) -> Drafted | Refuse
         if payload.below.rank > Precedence.IMMEDIATE.rank:
             return Refused("hold", "below: IMMEDIATE and what is above it never waits")
     is_ended = payload.below is None
+    shown = shown_to(view, hold) if hold is not None and is_ended else ()
     return Drafted(
         HoldFacts(
             statement=statement.digest,
@@ -70,9 +71,13 @@ def _decide(view: View, statement: Statement[Hold], at: int) -> Drafted | Refuse
             post=payload.post,
             below=payload.below,
             until=payload.until,
-            shown=shown_to(view, hold) if hold is not None and is_ended else (),
+            shown=shown,
         ),
-        urgency=Urgency(outcome="hold-ended" if is_ended else "hold"),
+        urgency=Urgency(
+            about=tuple(sorted(one.index for one in shown)),
+            outcome="hold-ended" if is_ended else "hold",
+            exercise=bool(channel.exercise),
+        ),
     )
 
 

@@ -172,7 +172,7 @@ def move(note: Note, posts: Iterable[str], taken: Step, at: int, *, by: str = ""
             moved.append(addressee)
             continue
         update: dict[str, object] = {"life": life, "at": at, "by": by, "held": None}
-        if life in OVER:
+        if life in OVER or life is Life.DECLINED:
             update["reply_by"] = None
         moved.append(addressee.model_copy(update=update))
     return note.model_copy(update={"addressees": tuple(moved)})
@@ -193,12 +193,13 @@ def change(note: Note, posts: Iterable[str], **update: object) -> Note:
 def acknowledged(note: Note, post: str, at: int) -> Note:
     """Return the note after ``post`` took it on; from now on the charter's time to answer runs.
 
-    That time takes the place of one that has passed already for its party.
+    That time takes the place of one that has passed for others of its party: who takes it on anew
+    gets time. A post whose own time passed gets none by being asked again.
     """
     mine = acting(note, party_of(post))
     addressee = next(a for a in note.addressees if a.post == post)
-    has_replied = any(a.replied is not None for a in mine)
-    if note.answer_within_s is not None and not has_replied and not note.draft:
+    is_owed = addressee.overdue is None and all(a.replied is None for a in mine)
+    if note.answer_within_s is not None and is_owed and not note.draft:
         within = at + note.answer_within_s * SECOND
         note = change(note, [post], reply_by=min(within, addressee.reply_by or within))
         note = change(note, [a.post for a in mine], overdue=None)
@@ -229,12 +230,10 @@ def overdue(note: Note, due: int) -> Note:
 def reopened(note: Note, post: str, at: int, *, by: str) -> Note:
     """Return the note after an operator reopened it: delivered again, and climbing.
 
-    A ladder that runs for the party already goes on, so that nobody puts it back to its foot.
+    A ladder that runs for the party already goes on, so that nobody puts it back to its foot; and
+    a time to answer stays what it was.
     """
     note = move(note, [post], Step.REOPENED, at, by=by)
-    climb = note.climb_of(party_of(post))
-    if climb is None or climb.waits_for == "acknowledgement":
-        note = change(note, [post], reply_by=None, overdue=None)
     if note.expiry is not None and note.expiry <= at:
         note = note.model_copy(update={"expiry": None})
     return settle(await_taking_on(note, [party_of(post)], at), at)

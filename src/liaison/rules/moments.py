@@ -414,7 +414,7 @@ def _evolve_line(view: View, record: Record, index: int) -> Iterable[Cell]:
 
 
 def _hold_needs(hold: PostHold, _: Peek) -> Iterable[CellKey]:
-    return _before_hold(hold)
+    return (Channel.key_of(hold.channel), *_before_hold(hold))
 
 
 def _before_hold(hold: PostHold) -> Iterable[CellKey]:
@@ -424,6 +424,8 @@ def _before_hold(hold: PostHold) -> Iterable[CellKey]:
 
 def _decide_hold(view: View, hold: PostHold) -> Fallen:
     assert hold.until is not None
+    channel = view.get(Channel, hold.channel)
+    assert channel is not None
     facts = HoldEndedFacts(
         channel=hold.channel, due=hold.until, post=hold.post, shown=shown_to(view, hold)
     )
@@ -431,6 +433,7 @@ def _decide_hold(view: View, hold: PostHold) -> Fallen:
         about=tuple(sorted(shown.index for shown in facts.shown)),
         outcome="hold-ended",
         due=hold.until,
+        exercise=bool(channel.exercise),
     )
     return Fallen("hold-ended", facts, urgency)
 

@@ -580,7 +580,7 @@ def _replies(view: View, channel: Channel, payload: Note) -> Refused | None:
     if answered is None:
         return None
     note = view.get(cells.Note, payload.channel, answered)
-    if note is None or note.draft or note.deferred_until is not None:
+    if note is None or not note.reference or note.deferred_until is not None:
         return Refused("unknown-note", f"in_reply_to: {channel.alias} has no note {answered}")
     return None
 
@@ -671,7 +671,7 @@ def _timed_note(view: View, note: cells.Note, facts: NoteFacts) -> cells.Note:
         }
     )
     times = tuple(
-        a.reply_by or facts.reply_by for a in facts.addressees if a.reply_by or facts.reply_by
+        a.reply_by or facts.reply_by for a in facts.addressees if a.role is AddresseeRole.ACTION
     )
     return timed(note, channel, kind, facts.informed, times, note.deferred_until or note.at)
 
@@ -735,7 +735,8 @@ def _tested(view: View, line: LineTest, facts: NoteFacts, at: int) -> Iterable[C
     channel = view.get(Channel, facts.channel)
     assert channel is not None
     is_test = facts.kind == line.kind and party_of(facts.sender) == line.turn
-    if is_test and not facts.draft and not line.stopped and at >= line.slot * line.every_us:
+    is_shown = not facts.draft and facts.deferred_until is None
+    if is_test and is_shown and not line.stopped and at >= line.slot * line.every_us:
         yield rhythm.after_slot(channel, line, at)
 
 

@@ -40,6 +40,7 @@ def showing_needs(note: Note) -> Iterable[CellKey]:
 def showing_changes(view: View, note: Note, at: int) -> Iterable[Cell]:
     """Give the other notes that change because ``note`` is shown at ``at``."""
     changed: dict[str, Note] = {}
+    answered: Note | None = None
 
     def known(digest: str) -> Note:
         found = changed.get(digest) or view.get(Note, note.channel, digest)
@@ -48,6 +49,10 @@ def showing_changes(view: View, note: Note, at: int) -> Iterable[Cell]:
 
     if note.in_reply_to is not None and not note.service:
         answered = known(note.in_reply_to)
+    # Only what the asking party gets is an answer to it.
+    if answered is not None and any(
+        party_of(a.post) == party_of(answered.sender) for a in note.addressees
+    ):
         changed[answered.note] = ladder.replied(answered, party_of(note.sender), at)
     if note.supersedes is not None:
         old = act(known(note.supersedes), Act.WITHDRAWN)

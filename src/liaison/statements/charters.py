@@ -165,6 +165,12 @@ class NoteKind(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _silence_is_an_answer(self) -> Self:
+        if self.silence is not None and (self.ladders or self.answer_within_s):
+            raise ValueError("ladders: a kind under silence climbs none, for silence is an answer")
+        return self
+
+    @model_validator(mode="after")
     def _reminders_descend(self) -> Self:
         spans = self.reminders_s or ()
         if sorted(set(spans), reverse=True) != list(spans):
