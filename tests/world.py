@@ -161,8 +161,10 @@ class MemoryWorld:
         self.records: list[Record] = []
         self.accepted: list[Statement[Payload]] = []
         """Statements in the order of their records; what was due has none."""
+        self.alias = ALIAS
+        """Of the channel that statements are about unless they name another."""
         self._made = 0
-        self._due: dict[CellKey, int] = {}
+        self._dues: dict[CellKey, int] = {}
 
     def copy(self) -> MemoryWorld:
         """Return a world that goes its own way from here."""
@@ -171,7 +173,7 @@ class MemoryWorld:
         other.cells = World(self.cells)
         other.records = list(self.records)
         other.accepted = list(self.accepted)
-        other._due = dict(self._due)
+        other._dues = dict(self._dues)
         return other
 
     @classmethod
@@ -324,20 +326,20 @@ class MemoryWorld:
         for key, cell in view.changes.items():
             due = cell.due
             if due is not None:
-                self._due[key] = due
+                self._dues[key] = due
             else:
-                self._due.pop(key, None)
+                self._dues.pop(key, None)
 
     def first_due(self) -> int | None:
         """Return the first due moment of all cells."""
-        return min(self._due.values(), default=None)
+        return min(self._dues.values(), default=None)
 
     def fire_due(self, until: int | None = None) -> list[Record]:
         """Decide all moments of all cells that are due up to the clock, in due order."""
         until = self.clock if until is None else min(until, self.clock)
         fired: list[Record] = []
-        while self._due:
-            due, key = min((due, key) for key, due in self._due.items())
+        while self._dues:
+            due, key = min((due, key) for key, due in self._dues.items())
             if due > until:
                 break
             record = self._moment(self.load(partial(due_needs, key)), key, self.next_at)
@@ -542,8 +544,8 @@ class MemoryWorld:
 
     @property
     def channel(self) -> str:
-        """The channel that is called ``london-hotline``."""
-        return self.have(cells.AliasClaim, ALIAS).channel
+        """The channel that is called ``alias``."""
+        return self.have(cells.AliasClaim, self.alias).channel
 
     def accession(
         self, by: str, key: SigningKey | None = None, **changes: Any

@@ -265,9 +265,12 @@ def test_turns_are_of_the_parties_that_take_part():
     assert {party for _, party in missed(world)[1:]} == set(parties[:3])
 
 
-def test_a_draft_is_no_test_and_a_deferred_one_is_when_it_is_accepted():
+def test_a_deferred_note_is_no_test():
+    """It says that the line was up before it is read at the other end."""
     world = hotline()
     slot, turn = line(world).slot, line(world).turn
     world.clock = slot * HOUR + SECOND
     send(world, turn, deferred_until=world.clock + HOUR)
+    assert line(world).slot == slot
+    send(world, turn)
     assert line(world).slot == slot + 1

@@ -1,0 +1,539 @@
+"""Whatever is stated, whenever: the laws hold. Random statements and clock moves over two channels.
+
+Each record is looked at as it enters: lives move along their tables, nothing rings for what was
+taken on, what was due went first. At the end the log is replayed, whole and channel by channel.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from liaison.ledger.facts import (
+    ConclusionFacts,
+    DueFacts,
+    NoteFacts,
+    ReleaseFacts,
+    RungFacts,
+    Stated,
+)
+from liaison.ledger.record import Record, fields_of
+from liaison.rules import cells, ladder, lives
+from liaison.rules.cells import CELLS, CellKey, Overlay, World
+from liaison.rules.decide import RULINGS, Duplicate, decide, decide_due, due_key, first_due
+from liaison.rules.evolve import evolve
+from liaison.rules.lives import Life
+from liaison.rules.moments import DUE_KINDS
+from liaison.rules.refusal import Refused
+from liaison.statements import charters
+from liaison.statements.charters import Effect, Rung, Seat, Seated, Silence, Standing
+from liaison.statements.payloads import AddresseeRole, MemberRole, NotePrecedence, Verdict
+from liaison.statements.procedures import WatchAction
+from liaison.statements.statement import Statement, parse_statement
+from liaison.words.ids import party_of
+from liaison.words.precedence import Precedence
+from liaison.words.times import DAY, HOUR, MINUTE, SECOND
+from tests import world as worlds
+from tests.world import (
+    ANNA,
+    CHAIR,
+    DEPUTY,
+    DORA,
+    DUTY,
+    EDWIN,
+    FCO,
+    FELIX,
+    HEAD,
+    LONDON,
+    MINISTRY,
+    MOD,
+    OLGA,
+    PETE,
+    ULLA,
+    UN,
+    Asked,
+    MemoryWorld,
+    rows_of,
+)
+
+PARTIES = (FCO, MOD, UN)
+POSTS = (LONDON, HEAD, DUTY, DEPUTY, MINISTRY, CHAIR)
+ALIASES = (worlds.ALIAS, "second-line")
+
+
+class Watched(MemoryWorld):
+    """A world that looks at each record as it enters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rungs: set[tuple[str, int, int, int]] = set()
+        self.fallen: dict[CellKey, int] = {}
+
+    def copy(self) -> Watched:
+        other = super().copy()
+        assert isinstance(other, Watched)
+        other.rungs, other.fallen = set(self.rungs), dict(self.fallen)
+        return other
+
+    def _enter(self, view: Overlay, record: Record) -> None:
+        before = World(self.cells)
+        if record.kind in DUE_KINDS:
+            self.check_due(record)
+        else:
+            self.check_stated(record)
+        super()._enter(view, record)
+        for key, cell in view.changes.items():
+            if isinstance(cell, cells.Note):
+                known = before[key]
+                assert known is None or isinstance(known, cells.Note)
+                check_lives(known, cell)
+                check_not_forgotten(cell)
+
+    def check_due(self, record: Record) -> None:
+        facts = record.facts
+        assert isinstance(facts, DueFacts)
+        key = due_key(record)
+        assert self.fallen.get(key, 0) <= facts.due <= record.at
+        self.fallen[key] = facts.due
+        if isinstance(facts, RungFacts):
+            place = (facts.note, facts.round, facts.rung, facts.repeat)
+            assert place not in self.rungs
+            self.rungs.add(place)
+            note = self.have(cells.Note, facts.channel, facts.note)
+            assert not note.withdrawn
+            if facts.waits_for == "acknowledgement":
+                assert not ladder.is_taken_on(note, facts.party)
+                assert ladder.unresolved(note, facts.party)
+            else:
+                assert ladder.overdue_of(note, facts.party)
+
+    def check_stated(self, record: Record) -> None:
+        """What the statement read holds nothing that was due by then."""
+        view = Overlay(self.cells)
+        statement = parse_statement(record.statement)
+        timed = RULINGS[record.kind].timed(statement, view.get)
+        assert first_due(view, timed, record.at) is None
+
+
+def check_lives(before: cells.Note | None, after: cells.Note) -> None:
+    """Each addressee is in one state, to which one step of its table led."""
+    posts = [a.post for a in after.addressees]
+    assert len(set(posts)) == len(posts)
+    for addressee in after.addressees:
+        if before is None:
+            assert addressee.life in (lives.FIRST[addressee.role], Life.DRAFTED)
+            continue
+        was = next(a.life for a in before.addressees if a.post == addressee.post)
+        table = lives.TABLES[addressee.role]
+        reached = {to for (life, _), to in table.items() if life is was}
+        # Opened and, in the same breath, not needed any more, and the like, never happens.
+        assert addressee.life is was or addressee.life in reached, (was, addressee.life)
+
+
+def check_not_forgotten(note: cells.Note) -> None:
+    """Who is asked to act and has not taken it on is rung for, or something is due that rings."""
+    if note.draft or note.withdrawn or not note.rungs or note.deferred_until is not None:
+        return
+    for party in {party_of(a.post) for a in note.addressees}:
+        asked = [a for a in ladder.unresolved(note, party) if a.life in ladder.WAITING]
+        mine = ladder.acting(note, party)
+        has_answered = any(a.replied is not None for a in mine)
+        owes = any(a.reply_by is not None for a in mine)
+        assert note.climb_of(party) or not asked or has_answered or owes, (party, note)
+        late = ladder.overdue_of(note, party)
+        assert note.climb_of(party) or not late, (party, note)
+
+
+def charter(alias: str, acknowledge: str) -> dict[str, Any]:
+    writers = (MemberRole.ATTACHE, MemberRole.CHAIR)
+    steep = (
+        Rung(after_s=60, effect=Effect.ALERT, times=2, every_s=60),
+        Rung(after_s=0, effect=Effect.RAISE),
+        Rung(after_s=120, effect=Effect.OPEN, tier="deputy"),
+        Rung(after_s=120, effect=Effect.TELL, tier="ministry"),
+        Rung(after_s=0, effect=Effect.EXHAUSTED, every_s=3600),
+    )
+    climbs = (charters.LadderUse(at_least=Precedence.DEFERRED, ladder="steep"),)
+    release: dict[str, Any] = {"release": MemberRole.RELEASER, "series": "nv", "ladders": climbs}
+    silence = Silence(min_s=60, max_s=86400)
+    return {
+        "alias": alias,
+        "type": "forum",
+        "parties": PARTIES,
+        "seats": tuple(
+            Seated(party=party, seat=Seat.CHAIR if party == UN else Seat.MEMBER)
+            for party in PARTIES
+        ),
+        "terms": worlds.terms(acknowledge=acknowledge, lapse_max_s=86400, snooze_max_s=600),
+        "ladders": (charters.Ladder(name="steep", rungs=steep),),
+        "kinds": (
+            worlds.kind("leader", ladders=climbs, answer_within_s=300, writers=writers),
+            worlds.kind("plain", writers=writers, reminders_s=(120, 30), series="pl"),
+            worlds.kind("proposal", silence=silence, writers=writers),
+            worlds.kind("service", service=True, ladders=climbs, writers=writers),
+            worlds.kind("verbale", writers=writers, **release),
+        ),
+        "rules": (
+            worlds.use("line-tests", kind="service", every_s=7200, grace_s=600),
+            worlds.use("seats"),
+        ),
+    }
+
+
+@cache
+def begun(acknowledge: str) -> Watched:
+    """Return a world of three parties and two channels of one charter."""
+    world = Watched()
+    world.__dict__.update({**worlds._staffed().copy().__dict__, "rungs": set(), "fallen": {}})
+    roles = {
+        EDWIN: (MemberRole.ATTACHE, MemberRole.OPERATOR),
+        OLGA: (MemberRole.OPERATOR,),
+        FELIX: (MemberRole.ATTACHE, MemberRole.OPERATOR, MemberRole.RELEASER),
+        ULLA: (MemberRole.ATTACHE, MemberRole.CHAIR, MemberRole.OPERATOR),
+    }
+    for member, held in roles.items():
+        world.accept(world.member(member, roles=held))
+    for alias in ALIASES:
+        world.alias = alias
+        world.open(world.charter(UN, **charter(alias, acknowledge)))
+    world.alias = worlds.ALIAS
+    world.advance(MINUTE)
+    return world
+
+
+COIN, RARELY = st.booleans(), st.sampled_from((False, False, False, True))
+SPANS = st.sampled_from((30 * SECOND, 100 * SECOND, 10 * MINUTE, 2 * HOUR))
+WRITERS = st.sampled_from((ANNA, FELIX, DORA, EDWIN, ULLA))
+STANDINGS = (*(Standing.SUSPENDED,) * 6, Standing.LEFT)
+ACTION, INFO, STANDBY = AddresseeRole.ACTION, AddresseeRole.INFO, AddresseeRole.STANDBY
+ALTERNATE: dict[str, Any] = {"role": STANDBY, "alternate_for": DUTY}
+ASKED: tuple[dict[str, Asked], ...] = (
+    {DUTY: ACTION},
+    {DUTY: ACTION, DEPUTY: STANDBY},
+    {DUTY: ACTION, DEPUTY: STANDBY, CHAIR: ACTION},
+    {DUTY: ACTION, DEPUTY: ALTERNATE},
+    {DUTY: ACTION, MINISTRY: ALTERNATE, DEPUTY: STANDBY, LONDON: INFO},
+    {DUTY: ACTION, MINISTRY: ACTION, DEPUTY: ALTERNATE},
+    {CHAIR: ACTION, LONDON: ACTION, HEAD: INFO},
+    {DUTY: INFO, CHAIR: ACTION},
+    {DUTY: {"no_redirect": True}, MINISTRY: INFO},
+)
+PRECEDENCES = st.sampled_from(
+    (
+        NotePrecedence(action=Precedence.FLASH, info=Precedence.ROUTINE),
+        NotePrecedence(action=Precedence.ROUTINE, info=Precedence.ROUTINE),
+    )
+)
+
+
+class AnyTime(RuleBasedStateMachine):
+    """Statements of version 2, sensible or not, at any time."""
+
+    world: Watched
+
+    @initialize(acknowledge=st.sampled_from(("any-of-tier", "all")), data=st.data())
+    def begin(self, acknowledge: str, data: st.DataObject) -> None:
+        self.world = begun(acknowledge).copy()
+        self.first = len(self.world.records)
+        self.world.accept(self.world.note(kind="leader", to={DUTY: AddresseeRole.ACTION}))
+
+    def state(self, statement: Statement[Any]) -> None:
+        outcome = self.world.submit(statement)
+        assert isinstance(outcome, Record | Refused | Duplicate)
+
+    def pick(
+        self, data: st.DataObject, kind: str = "", *, drafts: bool = False
+    ) -> cells.Note | None:
+        """Return one of the newest notes of the present channel."""
+        channel = self.world.channel
+        found = [
+            c
+            for c in self.world.cells.values()
+            if isinstance(c, cells.Note)
+            and c.channel == channel
+            and kind in ("", c.kind)
+            and (not drafts or c.draft)
+        ]
+        if not found:
+            return None
+        found.sort(key=lambda note: -note.index)
+        return found[data.draw(st.integers(0, min(len(found), 6) - 1))]
+
+    # Time
+
+    @rule(micros=st.sampled_from((0, 1, 20 * SECOND, MINUTE, 3 * MINUTE, HOUR, 5 * HOUR)))
+    def time_passes_unwatched(self, micros: int) -> None:
+        self.world.advance(micros)
+
+    @rule(micros=st.sampled_from((SECOND, MINUTE, 2 * MINUTE, 11 * MINUTE, 2 * HOUR)))
+    def time_passes(self, micros: int) -> None:
+        self.world.elapse(micros)
+
+    @rule()
+    def what_is_due_falls(self) -> None:
+        self.world.fire_due()
+        due = self.world.first_due()
+        assert due is None or due > self.world.clock
+
+    @rule(alias=st.sampled_from(ALIASES))
+    def turn_to(self, alias: str) -> None:
+        self.world.alias = alias
+
+    # Notes
+
+    @rule(
+        by=WRITERS,
+        to=st.sampled_from(ASKED),
+        kind=st.sampled_from(("leader", "leader", "plain", "service")),
+        precedence=PRECEDENCES,
+        data=st.data(),
+    )
+    def note(
+        self,
+        by: str,
+        to: Mapping[str, Asked],
+        kind: str,
+        precedence: NotePrecedence,
+        data: st.DataObject,
+    ) -> None:
+        asked = {post: said for post, said in to.items() if post != worlds.post_of(by)}
+        if not asked:
+            return
+        changes: dict[str, Any] = {}
+        for name in ("reply_by", "expiry", "latest_delivery", "deferred_until"):
+            if data.draw(RARELY):
+                changes[name] = self.world.clock + data.draw(SPANS)
+        said = {"kind": kind, "precedence": precedence, **changes}
+        self.state(self.world.note(by, asked, **said))
+
+    @rule(by=WRITERS, kind=st.sampled_from(("leader", "plain", "service")), data=st.data())
+    def reply(self, by: str, kind: str, data: st.DataObject) -> None:
+        note = self.pick(data)
+        if note is None or note.post is None or note.post == worlds.post_of(by):
+            return
+        deferred = self.world.clock + data.draw(SPANS) if data.draw(RARELY) else None
+        said: dict[str, Any] = {"in_reply_to": note.note, "deferred_until": deferred}
+        self.state(self.world.note(by, {note.post: ACTION}, kind=kind, **said))
+
+    @rule(really=RARELY, data=st.data())
+    def supersede(self, really: bool, data: st.DataObject) -> None:
+        note = self.pick(data) if really else None
+        if note is None or note.kind in ("proposal", "verbale") or note.post is None:
+            return
+        to = {a.post: AddresseeRole.ACTION for a in note.addressees}
+        self.state(self.world.note(note.sender, to, kind=note.kind, supersedes=note.note))
+
+    @rule(by=WRITERS, lasts=st.sampled_from((MINUTE, HOUR, DAY)), data=st.data())
+    def proposal(self, by: str, lasts: int, data: st.DataObject) -> None:
+        to = {DUTY: AddresseeRole.ACTION, CHAIR: AddresseeRole.INFO, LONDON: AddresseeRole.INFO}
+        to.pop(worlds.post_of(by), None)
+        amended = self.pick(data, "proposal") if data.draw(COIN) else None
+        self.state(self.world.proposal(by, to, lasts, amends=amended.note if amended else None))
+
+    @rule(by=st.sampled_from((ANNA, FELIX)), to=st.sampled_from(ASKED), data=st.data())
+    def draft(self, by: str, to: Mapping[str, Asked], data: st.DataObject) -> None:
+        own = HEAD if by == ANNA else LONDON
+        drafted = {post: said for post, said in to.items() if party_of(post) != FCO}
+        if not drafted:
+            return
+        reply_by = self.world.clock + data.draw(SPANS) if data.draw(RARELY) else None
+        old = self.pick(data, "verbale") if data.draw(RARELY) else None
+        said = {"reply_by": reply_by, "supersedes": old.note if old else None}
+        self.state(self.world.draft(by, drafted, {own: AddresseeRole.ACTION}, **said))
+
+    @rule(data=st.data())
+    def clear_and_release(self, data: st.DataObject) -> None:
+        note = self.pick(data, drafts=True)
+        if note is None:
+            return
+        statement: Any = next(s for s in self.world.accepted if s.digest == note.note)
+        clearing = worlds.HOLDERS[note.addressees[0].post][0]
+        self.state(self.world.answer(clearing, Verdict.ACKNOWLEDGED, note.note))
+        by = FELIX if note.sender == ANNA or data.draw(COIN) else ANNA
+        self.state(self.world.release(statement, by))
+
+    # What is said of them
+
+    @rule(verdict=st.sampled_from(Verdict), data=st.data())
+    def answer(self, verdict: Verdict, data: st.DataObject) -> None:
+        note = self.pick(data)
+        if note is not None:
+            post = data.draw(st.sampled_from([a.post for a in note.addressees]))
+            self.state(self.world.answer(worlds.HOLDERS[post][0], verdict, note.note))
+
+    @rule(
+        verdict=st.sampled_from((Verdict.ACKNOWLEDGED, Verdict.DELIVERED, Verdict.DECLINED)),
+        data=st.data(),
+    )
+    def answer_what_is_open(self, verdict: Verdict, data: st.DataObject) -> None:
+        note = self.pick(data)
+        for addressee in note.addressees if note else ():
+            if addressee.life in ladder.WAITING and not data.draw(RARELY):
+                by = worlds.HOLDERS[addressee.post][0]
+                assert note is not None
+                self.state(self.world.answer(by, verdict, note.note))
+
+    @rule(
+        action=st.sampled_from(WatchAction),
+        snooze=st.sampled_from((SECOND, MINUTE, 10 * MINUTE)),
+        data=st.data(),
+    )
+    def watch(self, action: WatchAction, snooze: int, data: st.DataObject) -> None:
+        by = data.draw(st.sampled_from((PETE, EDWIN, FELIX, ULLA)))
+        if data.draw(RARELY) and action in (WatchAction.CLAIM, WatchAction.CLOSE):
+            self.state(self.world.watch(by, action))
+            return
+        note = self.pick(data)
+        if note is None:
+            return
+        mine = [a.post for a in note.addressees if party_of(a.post) == party_of(by)]
+        members: dict[str, Any] = {}
+        if action is WatchAction.SNOOZE:
+            members["until"] = self.world.clock + snooze
+        if action is WatchAction.REOPEN:
+            members["post"] = data.draw(st.sampled_from(mine or [DUTY]))
+        self.state(self.world.watch(by, action, note.note, **members))
+
+    @rule(really=RARELY, data=st.data())
+    def withdrawal(self, really: bool, data: st.DataObject) -> None:
+        note = self.pick(data) if really else None
+        if note is not None:
+            self.state(self.world.withdrawal(note.note, note.sender))
+
+    @rule(by=WRITERS, longer=st.sampled_from((0, 1, HOUR, DAY)), data=st.data())
+    def procedure(self, by: str, longer: int, data: st.DataObject) -> None:
+        note = self.pick(data, "proposal")
+        if note is None or note.procedure is None:
+            return
+        if longer:
+            self.state(self.world.extension(note.note, note.procedure.until + longer))
+        else:
+            self.state(self.world.objection(note.note, by))
+
+    @rule(
+        post=st.sampled_from(POSTS),
+        below=st.sampled_from((None, Precedence.PRIORITY, Precedence.IMMEDIATE)),
+        lasts=st.sampled_from((SECOND, 90 * SECOND, HOUR)),
+    )
+    def hold(self, post: str, below: Precedence | None, lasts: int) -> None:
+        self.state(self.world.hold(worlds.HOLDERS[post][0], below, lasts))
+
+    # What stands around them, less often
+
+    @rule(what=st.integers(0, 9), post=st.sampled_from(POSTS), data=st.data())
+    def surroundings(self, what: int, post: str, data: st.DataObject) -> None:
+        party = party_of(post)
+        now = self.world.have(cells.Channel, self.world.channel)
+        if what == 0:
+            self.state(self.world.participation(party, data.draw(st.sampled_from(STANDINGS))))
+        elif what == 1:
+            self.amend(now, data)
+        elif what == 2:
+            self.state(self.world.posting(post, ()))
+        else:  # what is wrong is put right again
+            self.state(self.world.directory(party))
+            self.state(self.world.posting(post))
+            if now.standing(party) is Standing.SUSPENDED:
+                self.state(self.world.participation(party, Standing.ACTIVE))
+
+    def amend(self, now: cells.Channel, data: st.DataObject) -> None:
+        steep = (now.ladders or ())[0]
+        first = steep.rungs[0].model_copy(update={"times": data.draw(st.integers(2, 4))})
+        changed = steep.model_copy(update={"rungs": (first, *steep.rungs[1:])})
+        every = data.draw(st.sampled_from((3600, 7200)))
+        rules = (worlds.use("line-tests", kind="plain", every_s=every, grace_s=60), now.rules[1])
+        amendment = self.world.amendment(FCO, ladders=(changed,), rules=rules)
+        self.state(amendment)
+        for party in now.parties:
+            self.state(self.world.accession(party, charter=amendment.digest))
+
+    # What always holds
+
+    @invariant()
+    def the_first_moment_of_a_note_is_its_due(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        for cell in self.world.cells.values():
+            if isinstance(cell, cells.Note):
+                assert cell.moments == tuple(sorted(cell.moments))
+                assert cell.due == (cell.moments[0].due if cell.moments else None)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        self.world.fire_due()
+        records, rows = self.world.records, rows_of(self.world.cells)
+        check_numbers(records)
+        whole = again(records, {*range(len(records))})
+        assert rows_of(whole) == rows
+        self.world.alias = ALIASES[0]
+        for alias in ALIASES:
+            self.world.alias = alias
+            check_alone(records, self.world)
+
+
+def again(records: list[Record], chosen: set[int]) -> World:
+    """Return what some records lead to, each decided anew at its place in the log."""
+    world = World()
+    for index, record in enumerate(records):
+        if index not in chosen:
+            continue
+        view = Overlay(world)
+        decided: Any
+        if record.kind in DUE_KINDS:
+            decided = decide_due(view, due_key(record), record.at)
+        else:
+            decided = decide(view, parse_statement(record.statement), record.at)
+        assert isinstance(decided, Record), (index, decided)
+        assert fields_of(decided) == fields_of(record)
+        view.put(evolve(view, decided, index))
+        world.update(view.changes)
+    return world
+
+
+def check_alone(records: list[Record], world: MemoryWorld) -> None:
+    """A channel, replayed with its parties' records and the origin's alone, has the same cells."""
+    channel = world.channel
+    scopes = {channel, worlds.ORIGIN, *world.have(cells.Channel, channel).parties, UN}
+    alone = again(records, {i for i, r in enumerate(records) if r.channel.id in scopes})
+    mine = {key for key in world.cells if key[1:2] == (channel,)}
+    assert mine
+    assert {key for key in alone if key[1:2] == (channel,)} == mine
+    for key in mine:
+        assert key[0] in CELLS
+        assert alone[key] == world.cells[key]
+
+
+def check_numbers(records: list[Record]) -> None:
+    """References, counters, register numbers and decisions have no gaps; time only goes on."""
+    counted: dict[tuple[Any, ...], int] = defaultdict(int)
+
+    def follows(n: int, *scope: Any) -> None:
+        counted[scope] += 1
+        assert n == counted[scope], scope
+
+    for record in records:
+        follows(record.channel.n, "n", record.channel.id)
+        facts = record.facts
+        assert isinstance(facts, Stated) == bool(record.statement)
+        if isinstance(facts, NoteFacts | ReleaseFacts):
+            if facts.reference is not None:
+                follows(facts.reference, "reference", facts.channel)
+            if facts.number is not None:
+                issuer = party_of(facts.sender)
+                at = (facts.number.series, facts.number.year)
+                follows(facts.number.number, "register", facts.channel, issuer, *at)
+        if isinstance(facts, ConclusionFacts):
+            follows(facts.decision, "decision", facts.channel)
+    times = [record.at for record in records]
+    assert times == sorted(set(times))
+
+
+TestAnyTime = AnyTime.TestCase
+TestAnyTime.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
