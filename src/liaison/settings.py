@@ -215,8 +215,10 @@ def _unknown(source: str, name: str) -> Malformed:
 def _invalid(exc: ValidationError, sources: Mapping[str, str]) -> Malformed:
     found, helps = [], []
     for error in exc.errors(include_url=False, include_input=False):
+        if error["type"] == "default_factory_not_called":
+            continue  # nobody said anything of this one
         name = str(error["loc"][0])
-        said = str(error["msg"]).removeprefix("Value error, ")
+        said = str(error["msg"]).removeprefix("Value error, ").partition(" for <class")[0]
         found.append(f"{sources.get(name, name)}: {said[:1].lower()}{said[1:]}")
         examples = Settings.model_fields[name].examples or [""]
         helps.append(f'{name} = "{examples[0]}"')
