@@ -13,7 +13,8 @@ from liaison.rules.lives import FIRST, PROCEDURE, Act, Life, Stage, Step
 from liaison.statements.charters import Seat
 from liaison.statements.payloads import AddresseeRole
 
-S, T = TypeVar("S", bound=StrEnum), TypeVar("T", bound=StrEnum)
+S = TypeVar("S", bound=StrEnum)
+T = TypeVar("T", bound=StrEnum)
 
 PATH: Final = Path(__file__).parents[2] / "docs" / "lives.md"
 
