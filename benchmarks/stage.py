@@ -177,7 +177,7 @@ async def prepare(stage: Stage, count: int) -> list[Prepared]:
             lambda: client.watch.log_time,
         )
         said = draft()
-        plan = await planner.plan(said.channel, said.to, said.info)
+        plan = await planner.plan(said)
         prepared = []
         for _ in range(count):
             now = wall_clock()

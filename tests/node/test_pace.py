@@ -1,4 +1,4 @@
-"""Short batches: about 5 ms of work each, however much waits. design.md 7."""
+"""Short batches: some ms of work each, however much waits. design.md 7."""
 
 from __future__ import annotations
 
