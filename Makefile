@@ -38,7 +38,8 @@ bench: $(STAMP) ## measure
 
 ROUNDS ?= 200
 soak: $(STAMP) ## kill the node under load, ROUNDS times
-	LIAISON_SOAK_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults/test_kill.py $(PYTEST_FLAGS)
+	LIAISON_SOAK_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults/test_kill.py tests/faults/test_ladders.py \
+		$(PYTEST_FLAGS)
 
 format: $(STAMP) ## format the code and repair what ruff can
 	$(BIN)/ruff format .
