@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from liaison.client import Content, Draft, Told
@@ -351,3 +353,15 @@ async def test_a_party_that_suspends_its_part_is_not_written_to(world):
         await ma.post()
     async with world.client("F") as f:
         assert (await f.send(flash())).reference == "london-hotline/1"
+
+
+async def test_fifty_releases_at_once_leave_no_gap_in_the_register(world):
+    async with world.client("F") as f:
+        drafted = [await f.send(verbale(clear=(), info=(HEAD,))) for _ in range(50)]
+    async with world.client("R") as r:
+        assert len(letters(await r.inbox())) == 50
+        noted = [await r.read(one.reference) for one in drafted]
+        done = await asyncio.gather(*(r.release(letter) for letter in noted))
+    numbers = sorted(int(one.number.rpartition(" ")[2].partition("/")[0]) for one in done)
+    assert numbers == list(range(1, 51))
+    assert sorted(int(one.reference.rpartition("/")[2]) for one in done) == list(range(1, 51))
