@@ -47,7 +47,7 @@ def test_an_option_goes_before_the_environment_before_the_file_before_the_defaul
         "listen": "--listen",
         "guard": "LIAISON_NODE_GUARD",
         "keys": f"keys in {home}/node.toml",
-        "database": DEFAULT,
+        **dict.fromkeys(set(NAMES) - {"listen", "guard", "keys"}, DEFAULT),
     }
     assert load_settings(home, begun={"listen": "127.0.0.1:4"}).settings.port == 3
     (home / "node.toml").unlink()

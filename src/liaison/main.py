@@ -22,6 +22,7 @@ import structlog
 from aiohttp import web
 
 from liaison.adapters.clock import ExerciseClock, SystemClock
+from liaison.adapters.disk import Disk
 from liaison.adapters.guard import FileGuard
 from liaison.adapters.keyfile import create_seed, load_seed
 from liaison.adapters.service import ServiceManager
@@ -33,12 +34,14 @@ from liaison.node.beginning import NodeKeys, first_batch, first_statement, take_
 from liaison.node.cellar import Cellar
 from liaison.node.clockwatch import ClockWatch
 from liaison.node.delivery import Delivery
+from liaison.node.figures import Figures
 from liaison.node.intake import Intake
 from liaison.node.ports import Clock, Head
 from liaison.node.reading import Reading
 from liaison.node.sequencer import Sequencer, no_crash
 from liaison.node.sessions import Sessions
 from liaison.node.timers import Timers
+from liaison.node.watching import watch
 from liaison.rules.cells import Cell, CellKey, Log
 from liaison.server.app import Services, make_app
 from liaison.server.keys import State
@@ -216,6 +219,7 @@ async def run_node(
             raise NotReady("the store has no log yet", do="liaison node init")
         exercise = ExerciseClock(clock, begun.advanced or 0) if begun.exercise else None
         clock = exercise or clock
+        figures = Figures()
         delivery = Delivery(reader)
         sequencer = Sequencer(
             cellar=cellar,
@@ -226,17 +230,24 @@ async def run_node(
             delivery=delivery,
             published=published,
             crash_point=crash_point,
+            figures=figures,
         )
         if exercise is not None:
             sequencer.follow(partial(_keep_exercise_time, exercise))
         timers = Timers(reader, sequencer)
         reading = Reading(cellar, reader, sequencer, delivery)
-        admission = Admission(cellar, clock)
+        admission = Admission(cellar, clock, figures=figures)
         intake = Intake(cellar, admission, sequencer, reading, keys.node, card["origin"])
         sessions = Sessions(cellar, clock, card["origin"])
-        services = Services(intake, sequencer, sessions, reading, timers)
+        services = Services(intake, sequencer, sessions, reading, timers, figures)
+        watch(figures, admission, sequencer, timers, sessions)
+        _watch_disk(figures, Disk.under(settings.database, settings.home))
         state = State()
-        runner = web.AppRunner(make_app(services, state), access_log=None, shutdown_timeout=DRAIN_S)
+        runner = web.AppRunner(
+            make_app(services, state, metrics_for=settings.metrics),
+            access_log=None,
+            shutdown_timeout=DRAIN_S,
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, settings.host, settings.port)
@@ -251,6 +262,12 @@ async def run_node(
             await sequencer.stop()
             with contextlib.suppress(asyncio.CancelledError):
                 await ended
+
+
+def _watch_disk(figures: Figures, disk: Disk) -> None:
+    figures.gauge("liaison_store_bytes", "The store's files together.", disk.store_bytes)
+    figures.gauge("liaison_wal_bytes", "SQLite's write-ahead log.", disk.wal_bytes)
+    figures.gauge("liaison_disk_free_bytes", "Left on the store's disk.", disk.free_bytes)
 
 
 async def _work(sequencer: Sequencer, timers: Timers) -> None:

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import make_url
@@ -73,6 +73,11 @@ class Settings(BaseModel):
         default_factory=_within("keys"),
         description="the directory of the node's three key files",
         examples=["/etc/liaison/keys"],
+    )
+    metrics: Literal["loopback", "anyone", "nobody"] = Field(
+        default="loopback",
+        description="who may read /metrics: loopback (and not through a proxy), anyone, or nobody",
+        examples=["loopback"],
     )
 
     @property

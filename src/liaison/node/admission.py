@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from liaison.node.cellar import Cellar
+from liaison.node.figures import Figures, level_of
 from liaison.node.ports import Clock
 from liaison.node.queueing import Queue
 from liaison.rules import cells
@@ -95,6 +96,7 @@ class Admission:
     cellar: Cellar
     clock: Clock
     wait_s: float = WAIT_S
+    figures: Figures = field(default_factory=Figures)
     past: int = 0
     _queue: Queue[asyncio.Future[None]] = field(default_factory=Queue)
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
@@ -103,6 +105,11 @@ class Admission:
     def waiting(self) -> int:
         """How many wait to be let in."""
         return self._queue.waiting
+
+    @property
+    def waiting_by_band(self) -> Mapping[int, int]:
+        """How many wait to be let in, by their band."""
+        return self._queue.by_band
 
     @contextlib.asynccontextmanager
     async def admitted(
@@ -142,6 +149,7 @@ class Admission:
             if let_in.done() and not let_in.cancelled():
                 self.leave()  # let in at the moment at which it gave up
             if isinstance(exc, TimeoutError):
+                self.figures.turned_away.labels(level_of(band)).inc()
                 raise Overloaded(
                     "the node has more to decide than it can",
                     safe="nothing of it happened",

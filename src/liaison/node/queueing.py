@@ -6,7 +6,7 @@ Who waits, and for what, is admission's and the sequencer's business.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -20,6 +20,7 @@ class Place(Generic[T]):
     """Where an item waits."""
 
     item: T
+    band: int
     has_left: bool = False
 
 
@@ -28,6 +29,8 @@ class Queue(Generic[T]):
     """Highest band first, then the oldest; one turn in sixteen is the oldest's of all."""
 
     waiting: int = 0
+    by_band: Counter[int] = field(default_factory=Counter)
+    """How many wait in each band."""
     _heap: list[tuple[int, int, Place[T]]] = field(default_factory=list)
     _oldest: deque[Place[T]] = field(default_factory=deque)
     _arrived: int = 0
@@ -38,9 +41,10 @@ class Queue(Generic[T]):
 
     def put(self, item: T, band: int) -> Place[T]:
         """Let ``item`` wait; the higher its band, the shorter."""
-        place = Place(item)
+        place = Place(item, band)
         self._arrived += 1
         self.waiting += 1
+        self.by_band[band] += 1
         heapq.heappush(self._heap, (-band, self._arrived, place))
         self._oldest.append(place)
         return place
@@ -58,6 +62,7 @@ class Queue(Generic[T]):
             return
         place.has_left = True
         self.waiting -= 1
+        self.by_band[place.band] -= 1
         # Whoever left by the one side still stands on the other.
         if len(self._heap) > 2 * self.waiting + OLDEST_EVERY:
             self._heap = [entry for entry in self._heap if not entry[2].has_left]

@@ -15,11 +15,12 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from liaison.ledger.facts import NodeFacts
+from liaison.ledger.facts import DueFacts, NodeFacts, RungFacts
 from liaison.node.cellar import Asks, Cellar
 from liaison.node.clockwatch import ClockWatch
 from liaison.node.deciding import Deciding, Entered, Logged, Turn, poison
 from liaison.node.delivery import Delivery
+from liaison.node.figures import Figures, level_of, seconds
 from liaison.node.pace import Pace
 from liaison.node.ports import (
     Batch,
@@ -97,6 +98,8 @@ class _Waiting:
     submitted: Submitted
     future: asyncio.Future[Outcome]
     taken: Callable[[], None]
+    since: int
+    """When it came here, in microseconds as records have them."""
 
     @property
     def units(self) -> int:
@@ -142,6 +145,7 @@ class Sequencer:
     recent: dict[int, Logged] = field(default_factory=dict)
     """The newest entries, for readers who are online."""
     pace: Pace = field(default_factory=Pace)
+    figures: Figures = field(default_factory=Figures)
     set_aside: set[CellKey] = field(default_factory=set)
     """Cells on whose due moments the rules failed: not tried again by this process."""
     _followers: list[Callable[[Mapping[CellKey, Cell]], None]] = field(default_factory=list)
@@ -159,6 +163,11 @@ class Sequencer:
     def waiting(self) -> int:
         """How many statements wait to be decided."""
         return self._queue.waiting
+
+    @property
+    def waiting_by_band(self) -> Mapping[int, int]:
+        """How many statements and due moments wait to be decided, by their band."""
+        return self._queue.by_band
 
     def suspicion(self) -> str | None:
         """Return in words why nothing is committed now, or None."""
@@ -178,7 +187,8 @@ class Sequencer:
             raise Busy("the node is stopping", do="send the same again in a few seconds")
         if self._queue.waiting >= QUEUE_MAX:
             raise Busy(f"{QUEUE_MAX} statements wait already", do="send the same again")
-        waiting = _Waiting(submitted, asyncio.get_running_loop().create_future(), taken)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(submitted, future, taken, self.clock.clock.now())
         self._queue.put(waiting, submitted.band)
         self._wake.set()
         return await waiting.future
@@ -251,6 +261,8 @@ class Sequencer:
         if not batch:
             return
         self._deciding = batch
+        taken_at = self._now()
+        self.figures.batch_size.observe(len(batch))
         asks = [(place, ask) for place, each in enumerate(batch) for ask in each.asks()]
         failed = await self.cellar.load_all(ask for _, ask in asks)
         began = self._now()
@@ -269,6 +281,7 @@ class Sequencer:
         for answer in others:
             answer()
         self._deciding = []
+        self.figures.batch_time.observe(seconds(self._now() - taken_at))
         self.pace.took(sum(each.units for each in batch), worked)
         self.cellar.trim()
 
@@ -366,7 +379,10 @@ class Sequencer:
         for tell in self._followers:
             tell(overlay.changes)
         self.delivery.publish(rows)
+        self._measure(entered)
         for waiting, e in accepted:
+            level = level_of(waiting.submitted.band)
+            self.figures.admit_to_at.labels(level).observe(seconds(e.record.at - waiting.since))
             _resolve(waiting.future, Accepted(_receipt(e, grown, checkpoint)))
         self.crash_point("after-answer")
         return handed - began + self._now() - answering
@@ -377,15 +393,27 @@ class Sequencer:
         while len(self.recent) > RECENT_KEPT:
             del self.recent[next(iter(self.recent))]
 
+    def _measure(self, entered: Iterable[Entered]) -> None:
+        for e in entered:
+            facts = e.record.facts
+            if isinstance(facts, DueFacts):
+                self.figures.moments.inc()
+            if isinstance(facts, RungFacts):
+                self.figures.lateness.observe(seconds(e.record.at - facts.due))
+
     def _write(self, batch: Batch) -> str:
         """Steps 1 to 3, in the writer thread."""
         self.crash_point("before-commit")
+        began = self._now()
         try:
             self.writer.commit(batch)
         except Exception as exc:  # noqa: BLE001 whatever it was, only the head tells what happened
             self._after_failure(batch, exc)
+        committed = self._now()
+        self.figures.commit_time.observe(seconds(committed - began))
         self.crash_point("after-commit")
         self.guard.advance(batch.head)
+        self.figures.guard_time.observe(seconds(self._now() - committed))
         self.crash_point("after-guard")
         checkpoint = Checkpoint(self.signer.name, batch.head.size, batch.head.root)
         text = sign_checkpoint(checkpoint, self.signer)
@@ -394,6 +422,7 @@ class Sequencer:
 
     def _after_failure(self, batch: Batch, exc: Exception) -> None:
         """Return if the batch is in the store after all; else nothing of it is, or all ends."""
+        self.figures.commits_failed.inc()
         log.error("commit-failed", error=repr(exc), size=batch.head.size)
         if isinstance(exc, HeadMoved):
             raise Fatal("another process wrote to this log") from exc

@@ -58,6 +58,11 @@ class Sessions:
     _tokens: dict[str, Reader] = field(default_factory=dict)
     _of_key: dict[str, deque[str]] = field(default_factory=dict)
 
+    @property
+    def open(self) -> int:
+        """How many sessions are open."""
+        return len(self._tokens)
+
     def challenge(self) -> tuple[str, int]:
         """Return a one-use challenge (32 bytes, padded base64) and when it lapses."""
         now = self.clock.now()

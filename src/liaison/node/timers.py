@@ -91,6 +91,11 @@ class Timers:
             log.info("fired", moments=fired)
         return fired
 
+    def first_due(self) -> int | None:
+        """Return when the first moment is due that is known here, fired or not."""
+        first = self._first()
+        return None if first is None else first[0]
+
     def _sleep_s(self) -> float:
         first = self._first()
         left_s = (first[0] - self.sequencer.clock.clock.now()) / SECOND if first else LOOK_S

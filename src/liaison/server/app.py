@@ -7,14 +7,26 @@ from typing import Final
 
 from aiohttp import web
 
+from liaison.node.figures import Figures
 from liaison.node.intake import SUBMISSION_EXTRA_BYTES, Intake
 from liaison.node.reading import CONTENT_MAX_BYTES, Reading
 from liaison.node.sequencer import Sequencer
 from liaison.node.sessions import Sessions
 from liaison.node.timers import Timers
-from liaison.server import about, log, reading, sessions, statements
+from liaison.server import about, log, metrics, reading, sessions, statements
 from liaison.server.errors import problems
-from liaison.server.keys import BUDGET, INTAKE, READING, SEQUENCER, SESSIONS, STATE, Budget, State
+from liaison.server.keys import (
+    BUDGET,
+    FIGURES,
+    INTAKE,
+    METRICS_FOR,
+    READING,
+    SEQUENCER,
+    SESSIONS,
+    STATE,
+    Budget,
+    State,
+)
 
 MAX_BODY_BYTES: Final = CONTENT_MAX_BYTES + SUBMISSION_EXTRA_BYTES
 
@@ -26,12 +38,15 @@ class Services:
     sessions: Sessions
     reading: Reading
     timers: Timers
+    figures: Figures
 
 
-def make_app(services: Services, state: State) -> web.Application:
+def make_app(services: Services, state: State, *, metrics_for: str = "loopback") -> web.Application:
     """Return the HTTP application over a running node's services."""
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
     app[BUDGET] = Budget()
+    app[FIGURES] = services.figures
+    app[METRICS_FOR] = metrics_for
     app[INTAKE] = services.intake
     app[SEQUENCER] = services.sequencer
     app[SESSIONS] = services.sessions
@@ -57,6 +72,7 @@ def make_app(services: Services, state: State) -> web.Application:
             web.get("/log/{path:tile/.+}", log.tile),
             web.get("/healthz", about.healthz),
             web.get("/readyz", about.readyz),
+            web.get("/metrics", metrics.metrics),
         ]
     )
     return app

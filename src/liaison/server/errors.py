@@ -9,6 +9,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
+from liaison.server.keys import FIGURES
 from liaison.words.encoding import to_base64
 from liaison.words.errors import (
     Busy,
@@ -71,17 +72,21 @@ async def problems(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Turn what a handler raises into a problem document; a defect of ours says nothing but so."""
+    figures = request.app[FIGURES]
     try:
         return await handler(request)
     except LiaisonError as exc:
         answer = problem(exc)
+        figures.refused(_code(exc))
         log.info("refused", path=request.path, status=answer.status, code=_code(exc))
         return answer
     except web.HTTPException as exc:
-        codes = {404: "not-here", 405: "method", 413: "too-large"}
-        return _document(exc.status, {"detail": exc.reason, "code": codes.get(exc.status, "http")})
+        code = {404: "not-here", 405: "method", 413: "too-large"}.get(exc.status, "http")
+        figures.refused(code)
+        return _document(exc.status, {"detail": exc.reason, "code": code})
     except Exception:
         log.exception("defect", path=request.path)
+        figures.refused("error")
         return _document(500, {"detail": "the node failed on this request", "code": "error"})
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
+from liaison.node.figures import Figures
 from liaison.node.intake import Intake
 from liaison.node.reading import Reading
 from liaison.node.sequencer import Sequencer
@@ -54,7 +55,10 @@ class Budget:
 
 
 BUDGET: Final = web.AppKey("budget", Budget)
+FIGURES: Final = web.AppKey("figures", Figures)
 INTAKE: Final = web.AppKey("intake", Intake)
+METRICS_FOR: Final = web.AppKey("metrics_for", str)
+"""Who may see the figures: loopback, anyone or nobody."""
 READING: Final = web.AppKey("reading", Reading)
 SEQUENCER: Final = web.AppKey("sequencer", Sequencer)
 SESSIONS: Final = web.AppKey("sessions", Sessions)
