@@ -6,6 +6,7 @@ import asyncio
 import threading
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import example, given
@@ -73,6 +74,7 @@ async def test_a_new_store_has_no_head_and_answers_nothing(store, reader):
     assert await reader.open_items(SCOPE, limit=10) == []
     assert await reader.tiles([(0, 0)]) == {}
     assert await reader.inbox(MEMBER, after=(0, 0), limit=10) == []
+    assert await reader.lane(MEMBER, "FLASH", after=(0, 0), limit=10) == []
     assert await reader.last_position(MEMBER) is None
     assert await reader.contents([0], most_bytes=99) == {}
     assert await reader.wraps([0], "device-1") == {}
@@ -254,22 +256,29 @@ def test_an_inbox_is_paged_in_order_without_gap_or_repeat(lasting, positions, af
     previous = lasting.writer.head()
     index = previous.size if previous else 0
     member = f"member-{index}"
-    rows = [InboxRow(member, pos, note, "note", "ROUTINE") for pos, note in positions]
+    levels = ("flash", "routine")
+    rows = [InboxRow(member, pos, n, "note", levels[(pos + n) % 2]) for pos, n in positions]
     other = [InboxRow(f"other-{index}", pos, note, "note", "FLASH") for pos, note in positions]
     lasting.writer.commit(
         Batch(previous, head_of(index + 1), [entry_row(index)], {}, [], inbox=[*other, *rows])
     )
 
-    async def page(reader):
+    async def walk(ask):
         found = []
         at = after
-        while some := await reader.inbox(member, after=at, limit=limit):
+        while some := await ask(after=at, limit=limit):
             assert len(some) <= limit
             found += some
             at = (some[-1].pos, some[-1].note_index)
-        return found, await reader.last_position(member)
+        return found
 
-    found, last = read(lasting, page)
+    async def page(reader):
+        lanes = [await walk(partial(reader.lane, member, level)) for level in levels]
+        found = await walk(partial(reader.inbox, member))
+        return found, lanes, await reader.last_position(member)
+
+    found, lanes, last = read(lasting, page)
+    assert lanes == [[row for row in found if row.precedence == level] for level in levels]
     expected = sorted(at for at in positions if at > after)
     assert [(row.pos, row.note_index) for row in found] == expected
     assert set(found) <= set(rows)

@@ -135,6 +135,12 @@ class Reader(Protocol):
         """Return a member's items behind the position (pos, note index), in that order."""
         ...
 
+    async def lane(
+        self, member: str, precedence: str, *, after: tuple[int, int], limit: int
+    ) -> list[InboxRow]:
+        """As ``inbox``, of one precedence only."""
+        ...
+
     async def last_position(self, member: str) -> tuple[int, int] | None:
         """Return the position of a member's newest item."""
         ...

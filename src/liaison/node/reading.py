@@ -41,7 +41,7 @@ from liaison.tlog.tiles import (
     node_from_tiles,
     tiles_for_inclusion,
 )
-from liaison.words.encoding import to_base64
+from liaison.words.encoding import from_base64, to_base64, to_base64url
 from liaison.words.errors import NotHere
 from liaison.words.ids import party_of
 
@@ -50,7 +50,7 @@ INLINE_MAX_BYTES: Final = 64 * 1024
 PAGE_MAX: Final = 256
 SCANNED_MAX: Final = 512
 """So many cells of a channel are looked at for the operators' queue, those due first."""
-_OPENED: Final = frozenset({ItemKind.NOTE.value, ItemKind.COPY.value})
+OPENED: Final = frozenset({ItemKind.NOTE.value, ItemKind.COPY.value})
 CONTENT_MAX_BYTES: Final = 64 * 1024 * 1024
 """The most that a charter may allow (statements.md, CHARTER)."""
 
@@ -149,15 +149,29 @@ class Reading:
         # A batch may be committed and not yet signed; then its items aren't there yet (law 2).
         signed = self.sequencer.published.head.size
         rows = [row for row in rows if row.pos < signed]
-        page = rows[:limit]
-        logged = await self._logged({row.pos for row in page})
-        receipts = await self._receipts(logged)
+        page = await self.items(reader, rows[:limit], with_content=with_content)
+        return {"items": page, "more": len(rows) > limit}
+
+    async def items(
+        self,
+        reader: Reader,
+        rows: Sequence[InboxRow],
+        *,
+        with_content: bool,
+        with_urls: bool = False,
+    ) -> list[Json]:
+        """Return signed rows as a member's device gets them: ITEM of API-14.
+
+        ``with_urls`` says where the content is that is too large to come along (STREAM-9).
+        """
+        receipts = await self._receipts(await self._logged({row.pos for row in rows}))
+        notes: dict[int, str] = {}
         contents: dict[int, Json] = {}
         if with_content:
-            notes = await self._openable(reader, [row for row in page if row.kind in _OPENED])
-            contents = await self._contents(reader, notes, INLINE_MAX_BYTES)
+            notes = await self._openable(reader, [row for row in rows if row.kind in OPENED])
+            contents = await self._contents(reader, list(notes), INLINE_MAX_BYTES)
         items = []
-        for row in page:
+        for row in rows:
             item: Json = {
                 "position": f"{row.pos}.{row.note_index}",
                 "kind": row.kind,
@@ -165,23 +179,27 @@ class Reading:
                 "receipt": receipts[row.pos],
             }
             content = contents.get(row.note_index)
-            if content is not None and row.kind in _OPENED:
+            if content is not None and row.kind in OPENED:
                 item["content"] = content
+            elif with_urls and row.kind in OPENED and row.note_index in notes:
+                digest = to_base64url(from_base64(notes[row.note_index]))
+                item["content_url"] = f"/v1/notes/{digest}/content"
             items.append(item)
-        return {"items": items, "more": len(rows) > limit}
+        return items
 
-    async def _openable(self, reader: Reader, rows: Sequence[InboxRow]) -> list[int]:
-        """Return which of these notes, by index, may be opened now (API-15)."""
+    async def _openable(self, reader: Reader, rows: Sequence[InboxRow]) -> dict[int, str]:
+        """Return the digests of those of these notes, by index, that may be opened now (API-15)."""
         entries = await self._logged({row.note_index for row in rows})
         keys = {index: _note_key(entry) for index, entry in entries.items()}
         await self.cellar.load(list(keys.values()))
-        found = []
+        found = {}
         for index, key in keys.items():
             note = self.cellar.peek(cells.Note, *key[1:])
             if note is None:
                 continue
             facts = None if names_readers(note) else _note_facts(entries[index])
-            found += [index] if may_open(note, facts, reader.by) else []
+            if may_open(note, facts, reader.by):
+                found[index] = key[-1]
         return found
 
     async def note(self, reader: Reader, digest: str) -> Json:

@@ -93,6 +93,8 @@ _INBOX: Final = (
     .order_by(INBOX.c.pos, INBOX.c.note_index)
     .limit(bindparam("limit"))
 )
+_LANE: Final = _INBOX.where(INBOX.c.precedence == bindparam("precedence"))
+"""Its index is the inbox's own: a stream asks ever further on, so all its asking is one walk a level."""
 _LAST_POSITION: Final = (
     select(INBOX.c.pos, INBOX.c.note_index)
     .where(INBOX.c.member == bindparam("member"))
@@ -165,6 +167,20 @@ class SqlReader:
         pos, note_index = after
         rows = await self._read(
             _INBOX, member=member, after_pos=pos, after_note_index=note_index, limit=limit
+        )
+        return [InboxRow(*row) for row in rows]
+
+    async def lane(
+        self, member: str, precedence: str, *, after: tuple[int, int], limit: int
+    ) -> list[InboxRow]:
+        pos, note_index = after
+        rows = await self._read(
+            _LANE,
+            member=member,
+            precedence=precedence,
+            after_pos=pos,
+            after_note_index=note_index,
+            limit=limit,
         )
         return [InboxRow(*row) for row in rows]
 
