@@ -40,6 +40,7 @@ from liaison.node.ports import Clock, Head
 from liaison.node.reading import Reading
 from liaison.node.sequencer import Sequencer, no_crash
 from liaison.node.sessions import Sessions
+from liaison.node.streaming import Streams
 from liaison.node.timers import Timers
 from liaison.node.watching import watch
 from liaison.rules.cells import Cell, CellKey, Log
@@ -239,7 +240,9 @@ async def run_node(
         admission = Admission(cellar, clock, figures=figures)
         intake = Intake(cellar, admission, sequencer, reading, keys.node, card["origin"])
         sessions = Sessions(cellar, clock, card["origin"])
-        services = Services(intake, sequencer, sessions, reading, timers, figures)
+        streams = Streams(reading, delivery, sessions, clock)
+        sequencer.follow(streams.look)
+        services = Services(intake, sequencer, sessions, reading, timers, figures, streams)
         watch(figures, admission, sequencer, timers, sessions)
         _watch_disk(figures, Disk.under(settings.database, settings.home))
         state = State()

@@ -12,6 +12,7 @@ from liaison.node.intake import SUBMISSION_EXTRA_BYTES, Intake
 from liaison.node.reading import CONTENT_MAX_BYTES, Reading
 from liaison.node.sequencer import Sequencer
 from liaison.node.sessions import Sessions
+from liaison.node.streaming import Streams
 from liaison.node.timers import Timers
 from liaison.server import about, log, metrics, reading, sessions, statements
 from liaison.server.errors import problems
@@ -27,6 +28,7 @@ from liaison.server.keys import (
     Budget,
     State,
 )
+from liaison.server.stream import add_stream
 
 MAX_BODY_BYTES: Final = CONTENT_MAX_BYTES + SUBMISSION_EXTRA_BYTES
 
@@ -39,6 +41,7 @@ class Services:
     reading: Reading
     timers: Timers
     figures: Figures
+    streams: Streams
 
 
 def make_app(services: Services, state: State, *, metrics_for: str = "loopback") -> web.Application:
@@ -75,4 +78,5 @@ def make_app(services: Services, state: State, *, metrics_for: str = "loopback")
             web.get("/metrics", metrics.metrics),
         ]
     )
+    add_stream(app, services.streams)
     return app
