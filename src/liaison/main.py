@@ -29,7 +29,7 @@ from liaison.adapters.service import ServiceManager
 from liaison.adapters.sql.migrate import Schema, check, migrate
 from liaison.adapters.sql.reader import SqlReader
 from liaison.adapters.sql.writer import SqlWriter
-from liaison.node.admission import Admission
+from liaison.node.admission import Admission, Rates
 from liaison.node.beginning import NodeKeys, first_batch, first_statement, take_up
 from liaison.node.cellar import Cellar
 from liaison.node.clockwatch import ClockWatch
@@ -237,7 +237,8 @@ async def run_node(
             sequencer.follow(partial(_keep_exercise_time, exercise))
         timers = Timers(reader, sequencer)
         reading = Reading(cellar, reader, sequencer, delivery)
-        admission = Admission(cellar, clock, figures=figures)
+        rates = Rates(settings.member_rate, settings.party_rate)
+        admission = Admission(cellar, clock, figures=figures, rates=rates)
         intake = Intake(cellar, admission, sequencer, reading, keys.node, card["origin"])
         sessions = Sessions(cellar, clock, card["origin"])
         streams = Streams(reading, delivery, sessions, clock)

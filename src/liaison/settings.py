@@ -80,6 +80,17 @@ class Settings(BaseModel):
         examples=["loopback"],
     )
 
+    member_rate: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="statements below IMMEDIATE that a member may send in a second; 0: no limit",
+        examples=["200"],
+    )
+    party_rate: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="the same of a party, all its members together",
+        examples=["1000"],
+    )
+
     @property
     def host(self) -> str:
         return self.listen.rpartition(":")[0].strip("[]")

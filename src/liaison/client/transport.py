@@ -21,6 +21,7 @@ from liaison.words.errors import (
     ClockSuspect,
     CommitFailed,
     LiaisonError,
+    Limited,
     Malformed,
     NodeUnreachable,
     NotAllowed,
@@ -36,6 +37,7 @@ _WAITING: Final[dict[str, type[Busy]]] = {
     "busy": Busy,
     "clock-suspect": ClockSuspect,
     "commit-failed": CommitFailed,
+    "limited": Limited,
     "overloaded": Overloaded,
 }
 _PLAIN: Final[dict[str, type[LiaisonError]]] = {

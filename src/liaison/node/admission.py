@@ -1,27 +1,31 @@
 """Admission: who is let in to be verified and decided, and in which order. design.md, law 7 and 7.
 
 Below IMMEDIATE few are past admission at once, so that what is urgent finds a short queue behind
-it, however much routine traffic comes. Whether a statement is right is decided later.
+it, however much routine traffic comes. Who waits takes turns: party by party, member by member, and
+only so many of each wait at all. From IMMEDIATE on nobody waits, but for who sends more of it than
+people do. protocols/api.md, API-32 to API-34. Whether a statement is right is decided later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from liaison.node.buckets import Buckets
 from liaison.node.cellar import Cellar
 from liaison.node.figures import Figures, level_of
 from liaison.node.ports import Clock
-from liaison.node.queueing import Queue
+from liaison.node.queueing import NOBODY, Owner, Queue
 from liaison.rules import cells
 from liaison.statements.payloads import Note, Payload, Verdict
 from liaison.statements.statement import Statement
-from liaison.words.errors import Overloaded
+from liaison.words.errors import Limited, Overloaded
+from liaison.words.ids import party_of
 from liaison.words.precedence import STOP_BAND, Precedence
-from liaison.words.times import SECOND
 
 PAST_MAX: Final = 32
 """Below IMMEDIATE: what FLASH may find in front of it, at 0.1 to 0.2 ms each."""
@@ -48,28 +52,40 @@ few in a second, and an SDK that was offline sends what has gathered at once: ne
 end of it. A device that floods does within a moment, and then stands where its notes stand. One
 that holds to the rate costs the node below 1 % of what it can decide in a second.
 """
-_BUCKETS_KEPT: Final = 4096
+EXPRESS_AT_ONCE: Final = 128
+EXPRESS_PER_S: Final = 64
+"""What one member may send from IMMEDIATE on without waiting, and a party four times that. Beyond it
+they wait at the door as others do, before everything that is less urgent.
+"""
+PARTY_EXPRESS: Final = 4
+WAITING_OF_MEMBER: Final = 256
+WAITING_OF_PARTY: Final = 512
+CROWD: Final = 8
+"""So many wait in a member's name before anybody asked whether they are the member's."""
 
 
-@dataclass
-class _Bucket:
-    """Tokens of one key: how many it had at ``at``, in microseconds since boot."""
+@dataclass(frozen=True)
+class Rates:
+    """What a member, and a party, may send in a second below IMMEDIATE, if there is a limit at all.
 
-    tokens: float
-    at: int
+    Turns keep everybody moving without it; this keeps a runaway program from filling a log.
+    """
 
-    def fill(self, now: int) -> None:
-        gained = (now - self.at) * STOPS_PER_S / SECOND
-        self.tokens = min(float(STOPS_AT_ONCE), self.tokens + gained)
-        self.at = now
+    member_per_s: int = 0
+    party_per_s: int = 0
+
+    def buckets(self) -> dict[str, Buckets]:
+        said = {"member": self.member_per_s, "party": self.party_per_s}
+        return {who: Buckets(2 * per_s, per_s) for who, per_s in said.items() if per_s}
 
 
 @dataclass
 class Admitted:
-    """A statement that was let in. ``band`` orders it from here on."""
+    """A statement that was let in. ``band`` orders it from here on, and it takes ``owner``'s turns."""
 
     band: int
-    _bucket: _Bucket | None = None
+    owner: Owner = NOBODY
+    _paid: list[tuple[Buckets, str]] = field(default_factory=list)
     _held: Admission | None = None
 
     def decided(self) -> None:
@@ -84,9 +100,16 @@ class Admitted:
 
     def forged(self) -> None:
         """The key that it names did not sign it, and doesn't pay for it."""
-        if self._bucket is not None:
-            self._bucket.tokens = min(float(STOPS_AT_ONCE), self._bucket.tokens + 1)
-            self._bucket = None
+        for buckets, key in self._paid:
+            buckets.give_back(key)
+        self._paid.clear()
+
+    def pay(self, buckets: Buckets, key: str, now: int) -> bool:
+        """Take a token, and return whether there was one."""
+        if not buckets.take(key, now):
+            return False
+        self._paid.append((buckets, key))
+        return True
 
 
 @dataclass
@@ -97,9 +120,19 @@ class Admission:
     clock: Clock
     wait_s: float = WAIT_S
     figures: Figures = field(default_factory=Figures)
+    rates: Rates = Rates()
     past: int = 0
     _queue: Queue[asyncio.Future[None]] = field(default_factory=Queue)
-    _buckets: dict[str, _Bucket] = field(default_factory=dict)
+    _stops: Buckets = field(default_factory=lambda: Buckets(STOPS_AT_ONCE, STOPS_PER_S))
+    _express: dict[str, Buckets] = field(default_factory=dict)
+    _rates: dict[str, Buckets] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._express = {
+            "member": Buckets(EXPRESS_AT_ONCE, EXPRESS_PER_S),
+            "party": Buckets(PARTY_EXPRESS * EXPRESS_AT_ONCE, PARTY_EXPRESS * EXPRESS_PER_S),
+        }
+        self._rates = self.rates.buckets()
 
     @property
     def waiting(self) -> int:
@@ -111,6 +144,13 @@ class Admission:
         """How many wait to be let in, by their band."""
         return self._queue.by_band
 
+    def is_crowded(self, statement: Statement[Any]) -> bool:
+        """Return whether so much waits in this member's name that forgers may be among it.
+
+        Then its signature is checked before it takes a place from the one who is named.
+        """
+        return self._queue.by_owner[_owner(statement)] >= CROWD
+
     @contextlib.asynccontextmanager
     async def admitted(
         self, statement: Statement[Any], *, is_known: bool
@@ -121,26 +161,65 @@ class Admission:
         isn't known yet; if not, say ``forged``.
 
         Raises:
-            Overloaded: no place became free in time.
+            Overloaded: no place became free in time, or too many of theirs wait already.
+            Limited: they send more in a second than they may.
         """
         # A precedence that anybody at all could claim is worth nothing.
-        admitted = self._band(statement.payload) if is_known else Admitted(Precedence.ROUTINE.rank)
-        if admitted.band >= Precedence.IMMEDIATE.rank:
+        admitted = self._admitted(statement) if is_known else Admitted(Precedence.ROUTINE.rank)
+        if self._is_express(admitted):
             yield admitted
             return
-        await self._wait(admitted.band)
+        try:
+            self._check_rates(admitted)
+            await self._wait(admitted)
+        except (Overloaded, Limited):
+            self.figures.turned_away.labels(level_of(admitted.band)).inc()
+            admitted.forged()  # it did nothing, and pays nothing
+            raise
         admitted.hold(self)
         try:
             yield admitted
         finally:
             admitted.decided()
 
-    async def _wait(self, band: int) -> None:
+    def _is_express(self, admitted: Admitted) -> bool:
+        """Return whether it goes past who waits."""
+        if admitted.band < Precedence.IMMEDIATE.rank:
+            return False
+        return admitted.band >= STOP_BAND or self._pays(admitted, self._express)
+
+    def _pays(self, admitted: Admitted, buckets: dict[str, Buckets]) -> bool:
+        now = self.clock.since_boot()
+        return all(
+            admitted.pay(of, getattr(admitted.owner, who), now) for who, of in buckets.items()
+        )
+
+    def _check_rates(self, admitted: Admitted) -> None:
+        if admitted.band >= Precedence.IMMEDIATE.rank or admitted.owner == NOBODY:
+            return
+        now = self.clock.since_boot()
+        for who, buckets in self._rates.items():
+            key = getattr(admitted.owner, who)
+            if not admitted.pay(buckets, key, now):
+                raise Limited(
+                    f"this {who} sends more than {buckets.per_s:g} statements a second",
+                    safe="nothing of it happened",
+                    do="send the same again; from IMMEDIATE on there is no such limit",
+                    retry_after_s=max(1, math.ceil(buckets.wait_s(key, now))),
+                )
+
+    async def _wait(self, admitted: Admitted) -> None:
         if self.past < PAST_MAX and not self._queue.waiting:
             self.past += 1
             return
+        owner = admitted.owner
+        if (
+            self._queue.by_owner[owner] >= WAITING_OF_MEMBER
+            or self._queue.by_party[owner.party] >= WAITING_OF_PARTY
+        ):
+            raise _overloaded("too much of what this member or party sent waits already")
         let_in = asyncio.get_running_loop().create_future()
-        place = self._queue.put(let_in, band)
+        place = self._queue.put(let_in, admitted.band, owner)
         try:
             async with asyncio.timeout(self.wait_s):
                 await let_in
@@ -149,12 +228,7 @@ class Admission:
             if let_in.done() and not let_in.cancelled():
                 self.leave()  # let in at the moment at which it gave up
             if isinstance(exc, TimeoutError):
-                self.figures.turned_away.labels(level_of(band)).inc()
-                raise Overloaded(
-                    "the node has more to decide than it can",
-                    safe="nothing of it happened",
-                    do="send the same again; what is more urgent goes first",
-                ) from exc
+                raise _overloaded("the node has more to decide than it can") from exc
             raise
 
     def leave(self) -> None:
@@ -168,15 +242,15 @@ class Admission:
 
     # What a statement's precedence is
 
-    def _band(self, payload: Payload) -> Admitted:
+    def _admitted(self, statement: Statement[Any]) -> Admitted:
+        payload, owner = statement.payload, _owner(statement)
         if isinstance(payload, Note):
-            return Admitted(payload.precedence.action.rank)
+            return Admitted(payload.precedence.action.rank, owner)
         if _stops(payload):
-            bucket = self._bucket(payload.key)
-            if bucket.tokens >= 1:
-                bucket.tokens -= 1
-                return Admitted(STOP_BAND, bucket)
-        return Admitted(self._own(payload))
+            stop = Admitted(STOP_BAND, owner)
+            if stop.pay(self._stops, payload.key, self.clock.since_boot()):
+                return stop
+        return Admitted(self._own(payload), owner)
 
     def _own(self, payload: Payload) -> int:
         """Return the precedence of the notes that a statement is about, as far as they're loaded."""
@@ -187,22 +261,6 @@ class Admission:
             if note is not None:
                 bands.append(note.precedence.rank)
         return max(bands)
-
-    def _bucket(self, key: str) -> _Bucket:
-        now = self.clock.since_boot()
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            if len(self._buckets) >= _BUCKETS_KEPT:
-                self._forget(now)
-            bucket = self._buckets[key] = _Bucket(STOPS_AT_ONCE, now)
-        bucket.fill(now)
-        return bucket
-
-    def _forget(self, now: int) -> None:
-        """Drop the buckets that are full: a new one is the same."""
-        for bucket in self._buckets.values():
-            bucket.fill(now)
-        self._buckets = {k: b for k, b in self._buckets.items() if b.tokens < STOPS_AT_ONCE}
 
 
 def _stops(payload: Payload) -> bool:
@@ -215,3 +273,16 @@ def _about(payload: Payload) -> Iterable[str]:
     """Return the digests of the notes that a statement is about."""
     note = getattr(payload, "note", None)
     return getattr(payload, "notes", ()) if note is None else (note,)
+
+
+def _owner(statement: Statement[Any]) -> Owner:
+    by: str = statement.payload.by
+    return Owner(party_of(by), by)
+
+
+def _overloaded(happened: str) -> Overloaded:
+    return Overloaded(
+        happened,
+        safe="nothing of it happened",
+        do="send the same again; what is more urgent goes first",
+    )

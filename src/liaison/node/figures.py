@@ -24,6 +24,7 @@ _SHORT: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 
 _LONG: Final = (0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _CODES_MAX: Final = 512
+_OTHER: Final = "other"
 
 Reads = Callable[[], float | None]
 """Says a number at the moment at which somebody asks; None where there is none."""
@@ -121,7 +122,7 @@ class Figures:
     def refused(self, code: str) -> None:
         """Count a problem. Codes are this program's and its charters' rules': there is an end to them."""
         if code not in self._codes and len(self._codes) >= _CODES_MAX:
-            code = "other"
+            code = _OTHER
         self._codes.add(code)
         self.refusals.labels(code).inc()
 

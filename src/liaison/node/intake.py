@@ -65,22 +65,34 @@ class Intake:
         public = signer_of(statement, claim)
         if isinstance(public, Refused):
             raise self._refusal(statement, public, 403)
+        is_checked = self.admission.is_crowded(statement)
+        if is_checked:
+            self._check_signature(statement, public)
         async with self.admission.admitted(statement, is_known=claim is not None) as admitted:
-            try:
-                statement.check_signature(public)
-            except SignatureInvalid as exc:
-                admitted.forged()
-                refused = Refused(SignatureInvalid.code, exc.happened)
-                raise self._refusal(statement, refused, 403) from exc
+            if not is_checked:
+                try:
+                    self._check_signature(statement, public)
+                except RefusedByNode:
+                    admitted.forged()
+                    raise
             # Only now: a stranger must not have the node hash 64 MiB at a time.
             content = _content(statement, ciphertext, wraps)
-            submitted = Submitted(statement, admitted.band, ciphertext, content)
+            submitted = Submitted(
+                statement, admitted.band, ciphertext, content, owner=admitted.owner
+            )
             outcome = await self.sequencer.submit(submitted, taken=admitted.decided)
         if isinstance(outcome, Accepted):
             return Receipted(outcome.receipt, is_duplicate=False)
         if isinstance(outcome, Duplicate):
             return Receipted(await self.reading.receipt_at(outcome.index), is_duplicate=True)
         raise self._refusal(statement, outcome, 409)
+
+    def _check_signature(self, statement: Statement[Payload], public: bytes) -> None:
+        try:
+            statement.check_signature(public)
+        except SignatureInvalid as exc:
+            refused = Refused(SignatureInvalid.code, exc.happened)
+            raise self._refusal(statement, refused, 403) from exc
 
     def _refusal(
         self, statement: Statement[Payload], refused: Refused, status: int

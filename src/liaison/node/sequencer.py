@@ -31,7 +31,7 @@ from liaison.node.ports import (
     WrapRow,
     Writer,
 )
-from liaison.node.queueing import Queue
+from liaison.node.queueing import NOBODY, Owner, Queue
 from liaison.rules.cells import Cell, CellKey, EncryptionKey, View
 from liaison.rules.decide import DueFirst, Duplicate, due_needs, needs
 from liaison.rules.inbox import items_of, kept_at
@@ -46,6 +46,7 @@ from liaison.words.errors import Busy, ClockSuspect, CommitFailed
 from liaison.words.precedence import STOP_BAND
 
 QUEUE_MAX: Final = 4096
+"""So many wait, of one band and those above: what is less urgent turns away nothing more urgent."""
 RECENT_KEPT: Final = 1024
 
 T = TypeVar("T")
@@ -66,6 +67,8 @@ class Submitted:
     content: bytes | None = field(default=None, repr=False)
     wraps: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
     """(digest of the key statement, wrap)."""
+    owner: Owner = NOBODY
+    """Whose turns it takes."""
 
     @property
     def units(self) -> int:
@@ -185,11 +188,11 @@ class Sequencer:
         """
         if self._stopping:
             raise Busy("the node is stopping", do="send the same again in a few seconds")
-        if self._queue.waiting >= QUEUE_MAX:
+        if self._queue.at_least(submitted.band) >= QUEUE_MAX:
             raise Busy(f"{QUEUE_MAX} statements wait already", do="send the same again")
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(submitted, future, taken, self.clock.clock.now())
-        self._queue.put(waiting, submitted.band)
+        self._queue.put(waiting, submitted.band, submitted.owner)
         self._wake.set()
         return await waiting.future
 

@@ -14,6 +14,7 @@ from liaison.words.encoding import to_base64
 from liaison.words.errors import (
     Busy,
     LiaisonError,
+    Limited,
     Malformed,
     NotAllowed,
     NotHere,
@@ -30,6 +31,7 @@ _STATUS: Final[tuple[tuple[type[LiaisonError], int], ...]] = (
     (NotHere, 404),
     (TooLarge, 413),
     (Overloaded, 429),
+    (Limited, 429),
     (Busy, 503),
 )
 

@@ -133,6 +133,12 @@ class Overloaded(Busy):
     code = "overloaded"
 
 
+class Limited(Busy):
+    """One member or party sent more in a second than it may: come again."""
+
+    code = "limited"
+
+
 class ClockSuspect(Busy):
     """The clock stepped, or the log's head lies in the future: nothing is committed for now."""
 
