@@ -4,9 +4,10 @@ A node is never believed: what a client shows was verified from a pinned authori
 receipt under the pinned log key. HTTP details stay in ``transport``.
 """
 
-from liaison.client.authority import Approval, Authority, Request
+from liaison.client.chartering import Authority
 from liaison.client.enrolment import post_approval, request_device, take_approval
 from liaison.client.folding import ChannelView, LinkBroken, Standing
+from liaison.client.handover import Approval, Request
 from liaison.client.home import Home
 from liaison.client.member import Client, Item, Unopened
 from liaison.client.news import News

@@ -1,4 +1,4 @@
-"""The home of a party's authority: it signs what its party says of itself and agrees to.
+"""The home of a party's authority: it signs what its party says of itself.
 
 design.md 3. It stays offline: its statements are files in the home, and leave it only when they
 are posted. ``sequence`` and ``previous`` are continued from what this home signed before.
@@ -8,33 +8,30 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
-from liaison.client.folding import Book, ChannelView
+from liaison.client.folding import Book
+from liaison.client.handover import Approval, Request
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.pins import AuthorityPin, Pins
 from liaison.client.seat import exercise_lead, wall_clock
 from liaison.client.source import NodeSource
 from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch, check_digest
-from liaison.rules.chain import id_of
 from liaison.sealing.keystore import Cost, Keystore
-from liaison.statements.charters import Accession, Charter, Participation, Seat, Standing
-from liaison.statements.keys import SigningKey, check_possession
+from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import (
     Directory,
     Member,
     Party,
     Payload,
     Posting,
-    Roster,
     Session,
     Successive,
 )
@@ -44,7 +41,6 @@ from liaison.statements.statement import (
     parse_statement,
     parse_statement_of,
 )
-from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.encoding import from_base64, to_base64
 from liaison.words.errors import (
     Busy,
@@ -56,90 +52,25 @@ from liaison.words.errors import (
     RefusedByNode,
 )
 from liaison.words.ids import check_id, party_of
-from liaison.words.precedence import Precedence
 from liaison.words.times import DAY, MINUTE
 
 FILE: Final = "authority.json"
 SIGNING: Final = "authority"
 NEXT: Final = "authority/next"
 LAPSE: Final = 30 * DAY
+"""So long a statement may wait for its posting."""
 PARTY_LAPSE: Final = 400 * DAY
 DIRECTORY_VALID: Final = 7 * DAY
-REQUEST: Final = "liaison/request/1"
-APPROVAL: Final = "liaison/approval/1"
 
 P = TypeVar("P", bound=Payload)
 S = TypeVar("S", bound=Successive)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a new device asks its authority for: to be a member's, who is to hold a post."""
+class AuthorityHome:
+    """An authority's home, open. Each statement is written before it is told.
 
-    member: str
-    post: str
-    name: str
-    device: str
-    proof: str
-
-    def to_bytes(self) -> bytes:
-        return format_canonical({"format": REQUEST, **vars(self)}) + b"\n"
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Request:
-        """Return the request that a file spells, its proof of possession checked.
-
-        Raises:
-            Malformed: it spells none.
-        """
-        texts = _texts(data, REQUEST, {"member", "post", "name", "device", "proof"})
-        request = cls(**texts)
-        check_id("address", request.member)
-        check_id("address", request.post)
-        check_possession(request.member, from_base64(request.device, 32), request.proof)
-        return request
-
-
-@dataclass(frozen=True)
-class Approval:
-    """What the authority hands back: its party, the member and the posting, signed."""
-
-    party: Statement[Party]
-    member: Statement[Member]
-    posting: Statement[Posting]
-
-    def to_bytes(self) -> bytes:
-        members = {name: to_base64(getattr(self, name).raw) for name in vars(self)}
-        return format_canonical({"format": APPROVAL, **members}) + b"\n"
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Approval:
-        """Return the approval that a file spells; each statement is signed by the authority.
-
-        Raises:
-            Malformed: it spells none.
-            SignatureInvalid: a statement isn't the authority's.
-        """
-        texts = _texts(data, APPROVAL, {"party", "member", "posting"})
-        approval = cls(
-            parse_statement_of(Party, from_base64(texts["party"])),
-            parse_statement_of(Member, from_base64(texts["member"])),
-            parse_statement_of(Posting, from_base64(texts["posting"])),
-        )
-        public = from_base64(approval.party.payload.authority)
-        for statement in (approval.party, approval.member, approval.posting):
-            statement.check_signature(public)
-        if approval.party.payload.key != id_of(approval.party.payload.authority):
-            raise Malformed("approval: the party statement isn't signed by its own authority")
-        if {approval.member.payload.by, approval.posting.payload.by} != {
-            approval.party.payload.party
-        }:
-            raise Malformed("approval: its statements are of several parties")
-        return approval
-
-
-class Authority:
-    """An authority's home, open. Each statement is written before it is told."""
+    What it says of channels is ``chartering.Authority``'s.
+    """
 
     def __init__(
         self,
@@ -175,7 +106,7 @@ class Authority:
         name: str = "",
         cost: Cost | None = None,
         now: Callable[[], int] = wall_clock,
-    ) -> tuple[Authority, Statement[Party]]:
+    ) -> tuple[Self, Statement[Party]]:
         """Make an authority with its next key, and the party statement that presents it.
 
         Raises:
@@ -192,7 +123,7 @@ class Authority:
             key, following = (SigningKey(keystore.secrets[which]) for which in (SIGNING, NEXT))
             at = now()
             statement = make_statement(
-                _made(
+                made(
                     Party,
                     by=party,
                     key=key.id,
@@ -223,7 +154,7 @@ class Authority:
         *,
         now: Callable[[], int] = wall_clock,
         url: str = "",
-    ) -> Authority:
+    ) -> Self:
         home = home if isinstance(home, Home) else Home(home)
         with ExitStack() as held:
             held.enter_context(home.locked())
@@ -350,239 +281,7 @@ class Authority:
                 )
         return self._sign_next(Posting, post, post=post, holders=sorted(set(holders)))
 
-    # Channels
-
-    def propose(
-        self,
-        channel_type: str,
-        alias: str,
-        parties: Sequence[str],
-        defaults: Mapping[str, Any],
-        *,
-        seats: Mapping[str, str] | None = None,
-        is_exercise: bool = False,
-    ) -> Statement[Charter]:
-        """Sign a charter whose parameters are those of a ``protocols/*.toml`` file.
-
-        ``seats`` gives each party its seat, where the channel type has some.
-
-        Raises:
-            NotReady: a party isn't pinned, or this home knows a channel of this alias.
-        """
-        check_id("alias", alias)
-        _ = self.pins.node  # says so first, where no node is pinned
-        for party in parties:
-            self.pins.authority(check_id("party id", party))
-        if any(known["alias"] == alias for known in self._subjects("charter").values()):
-            raise NotReady(
-                f"This authority knows a channel {alias} already",
-                safe="nothing was signed",
-                do=f"choose another alias, or go on with: liaison channel accede {alias}",
-            )
-        members: dict[str, Any] = {"type": channel_type, "alias": alias}
-        members["parties"] = [self.party, *parties]
-        if seats:
-            members["seats"] = [{"party": p, "seat": seats[p]} for p in sorted(seats)]
-        if is_exercise:
-            members["exercise"] = True
-        statement = self._charter(defaults, members)
-        self._keep(statement, "charter", statement.digest, alias)
-        return statement
-
-    async def amend(
-        self, alias: str, defaults: Mapping[str, Any], *, added: Sequence[str] = ()
-    ) -> Statement[Charter]:
-        """Sign a successor of a channel's charter; it counts once all parties have acceded to it.
-
-        ``added`` are parties that join; who leaves says so by ``participate``.
-        """
-        view = await self.channel(alias)
-        for party in added:
-            self.pins.authority(check_id("party id", party))
-        present = view.charter
-        kept = [p for p in present.parties if view.cell.standing(p) is not Standing.LEFT]
-        members: dict[str, Any] = {"type": present.type, "alias": alias}
-        members["parties"] = [*kept, *added]
-        members |= {"channel": view.cell.channel, "previous": view.cell.charter}
-        if present.seats is not None:
-            seats = {s.party: s.seat.value for s in present.seats}
-            seats |= dict.fromkeys(added, Seat.MEMBER.value)
-            members["seats"] = [{"party": p, "seat": seats[p]} for p in sorted(members["parties"])]
-        if present.exercise:
-            members["exercise"] = True
-        statement = self._charter(defaults, members)
-        self._keep(statement, "amendment", statement.digest, alias)
-        return statement
-
-    def _charter(
-        self, defaults: Mapping[str, Any], members: Mapping[str, Any]
-    ) -> Statement[Charter]:
-        node, now = self.pins.node, self._now()
-        # TOML spells names with underscores, statements with hyphens.
-        rules = [
-            {
-                "use": rule["use"],
-                "parameters": {k.replace("_", "-"): v for k, v in rule.items() if k != "use"},
-            }
-            for rule in defaults.get("rule", [])
-        ]
-        ladders = [
-            {"name": ladder["name"], "rungs": ladder["rung"]}
-            for ladder in defaults.get("ladder", [])
-        ]
-        if ladders:
-            members = {**members, "ladders": sorted(ladders, key=lambda ladder: ladder["name"])}
-        charter = _made(
-            Charter,
-            by=self.party,
-            key=self._key.id,
-            issued=now,
-            lapse=now + LAPSE,
-            log={"origin": node.origin, "log_key": node.log_key, "node_key": node.node_key},
-            terms=defaults.get("terms", {}),
-            kinds=sorted(
-                (_kind_of(kind) for kind in defaults.get("kind", [])), key=lambda k: str(k["kind"])
-            ),
-            rules=sorted(rules, key=lambda rule: rule["use"]),
-            **members,
-        )
-        return make_statement(charter, self._key)
-
-    def participate(
-        self, view: ChannelView, state: Standing, *, reason: str | None = None
-    ) -> Statement[Participation]:
-        """Suspend this party's part in a channel, take it up again, or leave it for good."""
-        now = self._now()
-        statement = make_statement(
-            Participation(
-                by=self.party,
-                key=self._key.id,
-                issued=now,
-                lapse=now + LAPSE,
-                channel=view.cell.channel,
-                state=state,
-                reason=reason,
-            ),
-            self._key,
-        )
-        self._keep(statement, "participation", statement.digest, view.cell.alias)
-        return statement
-
-    async def follow(self, alias: str) -> ChannelView:
-        """Return a channel, and take as its charter the one in force, if this party said yes to it.
-
-        From then on this party's directories name that one.
-        """
-        view = await self.channel(alias)
-        known = self._newest("charter", view.cell.channel)
-        acceded = self._newest("accession", view.cell.charter)
-        if known and acceded and known["statement"] != view.cell.charter:
-            entry = await self._connect().source.statement(view.cell.charter)
-            charter = parse_statement_of(Charter, entry.statement.raw)
-            self._keep(charter, "charter", view.cell.channel, alias, is_own=False)
-        return view
-
-    async def follow_all(self) -> None:
-        """``follow`` each channel of this party to which it acceded anew since."""
-        for subject in list(self._subjects("amendment").values()):
-            await self.follow(str(subject["alias"]))
-        for view in await self.channels():
-            if self._newest("accession", view.cell.charter) is not None:
-                await self.follow(view.cell.alias)
-
-    def accede(self, charter: Statement[Charter]) -> Statement[Accession]:
-        """Sign this party's yes to a charter that it was shown; once, however often it is asked.
-
-        Raises:
-            NotReady: the proposer isn't pinned, or this party isn't named.
-            ChainBroken, SignatureInvalid, LogUntrusted: the charter doesn't hold.
-        """
-        payload = charter.payload
-        self.pins.check_log(payload.log.origin, payload.log.log_key, payload.log.node_key)
-        self.pins.authority(payload.by)
-        if self.party not in payload.parties:
-            raise NotReady(
-                f"{self.party} is not a party of {payload.alias}",
-                safe="nothing was signed",
-                do=f"its parties are {', '.join(payload.parties)}",
-            )
-        if self._newest("accession", charter.digest):
-            return self._newest_statement(Accession, charter.digest)
-        now = self._now()
-        statement = make_statement(
-            Accession(
-                by=self.party,
-                key=self._key.id,
-                issued=now,
-                lapse=now + LAPSE,
-                channel=payload.channel or charter.digest,
-                charter=charter.digest,
-            ),
-            self._key,
-        )
-        # What is acceded to is current from now on, and the next directory names it; a successor
-        # only once all have acceded (``follow``).
-        if payload.channel is None:
-            self._keep(charter, "charter", charter.digest, payload.alias, is_own=False)
-        self._keep(statement, "accession", charter.digest, payload.alias)
-        return statement
-
-    def has_acceded(self, charter: Statement[Charter]) -> bool:
-        """Return whether this home signed its yes to a charter."""
-        return self._newest("accession", charter.digest) is not None
-
-    def charter_of(self, alias: str) -> Statement[Charter]:
-        """Return a charter that this home proposed or acceded to, by the channel's alias."""
-        for subject in self._subjects("charter").values():
-            if subject["alias"] == alias:
-                return parse_statement_of(Charter, self._raw(str(subject["statement"]), "charter"))
-        raise NotReady(
-            f"This authority knows no channel {alias}",
-            safe="nothing was signed",
-            do=f"propose it, or run: liaison channel accede {alias}",
-        )
-
-    def _channel(self, alias: str) -> str:
-        """Return the id of a channel that this home proposed or acceded to."""
-        charter = self.charter_of(alias)
-        return charter.payload.channel or charter.digest
-
-    def set_roster(
-        self,
-        alias: str,
-        tiers: Sequence[tuple[str, Sequence[str]]],
-        alternates: Mapping[str, str] | None = None,
-    ) -> Statement[Roster]:
-        """Sign this party's side of a channel: tiers by name, in the order they are opened.
-
-        ``alternates``: by post, who gets a note in its place when it declines or isn't reached.
-        """
-        channel = self._channel(alias)
-        for _, posts in tiers:
-            for post in posts:
-                check_id("address", post)
-                if self._newest("posting", post) is None:
-                    raise NotReady(
-                        f"{post} is not a post that this authority set",
-                        safe="nothing was signed",
-                        do="approve a member for it, or run: liaison posting set POST HOLDER",
-                    )
-        return self._sign_next(
-            Roster,
-            channel,
-            alias=alias,
-            channel=channel,
-            tiers=[{"name": name, "posts": sorted(posts)} for name, posts in tiers],
-            **(
-                {
-                    "alternates": [
-                        {"post": p, "alternate": alternates[p]} for p in sorted(alternates)
-                    ]
-                }
-                if alternates
-                else {}
-            ),
-        )
+    # The directory
 
     def sign_directory(self) -> Statement[Directory]:
         """Sign what is current now: complete, and valid for seven days."""
@@ -630,27 +329,6 @@ class Authority:
             self._save()
         return entries
 
-    async def channel(self, alias: str) -> ChannelView:
-        """Return a channel as the node shows it, verified."""
-        return await self._connect().book.channel(alias, is_fresh=True)
-
-    async def channels(self) -> list[ChannelView]:
-        online = self._connect()
-        answer = await online.transport.read("/v1/channels")
-        shown = cast("list[dict[str, object]]", answer.get("channels", []))
-        return [await online.book.channel(str(item["alias"])) for item in shown]
-
-    async def charter(self, alias: str) -> Statement[Charter]:
-        """Return the charter to accede to, from the node, its proposer's signature checked.
-
-        That is the newest successor that waits for accessions, else the present one.
-        """
-        online = self._connect()
-        view = await online.book.channel(alias, is_fresh=True)
-        waiting = [p.charter for p in view.proposed if p.lacks(self.party)]
-        entry = await online.source.statement(waiting[-1] if waiting else view.cell.charter)
-        return parse_statement_of(Charter, entry.statement.raw)
-
     @property
     def unsettled(self) -> LiaisonError | None:
         return self._online.unsettled if self._online else None
@@ -681,7 +359,7 @@ class Authority:
         kind = model.kind_name
         before = self._newest(kind, subject)
         now = self._now()
-        payload: S = _made(
+        payload: S = made(
             model,
             by=self.party,
             key=self._key.id,
@@ -767,7 +445,7 @@ class _Online:
             await self.transport.close()
 
 
-def _made(model: type[Any], **members: Any) -> Any:
+def made(model: type[Any], **members: Any) -> Any:
     """Return a payload from its members as JSON has them; limits are the model's to check."""
     try:
         return model.model_validate_json(json.dumps(members))
@@ -775,18 +453,6 @@ def _made(model: type[Any], **members: Any) -> Any:
         error = exc.errors(include_url=False)[0]
         where = ".".join(str(part) for part in error["loc"]) or model.kind_name
         raise Malformed(f"{where}: {error['msg'].removeprefix('Value error, ')[:200]}") from exc
-
-
-def _kind_of(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a kind as statements spell it: what is a set in TOML stands in its order."""
-    kind = dict(said)
-    kind["writers"] = sorted(kind.get("writers", []))
-    if "ladders" in kind:
-        ranks = {level.value: level.rank for level in Precedence}
-        kind["ladders"] = sorted(
-            kind["ladders"], key=lambda use: ranks.get(str(use["at_least"]), 0)
-        )
-    return kind
 
 
 def _name_taken(address: str, by: str) -> NotReady:
@@ -799,17 +465,3 @@ def _name_taken(address: str, by: str) -> NotReady:
 
 def _file(digest: str, kind: str) -> str:
     return f"statements/{check_digest(digest)}.{kind}"
-
-
-def _texts(data: bytes, form: str, wanted: set[str]) -> dict[str, str]:
-    members = parse_canonical(data.rstrip(b"\n"))
-    if members.pop("format", None) != form:
-        raise Malformed(f"not a file of the format {form}")
-    if set(members) != wanted:
-        raise Malformed(f"{form}: its members must be {', '.join(sorted(wanted))}")
-    texts: dict[str, str] = {}
-    for name, value in members.items():
-        if not isinstance(value, str):
-            raise Malformed(f"{form}: {name} is not a string")
-        texts[name] = value
-    return texts

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from liaison.client.authority import Approval, Request
 from liaison.client.device import Device
+from liaison.client.handover import Approval, Request
 from liaison.client.home import Home
 from liaison.client.member import Client
 from liaison.client.pins import AuthorityPin, NodePin, Pins

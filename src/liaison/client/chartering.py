@@ -1,0 +1,289 @@
+"""An authority on channels: it proposes, accedes, amends, and says who is on its side. design.md 3, 6.
+
+A charter known here is what the next directory names; a successor counts once all have acceded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from liaison.client.authority import LAPSE, AuthorityHome, made
+from liaison.client.folding import ChannelView
+from liaison.statements.charters import Accession, Charter, Participation, Seat, Standing
+from liaison.statements.payloads import Roster
+from liaison.statements.statement import Statement, make_statement, parse_statement_of
+from liaison.words.errors import NotReady
+from liaison.words.ids import check_id
+from liaison.words.precedence import Precedence
+
+
+class Authority(AuthorityHome):
+    """An authority's home, open, with all that it says."""
+
+    def propose(
+        self,
+        channel_type: str,
+        alias: str,
+        parties: Sequence[str],
+        defaults: Mapping[str, Any],
+        *,
+        seats: Mapping[str, str] | None = None,
+        is_exercise: bool = False,
+    ) -> Statement[Charter]:
+        """Sign a charter whose parameters are those of a ``protocols/*.toml`` file.
+
+        ``seats`` gives each party its seat, where the channel type has some.
+
+        Raises:
+            NotReady: a party isn't pinned, or this home knows a channel of this alias.
+        """
+        check_id("alias", alias)
+        _ = self.pins.node  # says so first, where no node is pinned
+        for party in parties:
+            self.pins.authority(check_id("party id", party))
+        if any(known["alias"] == alias for known in self._subjects("charter").values()):
+            raise NotReady(
+                f"This authority knows a channel {alias} already",
+                safe="nothing was signed",
+                do=f"choose another alias, or go on with: liaison channel accede {alias}",
+            )
+        members: dict[str, Any] = {"type": channel_type, "alias": alias}
+        members["parties"] = [self.party, *parties]
+        if seats:
+            members["seats"] = [{"party": p, "seat": seats[p]} for p in sorted(seats)]
+        if is_exercise:
+            members["exercise"] = True
+        statement = self._charter(defaults, members)
+        self._keep(statement, "charter", statement.digest, alias)
+        return statement
+
+    async def amend(
+        self, alias: str, defaults: Mapping[str, Any], *, added: Sequence[str] = ()
+    ) -> Statement[Charter]:
+        """Sign a successor of a channel's charter; it counts once all parties have acceded to it.
+
+        ``added`` are parties that join; who leaves says so by ``participate``.
+        """
+        view = await self.channel(alias)
+        for party in added:
+            self.pins.authority(check_id("party id", party))
+        present = view.charter
+        kept = [p for p in present.parties if view.cell.standing(p) is not Standing.LEFT]
+        members: dict[str, Any] = {"type": present.type, "alias": alias}
+        members["parties"] = [*kept, *added]
+        members |= {"channel": view.cell.channel, "previous": view.cell.charter}
+        if present.seats is not None:
+            seats = {s.party: s.seat.value for s in present.seats}
+            seats |= dict.fromkeys(added, Seat.MEMBER.value)
+            members["seats"] = [{"party": p, "seat": seats[p]} for p in sorted(members["parties"])]
+        if present.exercise:
+            members["exercise"] = True
+        statement = self._charter(defaults, members)
+        self._keep(statement, "amendment", statement.digest, alias)
+        return statement
+
+    def _charter(
+        self, defaults: Mapping[str, Any], members: Mapping[str, Any]
+    ) -> Statement[Charter]:
+        node, now = self.pins.node, self._now()
+        # TOML spells names with underscores, statements with hyphens.
+        rules = [
+            {
+                "use": rule["use"],
+                "parameters": {k.replace("_", "-"): v for k, v in rule.items() if k != "use"},
+            }
+            for rule in defaults.get("rule", [])
+        ]
+        ladders = [
+            {"name": ladder["name"], "rungs": ladder["rung"]}
+            for ladder in defaults.get("ladder", [])
+        ]
+        if ladders:
+            members = {**members, "ladders": sorted(ladders, key=lambda ladder: ladder["name"])}
+        charter = made(
+            Charter,
+            by=self.party,
+            key=self._key.id,
+            issued=now,
+            lapse=now + LAPSE,
+            log={"origin": node.origin, "log_key": node.log_key, "node_key": node.node_key},
+            terms=defaults.get("terms", {}),
+            kinds=sorted(
+                (_kind_of(kind) for kind in defaults.get("kind", [])), key=lambda k: str(k["kind"])
+            ),
+            rules=sorted(rules, key=lambda rule: rule["use"]),
+            **members,
+        )
+        return make_statement(charter, self._key)
+
+    def participate(
+        self, view: ChannelView, state: Standing, *, reason: str | None = None
+    ) -> Statement[Participation]:
+        """Suspend this party's part in a channel, take it up again, or leave it for good."""
+        now = self._now()
+        statement = make_statement(
+            Participation(
+                by=self.party,
+                key=self._key.id,
+                issued=now,
+                lapse=now + LAPSE,
+                channel=view.cell.channel,
+                state=state,
+                reason=reason,
+            ),
+            self._key,
+        )
+        self._keep(statement, "participation", statement.digest, view.cell.alias)
+        return statement
+
+    async def follow(self, alias: str) -> ChannelView:
+        """Return a channel, and take as its charter the one in force, if this party said yes to it.
+
+        From then on this party's directories name that one.
+        """
+        view = await self.channel(alias)
+        known = self._newest("charter", view.cell.channel)
+        acceded = self._newest("accession", view.cell.charter)
+        if known and acceded and known["statement"] != view.cell.charter:
+            entry = await self._connect().source.statement(view.cell.charter)
+            charter = parse_statement_of(Charter, entry.statement.raw)
+            self._keep(charter, "charter", view.cell.channel, alias, is_own=False)
+        return view
+
+    async def follow_all(self) -> None:
+        """``follow`` each channel of this party to which it acceded anew since."""
+        for subject in list(self._subjects("amendment").values()):
+            await self.follow(str(subject["alias"]))
+        for view in await self.channels():
+            if self._newest("accession", view.cell.charter) is not None:
+                await self.follow(view.cell.alias)
+
+    def accede(self, charter: Statement[Charter]) -> Statement[Accession]:
+        """Sign this party's yes to a charter that it was shown; once, however often it is asked.
+
+        Raises:
+            NotReady: the proposer isn't pinned, or this party isn't named.
+            ChainBroken, SignatureInvalid, LogUntrusted: the charter doesn't hold.
+        """
+        payload = charter.payload
+        self.pins.check_log(payload.log.origin, payload.log.log_key, payload.log.node_key)
+        self.pins.authority(payload.by)
+        if self.party not in payload.parties:
+            raise NotReady(
+                f"{self.party} is not a party of {payload.alias}",
+                safe="nothing was signed",
+                do=f"its parties are {', '.join(payload.parties)}",
+            )
+        if self._newest("accession", charter.digest):
+            return self._newest_statement(Accession, charter.digest)
+        now = self._now()
+        statement = make_statement(
+            Accession(
+                by=self.party,
+                key=self._key.id,
+                issued=now,
+                lapse=now + LAPSE,
+                channel=payload.channel or charter.digest,
+                charter=charter.digest,
+            ),
+            self._key,
+        )
+        # What is acceded to is current from now on, and the next directory names it; a successor
+        # only once all have acceded (``follow``).
+        if payload.channel is None:
+            self._keep(charter, "charter", charter.digest, payload.alias, is_own=False)
+        self._keep(statement, "accession", charter.digest, payload.alias)
+        return statement
+
+    def has_acceded(self, charter: Statement[Charter]) -> bool:
+        """Return whether this home signed its yes to a charter."""
+        return self._newest("accession", charter.digest) is not None
+
+    def charter_of(self, alias: str) -> Statement[Charter]:
+        """Return a charter that this home proposed or acceded to, by the channel's alias."""
+        for subject in self._subjects("charter").values():
+            if subject["alias"] == alias:
+                return parse_statement_of(Charter, self._raw(str(subject["statement"]), "charter"))
+        raise NotReady(
+            f"This authority knows no channel {alias}",
+            safe="nothing was signed",
+            do=f"propose it, or run: liaison channel accede {alias}",
+        )
+
+    def _channel(self, alias: str) -> str:
+        """Return the id of a channel that this home proposed or acceded to."""
+        charter = self.charter_of(alias)
+        return charter.payload.channel or charter.digest
+
+    def set_roster(
+        self,
+        alias: str,
+        tiers: Sequence[tuple[str, Sequence[str]]],
+        alternates: Mapping[str, str] | None = None,
+    ) -> Statement[Roster]:
+        """Sign this party's side of a channel: tiers by name, in the order they are opened.
+
+        ``alternates``: by post, who gets a note in its place when it declines or isn't reached.
+        """
+        channel = self._channel(alias)
+        for _, posts in tiers:
+            for post in posts:
+                check_id("address", post)
+                if self._newest("posting", post) is None:
+                    raise NotReady(
+                        f"{post} is not a post that this authority set",
+                        safe="nothing was signed",
+                        do="approve a member for it, or run: liaison posting set POST HOLDER",
+                    )
+        return self._sign_next(
+            Roster,
+            channel,
+            alias=alias,
+            channel=channel,
+            tiers=[{"name": name, "posts": sorted(posts)} for name, posts in tiers],
+            **(
+                {
+                    "alternates": [
+                        {"post": p, "alternate": alternates[p]} for p in sorted(alternates)
+                    ]
+                }
+                if alternates
+                else {}
+            ),
+        )
+
+    # As the node has them
+
+    async def channel(self, alias: str) -> ChannelView:
+        """Return a channel as the node shows it, verified."""
+        return await self._connect().book.channel(alias, is_fresh=True)
+
+    async def channels(self) -> list[ChannelView]:
+        online = self._connect()
+        answer = await online.transport.read("/v1/channels")
+        shown = cast("list[dict[str, object]]", answer.get("channels", []))
+        return [await online.book.channel(str(item["alias"])) for item in shown]
+
+    async def charter(self, alias: str) -> Statement[Charter]:
+        """Return the charter to accede to, from the node, its proposer's signature checked.
+
+        That is the newest successor that waits for accessions, else the present one.
+        """
+        online = self._connect()
+        view = await online.book.channel(alias, is_fresh=True)
+        waiting = [p.charter for p in view.proposed if p.lacks(self.party)]
+        entry = await online.source.statement(waiting[-1] if waiting else view.cell.charter)
+        return parse_statement_of(Charter, entry.statement.raw)
+
+
+def _kind_of(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a kind as statements spell it: what is a set in TOML stands in its order."""
+    kind = dict(said)
+    kind["writers"] = sorted(kind.get("writers", []))
+    if "ladders" in kind:
+        ranks = {level.value: level.rank for level in Precedence}
+        kind["ladders"] = sorted(
+            kind["ladders"], key=lambda use: ranks.get(str(use["at_least"]), 0)
+        )
+    return kind

@@ -1,0 +1,101 @@
+"""Handed over between a new device and its authority: the request, and the approval that answers it.
+
+Both are files of canonical JSON (protocols/statements.md, JSON) with a line break at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from liaison.rules.chain import id_of
+from liaison.statements.keys import check_possession
+from liaison.statements.payloads import Member, Party, Posting
+from liaison.statements.statement import Statement, parse_statement_of
+from liaison.words.canonical import format_canonical, parse_canonical
+from liaison.words.encoding import from_base64, to_base64
+from liaison.words.errors import Malformed
+from liaison.words.ids import check_id
+
+REQUEST: Final = "liaison/request/1"
+APPROVAL: Final = "liaison/approval/1"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a new device asks its authority for: to be a member's, who is to hold a post."""
+
+    member: str
+    post: str
+    name: str
+    device: str
+    proof: str
+
+    def to_bytes(self) -> bytes:
+        return format_canonical({"format": REQUEST, **vars(self)}) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Request:
+        """Return the request that a file spells, its proof of possession checked.
+
+        Raises:
+            Malformed: it spells none.
+        """
+        texts = _texts(data, REQUEST, {"member", "post", "name", "device", "proof"})
+        request = cls(**texts)
+        check_id("address", request.member)
+        check_id("address", request.post)
+        check_possession(request.member, from_base64(request.device, 32), request.proof)
+        return request
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What the authority hands back: its party, the member and the posting, signed."""
+
+    party: Statement[Party]
+    member: Statement[Member]
+    posting: Statement[Posting]
+
+    def to_bytes(self) -> bytes:
+        members = {name: to_base64(getattr(self, name).raw) for name in vars(self)}
+        return format_canonical({"format": APPROVAL, **members}) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Approval:
+        """Return the approval that a file spells; each statement is signed by the authority.
+
+        Raises:
+            Malformed: it spells none.
+            SignatureInvalid: a statement isn't the authority's.
+        """
+        texts = _texts(data, APPROVAL, {"party", "member", "posting"})
+        approval = cls(
+            parse_statement_of(Party, from_base64(texts["party"])),
+            parse_statement_of(Member, from_base64(texts["member"])),
+            parse_statement_of(Posting, from_base64(texts["posting"])),
+        )
+        public = from_base64(approval.party.payload.authority)
+        for statement in (approval.party, approval.member, approval.posting):
+            statement.check_signature(public)
+        if approval.party.payload.key != id_of(approval.party.payload.authority):
+            raise Malformed("approval: the party statement isn't signed by its own authority")
+        if {approval.member.payload.by, approval.posting.payload.by} != {
+            approval.party.payload.party
+        }:
+            raise Malformed("approval: its statements are of several parties")
+        return approval
+
+
+def _texts(data: bytes, form: str, wanted: set[str]) -> dict[str, str]:
+    members = parse_canonical(data.rstrip(b"\n"))
+    if members.pop("format", None) != form:
+        raise Malformed(f"not a file of the format {form}")
+    if set(members) != wanted:
+        raise Malformed(f"{form}: its members must be {', '.join(sorted(wanted))}")
+    texts: dict[str, str] = {}
+    for name, value in members.items():
+        if not isinstance(value, str):
+            raise Malformed(f"{form}: {name} is not a string")
+        texts[name] = value
+    return texts
