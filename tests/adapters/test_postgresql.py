@@ -48,9 +48,7 @@ def url(postgresql):
 
 @pytest.fixture
 def empty(postgresql):
-    url = postgresql.empty()
-    yield url
-    postgresql.drop(url)
+    return postgresql.empty()
 
 
 @pytest.fixture
@@ -229,7 +227,6 @@ def test_a_database_of_another_encoding_is_refused(postgresql):
     url = postgresql.url("bytes")
     with pytest.raises(NotReady, match="has the encoding SQL_ASCII, not UTF8"):
         migrate(url)
-    postgresql.drop(url)
 
 
 async def test_a_reader_cannot_write(url):
@@ -603,7 +600,7 @@ def test_a_database_that_is_not_there_is_said_so_without_its_password(postgresql
 
 
 async def test_a_wrong_password_is_not_repeated(postgresql):
-    postgresql.run("CREATE ROLE guarded LOGIN PASSWORD 'another'")
+    postgresql.run("ALTER ROLE guarded PASSWORD 'another'")
     url = f"postgresql://guarded:{SPELLED}@/postgres?host={postgresql.folder}"
     with pytest.raises(NotReady, match="password authentication failed") as caught:
         migrate(url)
@@ -613,7 +610,6 @@ async def test_a_wrong_password_is_not_repeated(postgresql):
     await reader.close()
     for error in (caught.value, read.value):
         assert "canary" not in f"{error!r} {error} {error.__cause__!r}"
-    postgresql.run("DROP ROLE guarded")
 
 
 def test_without_the_driver_it_is_said_how_to_get_it(monkeypatch):
@@ -623,7 +619,5 @@ def test_without_the_driver_it_is_said_how_to_get_it(monkeypatch):
 
 
 def test_a_user_who_may_not_create_tables_is_told_so(postgresql, empty):
-    postgresql.run("CREATE ROLE stranger LOGIN")
     with pytest.raises(ProgrammingError, match="permission denied"):
         migrate(postgresql.url(name_of(empty), "stranger"))
-    postgresql.run("DROP ROLE stranger")

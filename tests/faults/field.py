@@ -18,7 +18,6 @@ from liaison.adapters.sql.source import StoreSource
 from liaison.audit.source import Anchors
 from liaison.audit.walk import replay, verify
 from liaison.ledger.receipt import Receipt, Verified
-from liaison.settings import Settings
 from liaison.statements import payloads
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import Verdict
@@ -30,7 +29,7 @@ from liaison.tlog.tiles import Tile, node_from_tiles, tile_path, tiles_of_size
 from liaison.words.encoding import from_base64
 from liaison.words.times import MINUTE
 from tests.faults.process import SteadyClock
-from tests.node.live import with_content
+from tests.node.live import settings_in, with_content
 from tests.world import ANNA, DORA, ORIGIN, MemoryWorld, signing
 
 LOG_KEY = VerifierKey.make(ORIGIN, signing("log").public)
@@ -107,6 +106,22 @@ async def token_of(
         body = await answer.json()
         assert answer.status == 201, body
         return str(body["token"])
+
+
+async def check_roots(http: aiohttp.ClientSession, url: str, evidence: Evidence) -> Checkpoint:
+    """Hold the log to every root that anybody ever saw signed; return its newest checkpoint."""
+    async with http.get(f"{url}/log/checkpoint") as answer:
+        now = evidence.take(await answer.text())
+    tiles: dict[Tile, bytes] = {}
+    for tile in tiles_of_size(now.size):
+        async with http.get(f"{url}/log/{tile_path(tile)}") as answer:
+            assert answer.status == 200
+            tiles[tile] = await answer.read()
+    get = node_from_tiles(tiles.__getitem__, now.size)
+    for size, root in evidence.roots.items():
+        assert size <= now.size, f"size {size} was signed, the log ends at {now.size}"
+        assert root_at(size, get) == root, f"the log no longer leads to the root of {size}"
+    return now
 
 
 @dataclass
@@ -239,17 +254,7 @@ class Field:
                 self.keep(item, text)
 
     async def _check_log(self, http: aiohttp.ClientSession, url: str) -> None:
-        async with http.get(f"{url}/log/checkpoint") as answer:
-            now = self.evidence.take(await answer.text())
-        tiles: dict[Tile, bytes] = {}
-        for tile in tiles_of_size(now.size):
-            async with http.get(f"{url}/log/{tile_path(tile)}") as answer:
-                assert answer.status == 200
-                tiles[tile] = await answer.read()
-        get = node_from_tiles(tiles.__getitem__, now.size)
-        for size, root in self.evidence.roots.items():
-            assert size <= now.size, f"size {size} was signed, the log ends at {now.size}"
-            assert root_at(size, get) == root, f"the log no longer leads to the root of {size}"
+        now = await check_roots(http, url, self.evidence)
         places: dict[str, list[int]] = {}
         for index, fields in enumerate(await self._openings(http, url, now.size)):
             digest = json.loads(fields[7])["statement"]
@@ -302,7 +307,7 @@ class Field:
         """Recompute the whole log from the store, and decide it all anew."""
         newest = Checkpoint(ORIGIN, *max(self.evidence.roots.items()))
         for walk in (verify, replay):
-            source = StoreSource(Settings(home=home).database)
+            source = StoreSource(settings_in(home).database)
             report = await walk(source, ANCHORS, now=self.clock.now() + MINUTE)
             await source.close()
             assert report.exit_code == 0, report.to_text()

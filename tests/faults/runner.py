@@ -20,7 +20,7 @@ from liaison import main
 from liaison.adapters.guard import FileGuard
 from liaison.node.ports import Batch, Head
 from liaison.node.sequencer import no_crash
-from liaison.settings import Settings
+from liaison.settings import load_settings
 from tests.faults.process import SteadyClock
 from tests.faults.writers import BrokenWriter
 
@@ -88,7 +88,7 @@ def run() -> None:
         clock=SteadyClock(said.since),
         crash_point=(Mine(said.crash_at, said.passes, said.fuse) if said.crash_at else no_crash),
     )
-    settings = Settings(home=said.home, listen="127.0.0.1:0")
+    settings = load_settings(said.home, options={"listen": "127.0.0.1:0"}).settings
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main.serve(settings, ready=_ready))
 

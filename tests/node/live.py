@@ -14,7 +14,7 @@ import aiohttp
 from liaison.ledger.receipt import Receipt, Verified
 from liaison.main import Running, begin, read_card, run_node
 from liaison.node.intake import WRAP_BYTES
-from liaison.settings import Settings
+from liaison.settings import Settings, load_settings
 from liaison.statements import payloads
 from liaison.statements.keys import SigningKey
 from liaison.statements.statement import Statement, make_statement
@@ -45,7 +45,8 @@ class HandClock:
 
 
 def settings_in(folder: Path) -> Settings:
-    return Settings(home=folder, listen="127.0.0.1:0")
+    """Return the settings of the node in ``folder``: where its node.toml says, any free port."""
+    return load_settings(folder, options={"listen": "127.0.0.1:0"}).settings
 
 
 def begin_in(folder: Path, clock: HandClock | None = None) -> Settings:

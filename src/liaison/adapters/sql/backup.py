@@ -26,7 +26,8 @@ Progress = Callable[[int, int], None]
 
 _PAGES_AT_ONCE: Final = 2_048
 _BUSY_S: Final = 10.0
-_BESIDE: Final = ("-wal", "-shm", "-journal")
+_PART_OF_IT: Final = ("", "-wal", "-journal")
+_BESIDE: Final = ("-wal", "-journal", "-shm")
 """What SQLite keeps beside a database: to one that was put in its place it would be poison."""
 
 
@@ -106,8 +107,11 @@ def check_unused(store: Path) -> bool:
     Raises:
         NotReady: somebody has it open.
     """
-    uri = f"file:{quote(str(store))}?mode=rw"
     try:
+        # Opened for writing, a WAL that fits nothing would be thrown away: look before.
+        with closing(_read_only(store)) as looking:
+            looking.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        uri = f"file:{quote(str(store))}?mode=rw"
         with closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
             # Leaving the WAL takes the lock that every open connection shares.
             connection.execute("PRAGMA journal_mode = DELETE").fetchone()
@@ -132,7 +136,7 @@ def put_in_place(draft: Path, store: Path, aside: Path) -> None:
     with draft.open("rb") as file:
         os.fsync(file.fileno())
     if store.exists():
-        for end in ("", *_BESIDE):
+        for end in _PART_OF_IT:
             if (beside := Path(f"{store}{end}")).exists():
                 os.link(beside, f"{aside}{end}")
         sync_directory(store.parent)

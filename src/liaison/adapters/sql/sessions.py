@@ -109,7 +109,7 @@ def explain(engine: Engine) -> None:
             reason = str(original).splitlines()[0] if str(original) else type(original).__name__
             return NotReady(
                 f"The database {shown(engine.url)} can't be reached: {reason}",
-                safe="nothing was changed",
+                safe="this attempt changed nothing",
                 do="see that it runs and lets this user in; --database names another one, "
                 "~/.pgpass or PGPASSWORD gives a password",
             )

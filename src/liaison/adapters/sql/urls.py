@@ -67,4 +67,3 @@ def shown(url: str | URL) -> str:
         database=located.database,
         query=place,
     ).render_as_string()
-
