@@ -115,14 +115,14 @@ def caddy(folder: Path, node: str) -> Iterator[tuple[int, ssl.SSLContext]]:
     pidfile = folder / "pid"
     journal = folder / "journal"
     with journal.open("w") as out:  # what it leaves running keeps this open
-        done = subprocess.run(
+        started = subprocess.run(
             (program, "start", *said, "--pidfile", str(pidfile)),
             stdout=out,
             stderr=out,
             check=False,
             env={**os.environ, **environment},
         )
-    assert done.returncode == 0, journal.read_text()  # ends once it listens
+    assert started.returncode == 0, journal.read_text()  # ends once it listens
     try:
         authority = folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
         yield port, ssl.create_default_context(cafile=authority)

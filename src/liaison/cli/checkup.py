@@ -61,6 +61,7 @@ FREE_LEAST_BYTES: Final = 512 * MIB
 FREE_WISHED_BYTES: Final = 4_096 * MIB
 WAL_MOST_BYTES: Final = 1_024 * MIB
 _ANSWER_S: Final = 5.0
+_SHOWN_CHARS: Final = 400
 _HASH_BYTES: Final = 32
 
 
@@ -428,19 +429,23 @@ def _service(settings: Settings) -> str | Finding:
     finally:
         connection.close()
     if answer.status != http.HTTPStatus.OK:
+        detail, do = _problem(said)
         raise NotReady(
-            f"what serves on {settings.listen} is not ready: {_detail(said)}",
-            do="look into its journal",
+            f"what serves on {settings.listen} is not ready: {detail}",
+            do=do or "look into its journal",
         )
     return f"ready on {settings.listen}"
 
 
-def _detail(said: str) -> str:
+def _problem(said: str) -> tuple[str, str]:
+    """Return what a problem document says happened, and what to do."""
     try:
         problem = json.loads(said)
     except ValueError:
-        return said[:200]
-    return str(problem.get("detail", said) if isinstance(problem, dict) else said)[:400]
+        problem = None
+    if not isinstance(problem, dict):
+        return said[:_SHOWN_CHARS], ""
+    return str(problem.get("detail"))[:_SHOWN_CHARS], str(problem.get("do", ""))[:_SHOWN_CHARS]
 
 
 def _pages(file: Path) -> str:

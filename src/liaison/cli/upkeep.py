@@ -55,7 +55,7 @@ from liaison.node.ports import Head
 from liaison.rules.ruling import NEWEST_RULES
 from liaison.settings import FILE, NAMES, Settings
 from liaison.words.errors import GuardRefused, LiaisonError, LogUntrusted, NotReady
-from liaison.words.times import to_rfc3339
+from liaison.words.times import SECOND, to_rfc3339
 
 _UNCHANGED: Final = "nothing was changed"
 _BACKUP: Final = ".backup"
@@ -111,7 +111,7 @@ def backup(
             do="name a directory, or leave --keep out",
         )
     stem = card["origin"].replace("/", "_")
-    file = file if folder is None else folder / f"{stem}-{_now_compact()}{_BACKUP}"
+    file = file if folder is None else _fresh(folder, f"{stem}-", _BACKUP)
     with _new(file) as draft:
         with bar("pages") as tell:
             copy_store(store, draft, tell)
@@ -167,8 +167,15 @@ def _thin_out(folder: Path, stem: str, keep: int) -> None:
         say(f"Deleted {old}: {keep} newer ones are kept.")
 
 
-def _now_compact() -> str:
-    return to_rfc3339(SystemClock().now())[:19].replace("-", "").replace(":", "") + "Z"
+def _fresh(folder: Path, stem: str, suffix: str = "") -> Path:
+    """Return a file that isn't there, named by its time: of two in a second, the later second."""
+    at = SystemClock().now()
+    while True:
+        compact = to_rfc3339(at)[:19].replace("-", "").replace(":", "")
+        file = folder / f"{stem}{compact}Z{suffix}"
+        if not file.exists():
+            return file
+        at += SECOND
 
 
 # Restore
@@ -189,15 +196,15 @@ def restore(
     with contextlib.ExitStack() as held:
         guarded = _held_guard(settings, held)
         is_replaced = store.exists()
-        if is_replaced and not check_unused(store):
-            warn(f"The store {store} is damaged; it will be kept as it is.")
         draft = held.enter_context(_copy_of(file, store.with_name(store.name + RESTORING)))
-        stands = _checked(draft, settings, depth, guarded)
+        stands = _checked(draft, file, settings, depth, guarded)
         _foretell(stands, file, settings, guarded)
         if is_replaced:
             _tell_of_replaced(store, stands, guarded)
         ask("Put it in the store's place?", is_yes=is_yes, safe=_UNCHANGED)
-        aside = store.with_name(f"{store.name}{REPLACED}{_now_compact()}")
+        if is_replaced and not check_unused(store):
+            warn(f"The store {store} is damaged; it is kept as it is.")
+        aside = _fresh(store.parent, f"{store.name}{REPLACED}")
         put_in_place(draft, store, aside)
     say(f"RESTORED {head_in_words(stands.head)}, up to {to_rfc3339(stands.head.at)}, from {file}.")
     if is_replaced:
@@ -233,7 +240,9 @@ def _copy_of(file: Path, place: Path) -> Iterator[Path]:
         place.unlink(missing_ok=True)
 
 
-def _checked(draft: Path, settings: Settings, depth: Depth, guarded: Head | None) -> Standing:
+def _checked(
+    draft: Path, file: Path, settings: Settings, depth: Depth, guarded: Head | None
+) -> Standing:
     """Return where a copy of a backup stands, once it is whole, of this log and of this schema."""
     try:
         with bar("entries") as tell:
@@ -241,10 +250,15 @@ def _checked(draft: Path, settings: Settings, depth: Depth, guarded: Head | None
         return standing(url_of(draft), guarded)
     except LogUntrusted as exc:
         raise LogUntrusted(
-            f"This is no whole backup of the log of this home: {exc.happened}",
+            f"This is no whole backup of the log of this home: {_of(exc, draft, file)}",
             safe=_UNCHANGED,
             do="take another one",
         ) from exc
+
+
+def _of(exc: LiaisonError, draft: Path, file: Path) -> str:
+    """Return what is wrong with a backup, of which a copy was looked at."""
+    return exc.happened.replace(str(draft), str(file))
 
 
 def _foretell(stands: Standing, file: Path, settings: Settings, guarded: Head | None) -> None:
@@ -363,8 +377,7 @@ def upgrade_check(
         _copy_of(file, Path(folder) / "node.db") as draft,
         bar("entries") as tell,
     ):
-        steps = _steps(draft)
-        stands, checked = _tried(draft, anchors, tell)
+        stands, checked, steps = _tried(draft, file, anchors, tell)
     say(f"liaison {__version__} takes this log up: {_where(stands)}.")
     say(f"Recomputed on a copy: {checked}.")
     say("What changes when this version serves it:")
@@ -383,18 +396,18 @@ def upgrade_check(
     say("Nothing was switched: neither the store nor the guard was touched.")
 
 
-def _steps(draft: Path) -> list[str]:
-    """Return what this version's schema asks for; none where the file tells nothing of it."""
-    check_pages(draft)
-    return pending(url_of(draft)) if check(url_of(draft)) is Schema.OLDER else []
-
-
-def _tried(draft: Path, anchors: Anchors, tell: Tell) -> tuple[Standing, str]:
+def _tried(
+    draft: Path, file: Path, anchors: Anchors, tell: Tell
+) -> tuple[Standing, str, list[str]]:
+    """Return where the copy stands, what was recomputed, and what the schema asked for."""
     try:
-        return check_whole(draft, anchors, Depth.REPLAY, tell, is_migrated=True)
+        check_pages(draft)
+        url = url_of(draft)
+        steps = pending(url) if check(url) is Schema.OLDER else []
+        return *check_whole(draft, anchors, Depth.REPLAY, tell, is_migrated=True), steps
     except LogUntrusted as exc:
         raise LogUntrusted(
-            f"liaison {__version__} does not take this log up: {exc.happened}",
+            f"liaison {__version__} does not take this log up: {_of(exc, draft, file)}",
             safe="nothing was switched",
             do="stay with the version that serves it; if that one's `node check` is content, report this",
         ) from exc
