@@ -18,7 +18,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from liaison.adapters.sql import engines, sessions
 from liaison.adapters.sql.engines import reading_engine, writing_engine
@@ -619,5 +619,26 @@ def test_without_the_driver_it_is_said_how_to_get_it(monkeypatch):
 
 
 def test_a_user_who_may_not_create_tables_is_told_so(postgresql, empty):
-    with pytest.raises(ProgrammingError, match="permission denied"):
+    with pytest.raises(NotReady) as caught:
         migrate(postgresql.url(name_of(empty), "stranger"))
+    assert str(caught.value) == (
+        f"The database {shown(postgresql.url(name_of(empty), 'stranger'))} doesn't let this user do "
+        "that: permission denied for schema public · nothing was changed · make the node's user the "
+        "database's owner; an auditor's needs SELECT on its tables"
+    )
+
+
+async def test_an_auditor_with_a_role_of_their_own_reads_and_no_more(postgresql, url, writer):
+    writer.commit(GrowingLog().grow())
+    name = name_of(url)
+    theirs = postgresql.url(name, "stranger")
+    with pytest.raises(NotReady, match="permission denied for table head"):
+        StoreSource(theirs)
+    postgresql.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger", database=name)
+    source = StoreSource(theirs)
+    assert await source.end() == writer.head()
+    await source.close()
+    batch = GrowingLog(head=writer.head()).grow()
+    with closing(SqlWriter(theirs)) as other, pytest.raises(NotReady, match="permission denied"):
+        other.commit(batch)
+    postgresql.run("REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM stranger", database=name)

@@ -51,6 +51,7 @@ _SERVER: Final = (
     " current_setting('fsync'), pg_is_in_recovery()"
 )
 _LOCK_NOT_AVAILABLE: Final = "55P03"
+_INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 
 def check_driver() -> None:
@@ -114,6 +115,12 @@ def explain(engine: Engine) -> None:
                 "~/.pgpass or PGPASSWORD gives a password",
             )
         said = getattr(getattr(original, "diag", None), "message_primary", None)
+        if said and getattr(original, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE:
+            return NotReady(
+                f"The database {shown(engine.url)} doesn't let this user do that: {said}",
+                safe="nothing was changed",
+                do="make the node's user the database's owner; an auditor's needs SELECT on its tables",
+            )
         if said and context.sqlalchemy_exception is not None:
             # What PostgreSQL adds as DETAIL may be a whole row, and the key that salts it.
             original.args = (said,)
