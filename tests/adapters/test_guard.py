@@ -17,6 +17,8 @@ from liaison.adapters.guard import (
     SLOT_OFFSETS,
     FileGuard,
     from_slot,
+    locked,
+    peek,
     to_slot,
 )
 from liaison.node.ports import Head
@@ -293,3 +295,31 @@ def test_it_failed_but_was_persisted_and_opening_says_so(guard, path, monkeypatc
         with pytest.raises(OSError, match="Input/output error"):
             guard.advance(SECOND)
     assert opened(path) == (SECOND, False)
+
+
+# Looking at it
+
+
+def test_a_look_changes_nothing_and_needs_no_lock(guard, path):
+    guard.advance(SECOND)
+    before = path.read_bytes()
+    assert peek(path) == (SECOND, True)
+    assert path.read_bytes() == before
+    data = bytearray(before)
+    data[newest(before) + 20] ^= 1
+    path.write_bytes(data)
+    assert peek(path) == (FIRST, False)
+    path.unlink()
+    with pytest.raises(GuardRefused, match="There is no guard at"):
+        peek(path)
+
+
+def test_while_it_is_locked_no_node_opens_it_and_while_a_node_has_it_nobody_locks_it(guard, path):
+    with pytest.raises(GuardRefused, match="another instance serves this log"), locked(path):
+        pass
+    guard.close()
+    before = path.read_bytes()
+    with locked(path), pytest.raises(GuardRefused, match="is locked"):
+        FileGuard.open(path)
+    assert path.read_bytes() == before
+    assert opened(path) == (FIRST, False)
