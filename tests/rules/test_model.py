@@ -17,7 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from liaison.ledger.facts import (
     ConclusionFacts,
+    DeadlineFacts,
     DueFacts,
+    HoldEndedFacts,
     NoteFacts,
     ReleaseFacts,
     RungFacts,
@@ -31,6 +33,7 @@ from liaison.rules.evolve import evolve
 from liaison.rules.lives import Life
 from liaison.rules.moments import DUE_KINDS
 from liaison.rules.refusal import Refused
+from liaison.rules.showing import showing_needs
 from liaison.statements import charters
 from liaison.statements.charters import Effect, Rung, Seat, Seated, Silence, Standing
 from liaison.statements.payloads import AddresseeRole, MemberRole, NotePrecedence, Verdict
@@ -112,6 +115,20 @@ class Watched(MemoryWorld):
                 assert ladder.unresolved(note, facts.party)
             else:
                 assert ladder.overdue_of(note, facts.party)
+
+        elif isinstance(facts, HoldEndedFacts):
+            for shown in facts.shown:
+                note = self.have(cells.Note, facts.channel, shown.note)
+                # What was due of it before had its say, and nothing that was due later.
+                assert note.due is None or note.due > facts.due
+                assert self.fallen.get(note.key, 0) <= facts.due
+        elif isinstance(facts, DeadlineFacts) and facts.what == "begun":
+            note = self.have(cells.Note, facts.channel, facts.note)
+            for key in showing_needs(note):
+                other = self.cells[key]
+                assert (
+                    other is None or other.due is None or (other.due, key) > (facts.due, note.key)
+                )
 
     def check_stated(self, record: Record) -> None:
         """What the statement read holds nothing that was due by then."""
