@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, cast
 
 from liaison.client.acting import Actor
 from liaison.client.cabinet import Kept
 from liaison.client.folding import ChannelView, LinkBroken
+from liaison.client.following import PACING, WINDOW, Batch, Flow, Frame, Gathering, Pacing
 from liaison.client.news import News, channel_in, in_words, note_in, note_shown
 from liaison.client.reading import (
     Letter,
@@ -35,6 +38,7 @@ from liaison.statements.payloads import (
 )
 from liaison.statements.procedures import Release
 from liaison.statements.statement import make_statement
+from liaison.words.canonical import MAX_INTEGER
 from liaison.words.encoding import from_decimal
 from liaison.words.errors import (
     Busy,
@@ -49,10 +53,13 @@ from liaison.words.errors import (
     Unreadable,
 )
 from liaison.words.ids import party_of
+from liaison.words.precedence import Precedence
 from liaison.words.times import SECOND
 
 INBOX: Final = "inbox.json"
 PAGE_ITEMS: Final = 128
+URGENT: Final = frozenset({Precedence.FLASH, Precedence.OVERRIDE})
+"""That these are delivered is said at once."""
 UNSETTLED_LOOKED_AT: Final = 200
 """So many of the newest notes are asked after."""
 
@@ -68,6 +75,15 @@ class Unopened:
 Item = Letter | Told | News | Unopened
 
 
+@dataclass
+class _Stored:
+    """What came of a batch: the positions taken, and why not all of them."""
+
+    positions: list[str] = field(default_factory=list)
+    is_urgent: bool = False
+    lost: NodeUnreachable | Busy | None = None
+
+
 class Client(Actor):
     """A member's home at work. Use ``async with Client.open(home, passphrase)``."""
 
@@ -80,10 +96,9 @@ class Client(Actor):
             LogUntrusted: the node shows what the log doesn't hold; nothing more is shown.
         """
         await self.tend()
-        state = self.home.read_state(INBOX)
-        owed = cast("list[dict[str, str]]", _list(state, "owed"))
-        self._owing = {(one["post"], one["digest"]) for one in owed}
-        items = await self._retry(state)
+        state = self._read_state()
+        items = [*(await self._left(state)).values(), *(await self._retry(state)).values()]
+        state["unshown"] = []
         more = True
         while more:
             after = str(state.get("position", ""))
@@ -97,9 +112,10 @@ class Client(Actor):
             for item in shown:
                 entry = self.watch.verify_any(text_of(item, "receipt"))
                 position = self._position(item, entry, str(state.get("position", "")))
-                seen = await self._take(item, entry, state)
-                items += [seen] if seen is not None else []
-                state["position"] = position
+                if _place(position) > _reached(state, _level(item)):
+                    seen = await self._take(item, entry, state)
+                    items += [seen] if seen is not None else []
+                _move(state, position)
             # The cabinet first: once the position moved, nobody shows these again.
             await self.cabinet.sync()
             await self._receipts.flush()
@@ -110,6 +126,118 @@ class Client(Actor):
                 await self._answer_owed(state)
         self._watch_on()
         return items
+
+    async def follow(
+        self, *, idle: Callable[[], None] = lambda: None, pacing: Pacing = PACING
+    ) -> AsyncGenerator[Item]:
+        """Give each item once as it comes, the urgent first, across reconnections and restarts.
+
+        ``idle`` is called each time all that waited has been given. Close it when done
+        (``contextlib.aclosing``): what it has taken and not given is given the next time. After a
+        crash what was being given is given again, 32 items at most.
+
+        Raises:
+            NotAllowed: this device may read no longer.
+            NotReady: another process follows with the key of this device.
+            LogUntrusted: the node shows what the log doesn't hold; nothing more is shown.
+        """
+        state, unshown = self._read_state(), dict[str, Item]()
+        flow = Flow(self.transport, partial(self._hello, state, unshown), pacing)
+        gathering = Gathering(partial(self._answer_all, state), pacing, flow.fail)
+        try:
+            while True:
+                batch = await flow.batch()
+                stored = await self._store(batch, state, unshown)
+                await flow.got(stored.positions)
+                if _list(state, "owed"):
+                    gathering.owe(is_urgent=stored.is_urgent or _fills_a_statement(state))
+                self._watch_on()
+                while unshown:
+                    yield unshown.pop(next(iter(unshown)))
+                self._keep_unshown(state, unshown)
+                if stored.lost is not None:
+                    await flow.lose(stored.lost)
+                elif batch.is_caught_up:
+                    idle()
+        finally:
+            self._keep_unshown(state, unshown)
+            await flow.close()
+            await gathering.close()
+
+    async def _hello(self, state: dict[str, object], unshown: dict[str, Item]) -> Frame:
+        """Return what this device says that it has, when it joins the stream."""
+        await self.tend()
+        # A stream lasts a quarter of an hour: so old is at most what was read of others.
+        self.book.forget()
+        unshown.update(await self._left(state))
+        unshown.update(await self._retry(state))
+        hello: Frame = {"type": "hello", "window": WINDOW, "reached": _object(state, "reached")}
+        if state.get("position"):
+            hello["after"] = state["position"]
+        return hello
+
+    async def _store(
+        self, batch: Batch, state: dict[str, object], unshown: dict[str, Item]
+    ) -> _Stored:
+        """Take a batch, and write down that it was, before the node hears of it."""
+        stored = _Stored()
+        # Nothing of it stands in the state before all does: *delivered* is written there meanwhile.
+        before, items = dict(_object(state, "reached")), dict[str, Item]()
+        reached = {**state, "reached": before}
+        for item in batch.items:
+            level, position = _level(item), text_of(item, "position")
+            if _place(position) > _reached(reached, level):
+                try:
+                    entry = self.watch.verify_any(text_of(item, "receipt"))
+                    self._position(item, entry, "")
+                    seen = await self._take(item, entry, state)
+                except (NodeUnreachable, Busy) as exc:
+                    stored.lost = exc  # it, and what comes behind it, is sent again
+                    break
+                if seen is not None:
+                    items[position] = seen
+                before[level.value] = position
+                stored.is_urgent = stored.is_urgent or level in URGENT
+            stored.positions.append(position)
+        await self.cabinet.sync()
+        await self._receipts.flush()
+        unshown.update(items)
+        state["reached"] = before
+        if batch.is_caught_up and stored.lost is None and before:
+            _move(state, max((str(at) for at in before.values()), key=_place))
+        if batch.items or unshown:
+            self._keep_unshown(state, unshown)
+        return stored
+
+    def _keep_unshown(self, state: dict[str, object], unshown: dict[str, Item]) -> None:
+        """Write down where this home is, and what of it nobody has been shown."""
+        state["unshown"] = [name for name in unshown if "." in name]
+        waiting = _list(state, "unopened")
+        waiting += [name for name in unshown if "." not in name and name not in waiting]
+        self.home.write_state(INBOX, state)
+
+    async def _left(self, state: dict[str, object]) -> dict[str, Item]:
+        """Take again what was taken and not shown, by its positions."""
+        found: dict[str, Item] = {}
+        for position in [str(one) for one in _list(state, "unshown")]:
+            before = _before(position)
+            page = await self.transport.read(f"/v1/inbox?limit=1&content=1{before}")
+            for item in cast("list[dict[str, object]]", page.get("items", []))[:1]:
+                if item.get("position") != position:
+                    continue
+                entry = self.watch.verify_any(text_of(item, "receipt"))
+                self._position(item, entry, "")
+                seen = await self._take(item, entry, state)
+                if seen is not None:
+                    found[position] = seen
+        return found
+
+    def _read_state(self) -> dict[str, object]:
+        """Return how far the inbox was read, what is owed, what couldn't be judged or wasn't shown."""
+        state = self.home.read_state(INBOX)
+        owed = cast("list[dict[str, str]]", _list(state, "owed"))
+        self._owing = {(one["post"], one["digest"]) for one in owed}
+        return state
 
     def _position(self, item: dict[str, object], entry: Entry | Happening, before: str) -> str:
         """Return an item's position, which is behind ``before`` and that of the entry shown.
@@ -161,7 +289,8 @@ class Client(Actor):
             letter = await self._open(found, channel, content, release)
         except NotReady as exc:
             # Not yet to be judged: it is tried again, and no answer is given.
-            _list(state, "unopened").append(digest)
+            if digest not in _list(state, "unopened"):
+                _list(state, "unopened").append(digest)
             return Unopened(reference, exc)
         except NotHere:
             return Unopened(reference, _taken_back(reference))
@@ -222,9 +351,9 @@ class Client(Actor):
             return found, entry
         return found, None
 
-    async def _retry(self, state: dict[str, object]) -> list[Item]:
-        """Try again what could not be judged before; what still can't be is not shown again."""
-        items: list[Item] = []
+    async def _retry(self, state: dict[str, object]) -> dict[str, Item]:
+        """Try again what could not be judged before, by digest; what still can't be is not shown."""
+        items: dict[str, Item] = {}
         waiting, state["unopened"] = list(_list(state, "unopened")), []
         for digest in waiting:
             answer = await self.transport.read(f"/v1/notes/{check_digest(str(digest))}")
@@ -237,7 +366,7 @@ class Client(Actor):
                 )
             seen = await self._take({"kind": "note"}, entry, state)
             if seen is not None and digest not in _list(state, "unopened"):
-                items.append(seen)
+                items[str(digest)] = seen
         return items
 
     async def _open(
@@ -489,6 +618,11 @@ class Client(Actor):
             state["owed"] = [one for one in owed if (one["post"], one["digest"]) not in said]
             self.home.write_state(INBOX, state)
 
+    async def _answer_all(self, state: dict[str, object]) -> bool:
+        """Say what is owed; return whether nothing is any more."""
+        await self._answer_owed(state)
+        return not _list(state, "owed")
+
     async def _say(self, channel_id: str, post: str, code: str, notes: Sequence[str]) -> bool:
         """Return whether nothing is owed any more; else the next ``inbox`` says it."""
         try:
@@ -523,6 +657,46 @@ def _reason(exc: LiaisonError) -> str:
 def _place(position: str) -> tuple[int, int]:
     pos, _, number = position.partition(".")
     return from_decimal(pos), from_decimal(number)
+
+
+def _before(position: str) -> str:
+    """Return the part of a query that asks for what stands at a position and behind it."""
+    pos, number = _place(position)
+    if number:
+        return f"&after={pos}.{number - 1}"
+    return f"&after={pos - 1}.{MAX_INTEGER}" if pos else ""
+
+
+def _level(item: dict[str, object]) -> Precedence:
+    try:
+        return Precedence(text_of(item, "precedence"))
+    except ValueError as exc:
+        raise Malformed("the node's answer: precedence is none") from exc
+
+
+def _reached(state: dict[str, object], level: Precedence) -> tuple[int, int]:
+    """Return up to where everything of a precedence was taken."""
+    known = (state.get("position"), _object(state, "reached").get(level.value))
+    return max((_place(str(at)) for at in known if at), default=(-1, -1))
+
+
+def _move(state: dict[str, object], position: str) -> None:
+    """Have everything up to ``position`` taken, whatever its precedence."""
+    place = _place(position)
+    if not state.get("position") or place > _place(str(state["position"])):
+        state["position"] = position
+    reached = _object(state, "reached")
+    state["reached"] = {level: at for level, at in reached.items() if _place(str(at)) > place}
+
+
+def _fills_a_statement(state: dict[str, object]) -> bool:
+    owed = cast("list[dict[str, str]]", _list(state, "owed"))
+    counts = Counter((one["channel"], one["post"], one["code"]) for one in owed)
+    return max(counts.values(), default=0) >= MAX_ANSWERED
+
+
+def _object(state: dict[str, object], name: str) -> dict[str, object]:
+    return cast("dict[str, object]", state.setdefault(name, {}))
 
 
 def _list(state: dict[str, object], name: str) -> list[object]:

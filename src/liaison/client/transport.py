@@ -15,11 +15,13 @@ from typing import Final, Self
 
 import aiohttp
 
+from liaison.client.wire import Wire
 from liaison.words.encoding import from_base64
 from liaison.words.errors import (
     Busy,
     ClockSuspect,
     CommitFailed,
+    DiskReserve,
     LiaisonError,
     Limited,
     Malformed,
@@ -37,6 +39,7 @@ _WAITING: Final[dict[str, type[Busy]]] = {
     "busy": Busy,
     "clock-suspect": ClockSuspect,
     "commit-failed": CommitFailed,
+    "disk-reserve": DiskReserve,
     "limited": Limited,
     "overloaded": Overloaded,
 }
@@ -45,6 +48,13 @@ _PLAIN: Final[dict[str, type[LiaisonError]]] = {
     "too-large": TooLarge,
     "not-allowed": NotAllowed,
     "not-here": NotHere,
+}
+_STREAM_CODES: Final = {
+    400: "malformed",
+    401: "not-allowed",
+    404: "not-here",
+    429: "overloaded",
+    503: "busy",
 }
 
 SessionMaker = Callable[[str], bytes]
@@ -108,6 +118,36 @@ class Transport:
             token = await self._begin_session(token)
             return await self._ask("GET", path, None, {"Authorization": f"Bearer {token}"})
 
+    async def stream(self) -> Wire:
+        """Return a wire to the node's stream, under a session (STREAM-1 to 3).
+
+        Raises:
+            NodeUnreachable, Busy: not now.
+            NotAllowed: this device may not read.
+            NotHere: the node has no stream.
+        """
+        token = self._token or await self._begin_session("")
+        try:
+            return await self._join(token)
+        except NotAllowed:
+            return await self._join(await self._begin_session(token))
+
+    async def _join(self, token: str) -> Wire:
+        try:
+            return await Wire.connect(self._connections(), f"{self._url}/v1/stream", token)
+        except aiohttp.WSServerHandshakeError as exc:
+            # The body of the answer can't be had here; its status says enough.
+            retry = exc.headers.get("Retry-After", "") if exc.headers is not None else ""
+            known = _STREAM_CODES.get(exc.status, "")
+            problem = {"code": known, "detail": f"The node refused the stream ({exc.status})"}
+            raise _error(exc.status, json.dumps(problem).encode(), retry, self._url) from exc
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise NodeUnreachable(
+                f"No stream from the node at {self._url}: {str(exc) or type(exc).__name__}",
+                safe="what waits stays in the inbox",
+                do="try again later",
+            ) from exc
+
     async def fetch(self, path: str) -> bytes:
         """Return what is published at ``path`` for anybody."""
         return await self._ask("GET", path, None, {})
@@ -137,17 +177,20 @@ class Transport:
             self._token = token
             return token
 
-    async def _ask(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
-    ) -> bytes:
+    def _connections(self) -> aiohttp.ClientSession:
         if self._http is None:
             self._http = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS),
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
                 auto_decompress=True,
             )
+        return self._http
+
+    async def _ask(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> bytes:
         try:
-            async with self._http.request(
+            async with self._connections().request(
                 method, self._url + path, data=body, headers=headers, allow_redirects=False
             ) as response:
                 data = await response.read()
