@@ -83,6 +83,9 @@ class StoreSource:
                 safe="An audit never writes to it",
                 do="Name the home directory of a node, as a user who may read and enter it",
             ) from exc
+        except NotReady:
+            self._engine.dispose()
+            raise
 
     async def checkpoint(self) -> None:
         return None
