@@ -22,7 +22,7 @@ import structlog
 from aiohttp import web
 
 from liaison.adapters.clock import ExerciseClock, SystemClock
-from liaison.adapters.disk import Disk
+from liaison.adapters.disk import RESERVE, Disk, Reserve
 from liaison.adapters.guard import FileGuard
 from liaison.adapters.keyfile import create_seed, load_seed
 from liaison.adapters.service import ServiceManager
@@ -40,6 +40,7 @@ from liaison.node.ports import Clock, Head
 from liaison.node.reading import Reading
 from liaison.node.sequencer import Sequencer, no_crash
 from liaison.node.sessions import Sessions
+from liaison.node.storage import RESERVE_SHARE, Storage
 from liaison.node.streaming import Streams
 from liaison.node.timers import Timers
 from liaison.node.watching import watch
@@ -221,6 +222,9 @@ async def run_node(
         exercise = ExerciseClock(clock, begun.advanced or 0) if begun.exercise else None
         clock = exercise or clock
         figures = Figures()
+        storage = _storage(settings, stack)
+        storage.show(figures)
+        storage.look()
         delivery = Delivery(reader)
         sequencer = Sequencer(
             cellar=cellar,
@@ -232,6 +236,7 @@ async def run_node(
             published=published,
             crash_point=crash_point,
             figures=figures,
+            make_room=storage.make_room,
         )
         if exercise is not None:
             sequencer.follow(partial(_keep_exercise_time, exercise))
@@ -239,13 +244,12 @@ async def run_node(
         reading = Reading(cellar, reader, sequencer, delivery)
         rates = Rates(settings.member_rate, settings.party_rate)
         admission = Admission(cellar, clock, figures=figures, rates=rates)
-        intake = Intake(cellar, admission, sequencer, reading, keys.node, card["origin"])
+        intake = Intake(cellar, admission, sequencer, reading, keys.node, card["origin"], storage)
         sessions = Sessions(cellar, clock, card["origin"])
         streams = Streams(reading, delivery, sessions, clock)
         sequencer.follow(streams.look)
-        services = Services(intake, sequencer, sessions, reading, timers, figures, streams)
+        services = Services(intake, sequencer, sessions, reading, timers, figures, storage, streams)
         watch(figures, admission, sequencer, timers, sessions)
-        _watch_disk(figures, Disk.under(settings.database, settings.home))
         state = State()
         runner = web.AppRunner(
             make_app(services, state, metrics_for=settings.metrics),
@@ -257,7 +261,7 @@ async def run_node(
         site = web.TCPSite(runner, settings.host, settings.port)
         await site.start()
         host, port = runner.addresses[0][:2]
-        ended = asyncio.create_task(_work(sequencer, timers), name="work")
+        ended = asyncio.create_task(_work(sequencer, timers, storage), name="work")
         try:
             yield Running(services, state, f"http://{host}:{port}", ended)
         finally:
@@ -268,23 +272,32 @@ async def run_node(
                 await ended
 
 
-def _watch_disk(figures: Figures, disk: Disk) -> None:
-    figures.gauge("liaison_store_bytes", "The store's files together.", disk.store_bytes)
-    figures.gauge("liaison_wal_bytes", "SQLite's write-ahead log.", disk.wal_bytes)
-    figures.gauge("liaison_disk_free_bytes", "Left on the store's disk.", disk.free_bytes)
+def _storage(settings: Settings, stack: contextlib.AsyncExitStack) -> Storage:
+    """Return the watch over the store's disk, its reserve laid aside while the node serves."""
+    disk = Disk.under(settings.database, settings.home)
+    low, short = int(settings.disk_low), int(settings.disk_reserve)
+    reserve = None
+    if disk.store is not None and short:
+        reserve = Reserve(disk.folder / RESERVE, short // RESERVE_SHARE)
+        stack.callback(reserve.remove)
+    return Storage(disk, reserve, max(low, short), short)
 
 
-async def _work(sequencer: Sequencer, timers: Timers) -> None:
-    """Run both until the sequencer was stopped. If one of them dies, so does the other, and it raises."""
+async def _work(sequencer: Sequencer, timers: Timers, storage: Storage) -> None:
+    """Run all until the sequencer was stopped. If one of them dies, so do the others, and it raises."""
     deciding = asyncio.create_task(sequencer.run(), name="sequencer")
     timing = asyncio.create_task(timers.run(), name="timers")
-    await asyncio.wait({deciding, timing}, return_when=asyncio.FIRST_COMPLETED)
-    if timing.done():
-        # A node that can't tell when something is due must not look as if it could.
+    storing = asyncio.create_task(storage.run(), name="storage")
+    tasks = (deciding, timing, storing)
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    if not deciding.done():
+        # A node that can't tell when something is due, or what it can still write, must not look
+        # as if it could.
         await sequencer.stop()
     timing.cancel()
-    await asyncio.wait({deciding, timing})
-    for task in (deciding, timing):
+    storing.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
         if not task.cancelled():
             task.result()
 

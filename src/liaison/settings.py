@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
 from sqlalchemy import make_url
 
 from liaison.adapters.sql.urls import check_store_url, shown
@@ -80,6 +80,16 @@ class Settings(BaseModel):
         examples=["loopback"],
     )
 
+    disk_low: ByteSize = Field(
+        default=ByteSize(2 * 1024**3),
+        description="free bytes on the store's disk under which the node alarms",
+        examples=["2GiB"],
+    )
+    disk_reserve: ByteSize = Field(
+        default=ByteSize(512 * 1024**2),
+        description="free bytes under which new notes below FLASH are refused; 0: never",
+        examples=["512MiB"],
+    )
     member_rate: Annotated[int, Field(ge=0)] = Field(
         default=0,
         description="statements below IMMEDIATE that a member may send in a second; 0: no limit",

@@ -61,6 +61,8 @@ async def test_what_happens_is_counted(node):
     assert now["liaison_wal_bytes"] > 0
     assert now["liaison_store_bytes"] > now["liaison_wal_bytes"]
     assert now["liaison_disk_free_bytes"] > 0
+    assert now["liaison_disk_reserve_bytes"] > 0
+    assert now["liaison_disk_room"] in (1, 2, 3)
     assert now["process_open_fds"] > 0
 
 
@@ -146,7 +148,7 @@ async def test_dashboard_and_alerts_name_only_figures_that_there_are(node):
     assert {
         "liaison_moments_overdue_seconds",
         "liaison_clock_suspect",
-        "liaison_disk_free_bytes",
+        "liaison_disk_room",
         "liaison_commit_failures_total",
         "liaison_checkpoint_age_seconds",
     } <= alarmed

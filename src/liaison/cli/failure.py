@@ -8,11 +8,12 @@ from rich.console import Console
 
 from liaison.client import Waiting
 from liaison.sealing.content import visible
-from liaison.words.errors import GuardRefused, LiaisonError, RefusedByNode
+from liaison.words.errors import DiskFull, GuardRefused, LiaisonError, RefusedByNode
 
 REFUSED: Final = 1
 USAGE: Final = 2
 GUARD: Final = 3
+DISK: Final = 4
 WAITING: Final = 75
 """EX_TEMPFAIL of sysexits: it may be tried again, and the outbox does."""
 
@@ -35,4 +36,6 @@ def tell(error: LiaisonError) -> int:
     warn(f"{prefix}{error} ({code})")
     if isinstance(error, Waiting):
         return WAITING
+    if isinstance(error, DiskFull):
+        return DISK
     return GUARD if isinstance(error, GuardRefused) else REFUSED

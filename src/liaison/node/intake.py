@@ -15,7 +15,8 @@ from liaison.node.admission import Admission
 from liaison.node.cellar import Cellar
 from liaison.node.reading import CONTENT_MAX_BYTES, Reading
 from liaison.node.sequencer import Accepted, Sequencer, Submitted
-from liaison.rules.cells import KeyClaim
+from liaison.node.storage import Storage
+from liaison.rules.cells import KeyClaim, Taken
 from liaison.rules.decide import RULINGS, Duplicate, signer_of
 from liaison.rules.refusal import Refused
 from liaison.statements.keys import SigningKey
@@ -47,6 +48,7 @@ class Intake:
     reading: Reading
     node_key: SigningKey
     origin: str
+    storage: Storage | None = None
 
     async def submit(
         self, raw: bytes, ciphertext: bytes | None = None, wraps: bytes | None = None
@@ -56,7 +58,7 @@ class Intake:
         Raises:
             Malformed, TooLarge: it has no reading; nothing can be said of it.
             RefusedByNode: it was refused as a whole, with the node's signed word on it.
-            Busy: not now (Overloaded: others go first); nothing happened.
+            Busy: not now (Overloaded: others go first; DiskReserve: no room); nothing happened.
         """
         statement = parse_statement(raw)
         if statement.kind not in RULINGS:
@@ -77,6 +79,7 @@ class Intake:
                     raise
             # Only now: a stranger must not have the node hash 64 MiB at a time.
             content = _content(statement, ciphertext, wraps)
+            await self._check_room(statement, len(ciphertext or b"") + len(wraps or b""))
             submitted = Submitted(
                 statement, admitted.band, ciphertext, content, owner=admitted.owner
             )
@@ -86,6 +89,14 @@ class Intake:
         if isinstance(outcome, Duplicate):
             return Receipted(await self.reading.receipt_at(outcome.index), is_duplicate=True)
         raise self._refusal(statement, outcome, 409)
+
+    async def _check_room(self, statement: Statement[Any], size: int) -> None:
+        if self.storage is None or not self.storage.refuses(statement, size):
+            return
+        # Who asks again for the receipt of what is in the log gets it.
+        scope = RULINGS[statement.kind].scope(statement)
+        if await self.cellar.get(Taken, scope, statement.payload_digest) is None:
+            raise self.storage.refusal()
 
     def _check_signature(self, statement: Statement[Payload], public: bytes) -> None:
         try:

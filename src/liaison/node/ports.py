@@ -173,6 +173,33 @@ class Guard(Protocol):
     def close(self) -> None: ...
 
 
+class Disk(Protocol):
+    """The disk under the store. All in bytes; None where the store isn't on a disk of this machine."""
+
+    def free_bytes(self) -> int: ...
+
+    def store_bytes(self) -> int | None: ...
+
+    def wal_bytes(self) -> int | None: ...
+
+
+class Reserve(Protocol):
+    """Bytes of the store's disk that are laid aside. Any thread may call."""
+
+    size: int
+
+    @property
+    def left(self) -> int: ...
+
+    def fill(self) -> bool:
+        """Lay all of it aside; False where there is no room for that."""
+        ...
+
+    def give_back(self, size: int) -> int:
+        """Free about that much of it; return how much is left."""
+        ...
+
+
 class Clock(Protocol):
     """Two clocks in microseconds: the wall clock (since 1970 UTC), and one that nobody sets."""
 

@@ -133,6 +133,10 @@ def no_crash(_: str) -> None:
     """Crash points are passed through; tests put something here that kills the process."""
 
 
+def no_room_needed(_: int) -> None:
+    """A store that isn't on a disk of ours makes its own room."""
+
+
 @dataclass
 class Sequencer:
     """State between batches: the head, the right edge of the tiles, the newest checkpoint."""
@@ -145,6 +149,8 @@ class Sequencer:
     delivery: Delivery
     published: Published
     crash_point: Callable[[str], None] = no_crash
+    make_room: Callable[[int], object] = no_room_needed
+    """Called in the writer's thread before so many bytes are written."""
     recent: dict[int, Logged] = field(default_factory=dict)
     """The newest entries, for readers who are online."""
     pace: Pace = field(default_factory=Pace)
@@ -408,6 +414,7 @@ class Sequencer:
         """Steps 1 to 3, in the writer thread."""
         self.crash_point("before-commit")
         began = self._now()
+        self.make_room(_bytes(batch))
         try:
             self.writer.commit(batch)
         except Exception as exc:  # noqa: BLE001 whatever it was, only the head tells what happened
@@ -448,6 +455,13 @@ class Sequencer:
 def _confirms(entered: Entered) -> bool:
     facts = entered.record.facts
     return isinstance(facts, NodeFacts) and facts.event == "time-confirmed"
+
+
+def _bytes(batch: Batch) -> int:
+    """Return about what a batch takes on disk: fields, entry, cells, rows of the inbox, indexes."""
+    content = sum(len(row.ciphertext) for row in batch.contents) + 2048 * len(batch.wraps)
+    fields = sum(sum(map(len, row.fields)) for row in batch.entries)
+    return content + 2 * fields + 4096 * (len(batch.entries) + len(batch.cells) + len(batch.inbox))
 
 
 def _device(view: View, key: str) -> str:

@@ -8,7 +8,7 @@ from liaison import __version__
 from liaison.node.intake import SUBMISSION_EXTRA_BYTES
 from liaison.node.reading import PAGE_MAX
 from liaison.rules.cells import Log
-from liaison.server.keys import INTAKE, SEQUENCER, STATE
+from liaison.server.keys import INTAKE, SEQUENCER, STATE, STORAGE
 from liaison.statements.envelope import MAX_STATEMENT_BYTES
 from liaison.statements.payloads import MAX_ANSWERED, MAX_WRAPS
 from liaison.words.errors import Busy, ClockSuspect
@@ -51,4 +51,5 @@ async def readyz(request: web.Request) -> web.Response:
         raise ClockSuspect(
             suspicion, do="set the clock right, or confirm it: liaison node confirm-time"
         )
-    return web.Response(text="ready\n")
+    detail = request.app[STORAGE].detail
+    return web.Response(text="ready\n" if detail is None else f"ready\n{detail}\n")

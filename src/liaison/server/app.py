@@ -12,6 +12,7 @@ from liaison.node.intake import SUBMISSION_EXTRA_BYTES, Intake
 from liaison.node.reading import CONTENT_MAX_BYTES, Reading
 from liaison.node.sequencer import Sequencer
 from liaison.node.sessions import Sessions
+from liaison.node.storage import Storage
 from liaison.node.streaming import Streams
 from liaison.node.timers import Timers
 from liaison.server import about, log, metrics, reading, sessions, statements
@@ -25,6 +26,7 @@ from liaison.server.keys import (
     SEQUENCER,
     SESSIONS,
     STATE,
+    STORAGE,
     Budget,
     State,
 )
@@ -41,6 +43,7 @@ class Services:
     reading: Reading
     timers: Timers
     figures: Figures
+    storage: Storage
     streams: Streams
 
 
@@ -55,6 +58,7 @@ def make_app(services: Services, state: State, *, metrics_for: str = "loopback")
     app[SESSIONS] = services.sessions
     app[READING] = services.reading
     app[STATE] = state
+    app[STORAGE] = services.storage
     app.add_routes(
         [
             web.post("/v1/statements", statements.post),

@@ -13,6 +13,7 @@ from liaison.server.keys import FIGURES
 from liaison.words.encoding import to_base64
 from liaison.words.errors import (
     Busy,
+    DiskReserve,
     LiaisonError,
     Limited,
     Malformed,
@@ -32,6 +33,7 @@ _STATUS: Final[tuple[tuple[type[LiaisonError], int], ...]] = (
     (TooLarge, 413),
     (Overloaded, 429),
     (Limited, 429),
+    (DiskReserve, 507),
     (Busy, 503),
 )
 

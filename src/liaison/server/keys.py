@@ -14,6 +14,7 @@ from liaison.node.intake import Intake
 from liaison.node.reading import Reading
 from liaison.node.sequencer import Sequencer
 from liaison.node.sessions import Sessions
+from liaison.node.storage import Storage
 from liaison.words.errors import Busy
 
 
@@ -62,4 +63,5 @@ METRICS_FOR: Final = web.AppKey("metrics_for", str)
 READING: Final = web.AppKey("reading", Reading)
 SEQUENCER: Final = web.AppKey("sequencer", Sequencer)
 SESSIONS: Final = web.AppKey("sessions", Sessions)
+STORAGE: Final = web.AppKey("storage", Storage)
 STATE: Final = web.AppKey("state", State)

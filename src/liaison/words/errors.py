@@ -139,6 +139,18 @@ class Limited(Busy):
     code = "limited"
 
 
+class DiskReserve(Busy):
+    """The disk's last bytes are kept for what is urgent: come again."""
+
+    code = "disk-reserve"
+
+
+class DiskFull(LiaisonError):
+    """There is no room on the disk, and no reserve: the node ends."""
+
+    code = "disk-full"
+
+
 class ClockSuspect(Busy):
     """The clock stepped, or the log's head lies in the future: nothing is committed for now."""
 
