@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -85,7 +86,7 @@ class Story:
 
     def note(self, *, is_flash: bool) -> Sent:
         self.world.clock = self.clock.now()
-        said = {} if is_flash else {"kind": "service", "precedence": ROUTINE}
+        said: dict[str, Any] = {} if is_flash else {"kind": "service", "precedence": ROUTINE}
         serial = self.world.next_serial(signing(f"{ANNA}/1"), MOD)
         return with_content(self.world.note(ANNA, serial=serial, **said), signing(f"{ANNA}/1"))
 
