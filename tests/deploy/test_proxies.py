@@ -94,8 +94,9 @@ def nginx(folder: Path, node: str) -> Iterator[tuple[int, ssl.SSLContext]]:
 
 @contextlib.contextmanager
 def caddy(folder: Path, node: str) -> Iterator[tuple[int, ssl.SSLContext]]:
-    """Run Caddy before the node, with a certificate of its own making."""
+    """Run Caddy before the node, with the certificate that it would otherwise go and get."""
     program, port = tool("caddy", "caddy"), free_port()
+    certify(folder)
     environment = {
         "HOME": str(folder),
         "XDG_DATA_HOME": str(folder),
@@ -103,11 +104,14 @@ def caddy(folder: Path, node: str) -> Iterator[tuple[int, ssl.SSLContext]]:
         "LIAISON_NODE": node,
     }
     here = (
-        f"{{\n\tadmin unix/{folder}/admin\n\tlocal_certs\n\tskip_install_trust\n"
+        f"{{\n\tadmin unix/{folder}/admin\n\tauto_https disable_redirects\n"
         f"\thttps_port {port}\n\thttp_port {free_port()}\n\tdefault_bind 127.0.0.1\n}}\n"
     )
     text = (PROXIES / "Caddyfile").read_text()
     assert run(program, "fmt", str(PROXIES / "Caddyfile")).stdout == text
+    site = "{$LIAISON_HOST:node.example} {\n"
+    assert site in text
+    text = text.replace(site, f"{site}\ttls {folder}/fullchain.pem {folder}/privkey.pem\n")
     (folder / "Caddyfile").write_text(here + text)
     said = ("--config", str(folder / "Caddyfile"), "--adapter", "caddyfile")
     done = run(program, "validate", *said, environment=environment)
@@ -124,8 +128,7 @@ def caddy(folder: Path, node: str) -> Iterator[tuple[int, ssl.SSLContext]]:
         )
     assert started.returncode == 0, journal.read_text()  # ends once it listens
     try:
-        authority = folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-        yield port, ssl.create_default_context(cafile=authority)
+        yield port, ssl.create_default_context(cafile=folder / "fullchain.pem")
     finally:
         os.kill(int(pidfile.read_text()), signal.SIGTERM)
 
