@@ -21,9 +21,10 @@ from typing import Any
 import pytest
 
 from liaison.adapters.clock import SystemClock
+from liaison.adapters.disk import Disk
 from liaison.cli import checkup
 from liaison.main import run_node
-from liaison.settings import load_settings
+from liaison.settings import NAMES, load_settings
 from liaison.words.times import HOUR
 from tests.cli.screen import Screen, steady
 
@@ -199,6 +200,13 @@ def test_every_command_of_the_page_does_what_the_page_says(place, monkeypatch):
     assert sorted(place.typed) == sorted(c for c in written if c.startswith("liaison "))
 
 
+def test_the_page_has_every_setting():
+    text = PAGE.read_text()
+    for name in NAMES:
+        assert f"`{name} = " in text or f", `{name}" in text, name
+        assert f"`LIAISON_NODE_{name.upper()}`" in text, name
+
+
 def _day_one(place: Place, lines: list[Line]) -> None:
     started = next(i for i, line in enumerate(lines) if "enable --now" in line.command)
     for line in lines[:started]:
@@ -220,14 +228,18 @@ def _day_one(place: Place, lines: list[Line]) -> None:
         assert "https://node.example" in (place.home / "node.liaison").read_text()
 
 
+class ShortDisk(Disk):
+    def free_bytes(self) -> int:
+        return 5 * checkup.MIB
+
+
 def _disk_full(place: Place, lines: list[Line], monkeypatch: pytest.MonkeyPatch) -> None:
     (place.home / "node.db.replaced-20261124T000000Z").write_bytes(b"old")
-    usage = shutil.disk_usage(place.home)
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=5 * checkup.MIB))
+        patch.setattr(checkup, "Disk", ShortDisk)  # the command's look, not the node's
         shown = place.type(lines[0])
-        assert "BAD   disk       5 MiB free in" in shown
-        assert "Never delete node.db-wal" in shown
+        assert "BAD   disk       5 MiB free in var/lib/liaison: new notes below FLASH are" in shown
+        assert "→ make room now, around the store; never delete node.db-wal" in shown
         assert "node.db.replaced-20261124T000000Z" in shown
     for line in lines[1:]:
         shown = place.type(line)

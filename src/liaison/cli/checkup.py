@@ -11,7 +11,6 @@ import enum
 import http.client
 import json
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from typing import Final, TypeVar
 from sqlalchemy import URL, make_url
 
 from liaison.adapters.clock import SystemClock
+from liaison.adapters.disk import Disk
 from liaison.adapters.guard import peek
 from liaison.adapters.sql.backup import check_pages, check_unused, file_of, url_of
 from liaison.adapters.sql.migrate import Schema, check, migrate
@@ -57,8 +57,8 @@ MIB: Final = 1 << 20
 RESTORING: Final = ".restoring"
 REPLACED: Final = ".replaced-"
 """What stands behind a store's name while a backup is put in its place, and after that."""
-FREE_LEAST_BYTES: Final = 512 * MIB
-FREE_WISHED_BYTES: Final = 4_096 * MIB
+FREE_LEAST_BYTES: Final = 64 * MIB
+"""With less, it is bad even where ``disk_reserve`` is 0."""
 WAL_MOST_BYTES: Final = 1_024 * MIB
 _ANSWER_S: Final = 5.0
 _SHOWN_CHARS: Final = 400
@@ -373,24 +373,23 @@ def _guard(
 
 
 def _disk(settings: Settings) -> str | Finding:
-    places = [settings.home, settings.guard.parent]
-    if (file := _file(settings)) is not None:
-        places.append(file.parent)
-    free, place = min((shutil.disk_usage(place).free, place) for place in places if place.exists())
-    said = f"{free // MIB:,} MiB free in {place}"
-    if free < FREE_LEAST_BYTES:
+    # The guard's disk doesn't matter: its file never grows.
+    disk = Disk.under(settings.database, settings.home)
+    free, wal = disk.free_bytes(), disk.wal_bytes() or 0
+    said = f"{free // MIB:,} MiB free in {disk.folder}"
+    if free < max(settings.disk_reserve, FREE_LEAST_BYTES):
         raise NotReady(
-            said, do="make room now: when it is full, nothing is accepted. Never delete node.db-wal"
+            f"{said}: new notes below FLASH are refused",
+            do="make room now, around the store; never delete node.db-wal",
         )
-    wal = Path(f"{file}-wal")
-    if file is not None and wal.exists() and wal.stat().st_size > WAL_MOST_BYTES:
+    if wal > WAL_MOST_BYTES:
         return Finding(
             "disk",
             Mark.NOTE,
-            f"{said}; {wal} has {wal.stat().st_size // MIB:,} MiB",
+            f"{said}; the store's WAL has {wal // MIB:,} MiB",
             "an audit or a backup that runs for hours keeps it from shrinking; never delete it",
         )
-    if free < FREE_WISHED_BYTES:
+    if free < settings.disk_low:
         return Finding("disk", Mark.NOTE, said, "make room this week")
     return said
 
@@ -434,6 +433,9 @@ def _service(settings: Settings) -> str | Finding:
             f"what serves on {settings.listen} is not ready: {detail}",
             do=do or "look into its journal",
         )
+    alarm = said.removeprefix("ready").strip()[:_SHOWN_CHARS]
+    if alarm:
+        return Finding("service", Mark.NOTE, f"ready on {settings.listen}, and alarms: {alarm}")
     return f"ready on {settings.listen}"
 
 
