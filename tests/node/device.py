@@ -75,5 +75,5 @@ async def device(node: LiveNode, by: str, key: SigningKey | None = None) -> Asyn
     """Give a member's device, connected; it has not said hello."""
     headers = {"Authorization": f"Bearer {await node.token(by, key)}"}
     url = f"{node.running.url}/v1/stream"
-    async with node.http.ws_connect(url, headers=headers, autoclose=False) as socket:
+    async with aiohttp.ClientSession() as http, http.ws_connect(url, headers=headers) as socket:
         yield Device(socket)

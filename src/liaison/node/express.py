@@ -1,4 +1,4 @@
-"""The express queue: in which order one device gets what waits for it. protocols/stream.md, STREAM-10 to 14.
+"""The express queue: in which order one device gets what waits for it. protocols/stream.md, STREAM-12 to 16.
 
 Pure: rows and positions in, rows out. What waits is in the store; here stands the head of each
 precedence only, so that an inbox of any length costs a stream the same few rows.

@@ -186,6 +186,8 @@ class Stream:
             frames, self._first = self._first, []
             return frames
         await self._fill(queue)
+        if self._has_told_more is None:
+            return self._behind(queue)
         rows: list[InboxRow] = []
         more: list[bool] = []
         while len(rows) < ITEMS_AT_ONCE and queue.wanted() is None:

@@ -1,4 +1,4 @@
-"""Frames that a device sends: hello, got, pong. protocols/stream.md, STREAM-7, 8, 16."""
+"""Frames that a device sends: hello, got, pong. protocols/stream.md, STREAM-4, 7, 8."""
 
 from __future__ import annotations
 
