@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
 from collections.abc import Iterator
+from contextlib import aclosing
 from typing import Annotated
 
 import typer
@@ -264,8 +267,16 @@ def reply(
     say_sent(desk.as_member(context, work))
 
 
-def inbox(context: typer.Context) -> None:
+Follow = Annotated[
+    bool, typer.Option("--follow", help="Go on showing what comes, as it comes; end with Ctrl-C.")
+]
+
+
+def inbox(context: typer.Context, is_followed: Follow = False) -> None:
     """Show what came since the last time, once. Opening says *delivered*, never *acknowledged*."""
+    if is_followed:
+        desk.as_member(context, _follow)
+        return
 
     async def work(client: Client) -> list[Item]:
         return await client.inbox()
@@ -275,6 +286,38 @@ def inbox(context: typer.Context) -> None:
         _say_item(item)
     if not items:
         say("Nothing new.")
+
+
+async def _follow(client: Client) -> None:
+    """Show items until a signal ends it: that is how it is meant to end."""
+    showing = asyncio.create_task(_show(client))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, showing.cancel)
+    try:
+        await showing
+    except asyncio.CancelledError:
+        if not showing.cancelled():
+            raise
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def _show(client: Client) -> None:
+    is_begun = False
+
+    def idle() -> None:
+        nonlocal is_begun
+        if not is_begun:
+            say("Nothing waits for you. Ctrl-C ends this.")
+        is_begun = True
+
+    async with aclosing(client.follow(idle=idle)) as items:
+        async for item in items:
+            is_begun = True
+            _say_item(item)
+            sys.stdout.flush()
 
 
 def _say_item(item: Item) -> None:
