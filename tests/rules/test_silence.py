@@ -221,7 +221,7 @@ def reviewed(world: MemoryWorld, lasts: int = DAY, **changes: Any) -> Statement[
         kind="reviewed",
         to={worlds.HEAD: worlds.INFO},
         silence_until=world.next_at + lasts,
-        **changes,
+        **{"drafted": {DUTY: ACTION, CHAIR: ACTION}, **changes},
     )
     return world.accept(draft)
 
@@ -386,9 +386,9 @@ def doing(world: MemoryWorld, right: Right, by: str, note: str) -> Statement[Any
     if right is Right.STATE:
         return world.note(by, to, kind="statement")
     if right is Right.PROPOSE:
-        return world.proposal(by, to)
+        return world.proposal(by)
     if right is Right.AMEND:
-        return world.proposal(by, to, amends=note)
+        return world.proposal(by, amends=note)
     if right is Right.OBJECT:
         return world.objection(note, by)
     return world.extension(note, world.clock + 3 * DAY, by)
@@ -432,9 +432,30 @@ def test_a_forum_seats_one_chair_and_each_party():
 
 def test_who_objects_has_a_role_of_the_kinds_writers_and_need_not_be_addressed():
     world = forum()
-    note = world.accept(world.proposal(to={DUTY: ACTION})).digest
+    note = proposed(world)
     refuses(world, world.objection(note, by=EDWIN), "role", "none of the roles attache, chair")
-    world.accept(world.objection(note, by=ULLA))
+    world.accept(world.objection(note, by=worlds.GRETA))
+
+
+def test_a_proposal_is_put_to_every_party_that_may_object():
+    """Silence binds only those who could have spoken: nobody gets a decision behind another's back."""
+    world = forum()
+    missing = f"put to each party that may object, also to {MOD}"
+    for to in ({CHAIR: ACTION}, {CHAIR: ACTION, SEAT: ACTION}):
+        refuses(world, world.proposal(to=to), "not-addressed", missing)
+    note = proposed(world, to={CHAIR: ACTION, DUTY: worlds.INFO})  # who only observes need not be
+    refuses(world, world.proposal(DORA, {CHAIR: ACTION}, amends=note), "not-addressed", FCO)
+    world.accept(world.participation(MOD, Standing.SUSPENDED))
+    world.accept(world.proposal(to={CHAIR: ACTION}))
+
+
+def test_a_party_that_takes_part_again_is_put_a_draft_of_before_too():
+    world = drafting_forum()
+    world.accept(world.participation(MOD, Standing.SUSPENDED))
+    draft = reviewed(world, 3 * HOUR, drafted={CHAIR: ACTION})
+    world.accept(world.participation(MOD, Standing.ACTIVE))
+    refuses(world, world.release(draft), "not-addressed", MOD)
+    world.accept(world.release(reviewed(world, 3 * HOUR)))
 
 
 def test_a_kind_that_an_amendment_of_the_charter_took_away_takes_nobodys_say():

@@ -23,7 +23,7 @@ from liaison.rules.cells import (
     Register,
     View,
 )
-from liaison.rules.kinds import load_rule
+from liaison.rules.kinds import forum, load_rule
 from liaison.rules.lives import Life, Stage
 from liaison.rules.refusal import Refused
 from liaison.rules.reliances import (
@@ -432,11 +432,19 @@ def _silence(
             f"silence lasts {kind.silence.min_s} to {kind.silence.max_s} s by the charter, "
             f"not {lasts // SECOND} s",
         )
-    if payload.amends is None:
-        return None
+    asked = asked_parties((*payload.addressees, *(payload.drafted or ())))
+    refused = forum.put_to_all(channel, party_of(payload.by), asked)
+    if refused is not None or payload.amends is None:
+        return refused
     if payload.deferred_until is not None:
         return Refused("times", "deferred_until: an amendment breaks silence at once")
     return under_silence(view, channel, payload.amends)
+
+
+def asked_parties(addressees: Iterable[Addressed | AddresseeState]) -> frozenset[str]:
+    """Return the parties that can read a note once it is shown, whatever its ladder does."""
+    roles = (AddresseeRole.ACTION, AddresseeRole.INFO)
+    return frozenset(party_of(a.post) for a in addressees if a.role in roles)
 
 
 def under_silence(view: View, channel: Channel, amends: str) -> Refused | None:

@@ -18,8 +18,10 @@ from liaison.rules.cells import (
     Register,
     View,
 )
+from liaison.rules.kinds import forum
 from liaison.rules.lives import Life, Step
 from liaison.rules.notes import (
+    asked_parties,
     informed_posts,
     last_opening,
     next_number,
@@ -200,6 +202,9 @@ def _still_good(
             return Refused(
                 "silence-until", f"silence would last less than {shortest} s, the charter's least"
             )
+        refused = forum.put_to_all(channel, party_of(note.sender), asked_parties(note.addressees))
+        if refused is not None:
+            return refused
     if note.supersedes is not None:
         old = view.get(cells.Note, note.channel, note.supersedes)
         assert old is not None  # it was there when the draft was accepted

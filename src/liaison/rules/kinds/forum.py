@@ -5,13 +5,14 @@ The table is the rule; a channel whose charter gives no seats lets each party do
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import ClassVar, Final
 
 from liaison.rules.cells import Channel, Member
 from liaison.rules.kinds.common import ChannelRule
 from liaison.rules.refusal import Refused
-from liaison.statements.charters import Charter, Seat
+from liaison.statements.charters import Charter, Seat, Standing
 from liaison.statements.payloads import Note
 
 
@@ -40,6 +41,21 @@ def check_right(channel: Channel, party: str, right: Right) -> Refused | None:
         return None
     may = ", ".join(s.value for s in Seat if right in RIGHTS[s])
     return Refused("seat", f"{party} is {seat} in {channel.alias}; to {right} is for: {may}")
+
+
+def put_to_all(channel: Channel, own: str, parties: Collection[str]) -> Refused | None:
+    """Return a refusal unless each other party that takes part and may object is among ``parties``.
+
+    Silence binds only those who could have spoken.
+    """
+    for party in channel.parties:
+        is_asked = party == own or channel.standing(party) is not Standing.ACTIVE
+        if is_asked or party in parties or check_right(channel, party, Right.OBJECT) is not None:
+            continue
+        return Refused(
+            "not-addressed", f"a proposal is put to each party that may object, also to {party}"
+        )
+    return None
 
 
 class Seats(ChannelRule):
