@@ -99,6 +99,11 @@ def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T:
         async with opening() as opened:
             done = await work(opened)
         _warn_unsettled(opened.unsettled)
+        for dispute in opened.disputed:
+            warn(
+                f"STOP: {dispute}. One of you is shown a false log, or it says so falsely: compare "
+                "your newest checkpoints by telephone and tell the auditors (log-untrusted)"
+            )
         return done
 
     return asyncio.run(main())

@@ -16,8 +16,9 @@ from liaison.client.sending import OUTDATED, SEAL_ATTEMPTS, Done, Sender, Sent
 from liaison.client.transport import text_of
 from liaison.client.watching import Happening, check_digest
 from liaison.client.writing import Draft, Plan
+from liaison.ledger.facts import NoteFacts, ReleaseFacts
 from liaison.rules.kinds import load_rule
-from liaison.rules.kinds.line_tests import LineTests
+from liaison.rules.kinds.line_tests import LineTests, turn_of
 from liaison.sealing.content import Content
 from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, rewrap
 from liaison.statements.payloads import Reliance, Wrap
@@ -137,12 +138,38 @@ class Actor(Sender):
             return self.cabinet.digest(reference), view
         for item in await self._queue_or_nothing():
             if item.get("reference") == reference:
-                return text_of(item, "note"), view
+                digest = text_of(item, "note")
+                await self._check_named(digest, reference, view)
+                return digest, view
         raise NotHere(
             f"There is no {reference[:80]} for this member",
             safe="nothing was changed",
             do="run: liaison inbox; the reference stands in front of each note",
         )
+
+    async def _check_named(self, digest: str, reference: str, view: ChannelView) -> None:
+        """Return if the log gave a note that this member can't read this reference.
+
+        Raises:
+            LogUntrusted: the node's queue names another note so.
+        """
+        answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
+        entry = self.watch.verify(text_of(answer, "receipt"))
+        note, facts = note_of(entry), entry.record.facts
+        number = facts.reference if isinstance(facts, NoteFacts) else None
+        if note.drafted is not None:
+            state = cast("dict[str, object]", answer.get("state", {}))
+            release = await self.source.statement(text_of(state, "release"))
+            said = release.record.facts
+            if isinstance(said, ReleaseFacts) and said.note == digest:
+                number = said.reference
+        named = f"{view.cell.alias}/{number}"
+        if (entry.statement.digest, note.channel, named) != (digest, view.cell.channel, reference):
+            raise LogUntrusted(
+                f"The node's queue shows another note as {reference}",
+                safe="nothing was signed or sent",
+                do="keep this home as it is and tell the auditors",
+            )
 
     async def _queue_or_nothing(self) -> list[dict[str, object]]:
         try:
@@ -177,11 +204,14 @@ class Actor(Sender):
         if line is None:
             raise NotReady(f"{alias} has no line tests", safe="nothing was sent")
         every = line.every_s * SECOND
-        slot, turn = self.now() // every, view.cell.parties.index(self.device.party)
-        count = len(view.cell.parties)
-        if slot % count != turn or self._tested(alias, line.kind, slot * every):
-            ahead = (turn - slot) % count or count
-            return (slot + ahead) * every
+        slot, own = self.now() // every, self.device.party
+        mine = [n for n in range(slot, slot + 65) if turn_of(view.cell, n) == own]
+        if not mine:
+            raise NotReady(f"{own} takes no part in {alias} now", safe="nothing was sent")
+        if mine[0] != slot:
+            return mine[0] * every
+        if self._tested(alias, line.kind, slot * every):
+            return mine[1] * every
         subject = f"Line test {to_dtg(slot * every)}"
         others = await self.other_posts(alias)
         text = f"This side verified the log up to {self.watch.seen.size} entries."

@@ -330,6 +330,11 @@ class AuthorityHome:
         return entries
 
     @property
+    def disputed(self) -> list[str]:
+        """What others say they saw of the log, and this home doesn't."""
+        return self._online.watch.disputed if self._online else []
+
+    @property
     def unsettled(self) -> LiaisonError | None:
         return self._online.unsettled if self._online else None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from liaison.client.journal import Frame, Journal
 from liaison.sealing.content import Content, format_content, parse_content
 from liaison.sealing.keystore import Keystore
-from liaison.words.errors import Malformed, NotHere
+from liaison.words.errors import LogUntrusted, Malformed, NotHere
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,21 @@ class Cabinet:
         return self._by_reference[reference]
 
     def rename(self, digest: str, reference: str) -> None:
-        """Know a note by its reference from now on: a draft gets one when it is released."""
-        if digest in self._by_digest and self._names[digest] != reference:
+        """Know a note by its reference from now on: a draft gets one when it is released.
+
+        Raises:
+            LogUntrusted: it isn't a draft of that channel, or another note has the reference.
+        """
+        known = self._names.get(digest, reference)
+        if self._by_reference.get(reference, digest) != digest or (
+            known != reference and not known.startswith(f"{reference.rpartition('/')[0]}/draft-")
+        ):
+            raise LogUntrusted(
+                f"The log gives {known} the reference {reference}, which is not its own",
+                safe="both stay known as they were",
+                do="keep the receipts and show them to the auditors",
+            )
+        if digest in self._by_digest and known != reference:
             header: dict[str, object] = {"digest": digest, "reference": reference, "renamed": True}
             self._index(self._journal.append(header))
 

@@ -79,15 +79,25 @@ class Delay:
 
 
 class Flow:
-    """Batches of items, whatever the network does. ``hello`` gives the frame that a stream begins with."""
+    """Batches of items, whatever the network does.
+
+    ``hello`` gives the frame that a stream begins with; ``lost`` is told, once each time, that the
+    node can't be had.
+    """
 
     def __init__(
-        self, transport: Transport, hello: Callable[[], Awaitable[Frame]], pacing: Pacing
+        self,
+        transport: Transport,
+        hello: Callable[[], Awaitable[Frame]],
+        pacing: Pacing,
+        lost: Callable[[LiaisonError], None] = lambda _: None,
     ) -> None:
         self._transport = transport
         self._hello = hello
         self._pacing = pacing
         self._delay = Delay(pacing.chance)
+        self._lost = lost
+        self._is_lost = False
         self._wire: Wire | None = None
         self._hearing: asyncio.Task[None] | None = None
         # Items are bounded by the window; a node that sends more is not read any further.
@@ -129,7 +139,7 @@ class Flow:
 
     async def lose(self, exc: NodeUnreachable | Busy) -> None:
         """Drop the connection, and come back in a while: the node is not to be had."""
-        self._delay.failed(exc.retry_after_s if isinstance(exc, Busy) else 0)
+        self._failed(exc)
         await self.close()
 
     async def close(self) -> None:
@@ -141,6 +151,12 @@ class Flow:
             self._hearing = None
         if wire is not None:
             await wire.close()
+
+    def _failed(self, exc: NodeUnreachable | Busy) -> None:
+        self._delay.failed(exc.retry_after_s if isinstance(exc, Busy) else 0)
+        if not self._is_lost:
+            self._is_lost = True
+            self._lost(exc)
 
     async def _connect(self) -> None:
         while True:
@@ -154,7 +170,7 @@ class Flow:
                 wire = await self._transport.stream()
                 await wire.say(hello)
             except (NodeUnreachable, Busy) as exc:
-                self._delay.failed(exc.retry_after_s if isinstance(exc, Busy) else 0)
+                self._failed(exc)
                 continue
             self._wire = wire
             self._frames = asyncio.Queue(2 * WINDOW)
@@ -180,6 +196,7 @@ class Flow:
             kind = frame.get("type")
             if kind == "ready":
                 self._delay.succeeded()
+                self._is_lost = False
             elif kind == "item":
                 items.append(frame)
                 is_caught_up = frame.get("more") is False

@@ -28,6 +28,13 @@ class Home:
         self.root = Path(root)
 
     def path(self, name: str) -> Path:
+        """Return where ``name`` stands in the home; no name leads out of it.
+
+        Raises:
+            Malformed: it would.
+        """
+        if name.startswith("/") or ".." in name.split("/"):
+            raise Malformed(f"a file of a home is not named {name[:80]!r}")
         return self.root / name
 
     def has(self, name: str) -> bool:

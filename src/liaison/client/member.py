@@ -15,6 +15,7 @@ from liaison.client.following import PACING, WINDOW, Batch, Flow, Frame, Gatheri
 from liaison.client.news import News, channel_in, in_words, note_in, note_shown
 from liaison.client.reading import (
     Letter,
+    check_about,
     check_answer,
     check_note,
     check_release,
@@ -27,7 +28,8 @@ from liaison.client.reading import (
 from liaison.client.seat import Told
 from liaison.client.transport import text_of
 from liaison.client.watching import Entry, Happening, check_digest
-from liaison.ledger.facts import ReleaseFacts
+from liaison.ledger.facts import NoteFacts, ReleaseFacts
+from liaison.rules.inbox import items_of
 from liaison.statements.payloads import (
     MAX_ANSWERED,
     Addressed,
@@ -128,11 +130,16 @@ class Client(Actor):
         return items
 
     async def follow(
-        self, *, idle: Callable[[], None] = lambda: None, pacing: Pacing = PACING
+        self,
+        *,
+        idle: Callable[[], None] = lambda: None,
+        lost: Callable[[LiaisonError], None] = lambda _: None,
+        pacing: Pacing = PACING,
     ) -> AsyncGenerator[Item]:
         """Give each item once as it comes, the urgent first, across reconnections and restarts.
 
-        ``idle`` is called each time all that waited has been given. Close it when done
+        ``idle`` is called each time all that waited has been given, ``lost`` when the node can't be
+        had, which is tried again and again. Close it when done
         (``contextlib.aclosing``): what it has taken and not given is given the next time. After a
         crash what was being given is given again, 32 items at most.
 
@@ -142,7 +149,7 @@ class Client(Actor):
             LogUntrusted: the node shows what the log doesn't hold; nothing more is shown.
         """
         state, unshown = self._read_state(), dict[str, Item]()
-        flow = Flow(self.transport, partial(self._hello, state, unshown), pacing)
+        flow = Flow(self.transport, partial(self._hello, state, unshown), pacing, lost)
         gathering = Gathering(partial(self._answer_all, state), pacing, flow.fail)
         try:
             while True:
@@ -256,7 +263,25 @@ class Client(Actor):
                 safe="nothing of it is shown; the inbox stays where it was",
                 do="tell the node's operator",
             )
+        self._check_item(item, entry, place[1])
         return position
+
+    def _check_item(self, item: dict[str, object], entry: Entry | Happening, note: int) -> None:
+        """Return if the record makes such an item for this member: the node labels nothing.
+
+        Raises:
+            LogUntrusted: it makes none, of another kind or of another precedence.
+        """
+        said = (self.device.member, note, item.get("kind"), item.get("precedence"))
+        if said not in {
+            (row.member, row.note_index, row.kind, row.precedence)
+            for row in items_of(entry.record.facts, entry.index)
+        }:
+            raise LogUntrusted(
+                f"The node shows entry {entry.index} as what it isn't: {str(said[2])[:40]}",
+                safe="nothing of it is shown; the inbox stays where it was",
+                do="keep this home as it is and tell the auditors",
+            )
 
     async def _take(
         self, item: dict[str, object], entry: Entry | Happening, state: dict[str, object]
@@ -305,17 +330,21 @@ class Client(Actor):
         if kind == "answer" and isinstance(entry, Entry):
             return await self._heard(entry)
         channel = await self._channel_of(channel_in(entry))
-        if isinstance(entry, Entry):
-            await check_said(self.book, entry, channel)
         digest, alias = note_in(entry), channel.cell.alias
         facts = entry.record.facts
         reference = alias
-        if isinstance(facts, ReleaseFacts):
+        if isinstance(facts, ReleaseFacts) and isinstance(entry, Entry):
+            note = await self.source.statement(facts.note)
+            await check_release(self.book, entry, note, channel)
             reference = f"{alias}/{facts.reference}"
             self.cabinet.rename(facts.note, reference)
-        elif digest:
+        elif isinstance(entry, Entry):
+            await check_said(self.book, entry, channel)
+        if digest and reference == alias:
             reference = self.cabinet.reference(digest) if digest in self.cabinet else ""
             reference = reference or await self._reference_of(digest, alias)
+        if digest in self.cabinet:
+            check_about(entry, self.kept(self.cabinet.reference(digest)))
         if isinstance(entry, Happening):
             path = self.keep_happening(reference, entry)
         else:
@@ -330,8 +359,8 @@ class Client(Actor):
             answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
         except NotHere:
             return f"{alias}/a note"
-        state = cast("dict[str, object]", answer.get("state", {}))
-        return f"{alias}/{state.get('reference')}"
+        number = cast("dict[str, object]", answer.get("state", {})).get("reference")
+        return f"{alias}/{number}" if isinstance(number, int) and number else f"{alias}/a draft"
 
     async def _shown(
         self, item: dict[str, object], entry: Entry | Happening
@@ -379,17 +408,18 @@ class Client(Actor):
         """Verify and open, keep it in the cabinet, and return it."""
         note = await check_note(self.book, entry, channel)
         digest = entry.statement.digest
-        if release is None and note.drafted and not self._is_wrapped_for(note):
+        if release is None and note.drafted and party_of(note.by) != self.device.party:
             release = await self._release_of(digest)
         said: Release | None = None
         reference = ""
         if release is not None:
             said, facts = await check_release(self.book, release, entry, channel)
+            self.watch.gossip(said.by, said.checkpoint, release.index)
             reference = f"{channel.cell.alias}/{facts.reference}"
         if content is None:
             content = await self.transport.read(f"/v1/notes/{check_digest(digest)}/content")
         opened = open_content(note, digest, delivery_of(content), self.device.opening, said)
-        self.watch.gossip(note.by, note.checkpoint)
+        self.watch.gossip(note.by, note.checkpoint, entry.index)
         reference = self._reference(entry, channel.cell.alias, reference)
         if release is not None:
             self._keep_receipt(f"{reference}.release", release)
@@ -497,10 +527,14 @@ class Client(Actor):
     async def citation(self, reference: str) -> str:
         """Return how an answer cites a note: number and date."""
         letter = await self.read(reference)
-        number = (await self.status(reference)).get("number")
-        what = letter.note.kind
-        if isinstance(number, dict):
-            what += f" {number.get('number')}/{number.get('year')}"
+        entry = self.watch.verify(letter.receipt)
+        if letter.note.drafted:
+            entry = await self._release_of(letter.digest)
+        facts, what = entry.record.facts, letter.note.kind
+        if isinstance(facts, ReleaseFacts) and facts.note != letter.digest:
+            raise LinkBroken("release", f"The node shows another release than that of {reference}")
+        if isinstance(facts, NoteFacts | ReleaseFacts) and facts.number is not None:
+            what += f" {facts.number.number}/{facts.number.year}"
         return f"With reference to {what} of {letter.note.dtg} ({reference}):"
 
     async def unsettled_notes(self) -> list[str]:

@@ -16,8 +16,15 @@ from typing import Final
 
 from liaison.client.folding import Book, ChannelView, LinkBroken, public_of
 from liaison.client.transport import text_of
-from liaison.client.watching import Entry
-from liaison.ledger.facts import AnswerFacts, NoteFacts, ReleaseFacts
+from liaison.client.watching import Entry, Happening
+from liaison.ledger.facts import (
+    AboutNote,
+    AnswerFacts,
+    MomentFacts,
+    NoteFacts,
+    ReleaseFacts,
+    WatchFacts,
+)
 from liaison.rules.chain import device_signs
 from liaison.sealing.content import Content
 from liaison.sealing.keys import EncryptionKey
@@ -152,6 +159,7 @@ async def check_note(book: Book, entry: Entry, channel: ChannelView) -> Note:
         raise LinkBroken("charter", "The note names another charter than the one that is held")
     if party not in channel.cell.parties:
         raise LinkBroken("charter", f"{party} is not a party of {channel.cell.alias}")
+    _check_drafted(note, channel)
     await _check_rosters(book, entry, note, channel)
     return note
 
@@ -179,6 +187,17 @@ async def _check_speaker(book: Book, entry: Entry, said: Logged, directory: str)
             safe="nothing of it is shown",
             do="keep the receipt and show it to the auditors",
         ) from exc
+
+
+def _check_drafted(note: Note, channel: ChannelView) -> None:
+    """Return if a note of a kind that is released was drafted for its own party only (design.md 4)."""
+    kind = channel.cell.kind(note.kind) if note.charter == channel.cell.charter else None
+    needs_release = note.drafted is not None or (kind is not None and kind.release is not None)
+    if not needs_release:
+        return
+    strangers = [a.post for a in note.addressees if party_of(a.post) != party_of(note.by)]
+    if note.drafted is None or strangers:
+        raise LinkBroken("release", f"A note of kind {note.kind} went to others without a release")
 
 
 async def check_release(
@@ -287,6 +306,40 @@ async def check_said(book: Book, entry: Entry, channel: ChannelView) -> None:
     if standing.directory is None:
         raise LinkBroken("directory", f"{party} has no directory")
     await _check_speaker(book, entry, said, standing.directory.digest)
+    facts = entry.record.facts
+    names = ("channel", "note", *_ALIKE_LATER.get(entry.statement.kind, ()))
+    if any(getattr(facts, name, None) != getattr(said, name, None) for name in names):
+        raise LogUntrusted(
+            f"The facts of entry {entry.index} are not what its {entry.statement.kind} says",
+            safe="nothing of it is shown",
+            do="keep the receipt and show it to the auditors",
+        )
+
+
+_ALIKE_LATER: Final = {
+    "extension": ("silence_until",),
+    "watch": ("action", "by", "post", "text", "until"),
+}
+"""Members, beside channel and note, that a statement and the facts of its record have alike."""
+
+
+def check_about(entry: Entry | Happening, letter: Letter) -> None:
+    """Return if what a record says of a note is what this home knows of it.
+
+    Raises:
+        LogUntrusted: it isn't.
+    """
+    facts = entry.record.facts
+    if not isinstance(facts, MomentFacts | AboutNote | WatchFacts | ReleaseFacts):
+        return
+    said = (facts.channel, facts.note, facts.index, facts.sender, facts.precedence)
+    note = letter.note
+    if said != (note.channel, letter.digest, letter.index, note.by, note.precedence.action):
+        raise LogUntrusted(
+            f"Entry {entry.index} says of {letter.reference} what it isn't",
+            safe="nothing of it is shown",
+            do="keep both receipts and show them to the auditors",
+        )
 
 
 def open_content(

@@ -165,6 +165,11 @@ class Seat:
             self.cabinet.close()
             self._held.close()
 
+    @property
+    def disputed(self) -> list[str]:
+        """What others say they saw of the log, and this home doesn't."""
+        return self.watch.disputed
+
     def now(self) -> int:
         """Return this machine's time, in microseconds; of an exercise, the exercise's."""
         return self._clock() + self._ahead

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 from liaison.client.home import Home
 from liaison.client.pins import NodePin
 from liaison.ledger.entry import check_openings
-from liaison.ledger.facts import DueFacts, Stated
+from liaison.ledger.facts import DueFacts, MomentFacts, Stated
 from liaison.ledger.receipt import Receipt, Verified
 from liaison.ledger.record import Record
 from liaison.statements.payloads import Payload, Seen
@@ -86,8 +86,9 @@ class Watch:
         assert isinstance(at, int)
         self.log_time = at
         """The time of the newest record seen, in microseconds."""
+        disputed = state.get("disputed", [])
         self._gossip: dict[tuple[int, str], str] = {}
-        self.disputed: list[str] = []
+        self.disputed: list[str] = [str(text) for text in cast("list[object]", disputed)]
         """What others say they saw, and this log doesn't show; one of them tells no truth."""
         self._is_changed = False
         self._read_once = lru_cache(maxsize=512)(parse_statement)
@@ -131,13 +132,21 @@ class Watch:
             self._is_changed = True
         return entry
 
-    def gossip(self, who: str, seen: Seen) -> None:
+    def gossip(self, who: str, seen: Seen, index: int) -> None:
         """Compare, at the next settling, the checkpoint that another member saw with this log.
 
-        A log that shows them another tree than us is found out by it.
+        A log that shows them another tree than us is found out by it. They said so in entry
+        ``index``, before which they can't have seen more entries than that.
         """
-        if 0 < seen.size <= self.seen.size:
+        if seen.size > index:
+            self._dispute(f"{who} says in entry {index} to have seen a log of {seen.size} entries")
+        elif seen.size:
             self._gossip[seen.size, seen.root] = who
+
+    def _dispute(self, text: str) -> None:
+        if text not in self.disputed:
+            self.disputed.append(text)
+            self._is_changed = True
 
     def _verify(
         self, text: str, known: Statement[Payload] | None
@@ -200,7 +209,7 @@ class Watch:
     def _compare(self, gossip: dict[tuple[int, str], str], get: Callable[[Node], bytes]) -> None:
         for (size, root), who in gossip.items():
             if to_base64(root_at(size, get)) != root:
-                self.disputed.append(f"{who} saw another log of {size} entries than this one")
+                self._dispute(f"{who} saw another log of {size} entries than this one")
             self._gossip.pop((size, root), None)
 
     def save(self) -> None:
@@ -212,6 +221,7 @@ class Watch:
             {
                 "at": self.log_time,
                 "checkpoint": self._kept.model_dump(),
+                **({"disputed": self.disputed} if self.disputed else {}),
                 "pending": [
                     {"root": root, "size": size} for size, root in sorted(self._pending.items())
                 ],
@@ -235,7 +245,9 @@ def check_happening(record: Record, facts: DueFacts, origin: str) -> None:
     Raises:
         LogUntrusted: it contradicts itself.
     """
-    if record.statement or record.actor != origin or record.at < facts.due:
+    note = facts.note if isinstance(facts, MomentFacts) else ""
+    said = (record.channel.id, record.note, record.actor, record.statement)
+    if said != (facts.channel, note, origin, b"") or record.at < facts.due:
         raise LogUntrusted(
             f"A {record.kind} record is not what follows from time alone",
             safe="nothing of it is believed",
