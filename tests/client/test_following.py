@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liaison.client import Content, Draft, Letter
+from liaison.client import Content, Draft, Letter, Unopened
 from liaison.client.following import BACKOFF_MAX_S, BACKOFF_S, PACING, Delay, Pacing
 from liaison.main import run_node
 from liaison.node.streaming import FAILED, NOT_ALLOWED, REPLACED, SESSION_ENDED, SILENT, Ended
 from liaison.settings import Settings
-from liaison.words.errors import LogUntrusted, Malformed, NotReady
+from liaison.words.errors import LogUntrusted, Malformed, NodeUnreachable, NotReady
 from liaison.words.precedence import Precedence
 from tests.client.council import CANARY, DUTY, council
 
@@ -282,3 +282,29 @@ async def test_a_node_that_lies_in_the_stream_is_found_out(lie, world, monkeypat
                 async with aclosing(m.follow()) as items:
                     await take(items, 1)
         assert subjects(await m.inbox()) == ["true"], "nothing was lost by the lie"
+
+
+async def test_one_item_that_cant_be_had_keeps_back_no_other_and_comes_later(world, monkeypatch):
+    large = CANARY + "\n" + "a long telegram " * 6000
+    reading = type(world.running.services.reading)
+    honest = reading.note_content
+
+    async def failing(self, reader, digest):
+        raise OSError("a bad sector")
+
+    async with world.client("F") as f:
+        await f.send(note("large", content=Content.text("large", large)))
+        await f.send(note("small"))
+    pacing = Pacing(sleep=lambda _: asyncio.sleep(0))
+    async with world.client("M") as m:
+        monkeypatch.setattr(reading, "note_content", failing)
+        lost: list[object] = []
+        async with aclosing(m.follow(pacing=pacing, lost=lost.append)) as items:
+            unopened, small = await take(items, 2)
+        assert isinstance(unopened, Unopened)
+        assert isinstance(unopened.error, NodeUnreachable)
+        assert subjects([small]) == ["small"]
+        assert lost
+        monkeypatch.setattr(reading, "note_content", honest)
+        assert subjects(await m.inbox()) == ["large"]
+        assert await m.inbox() == []

@@ -305,17 +305,23 @@ async def _follow(client: Client) -> None:
 
 
 async def _show(client: Client) -> None:
-    is_begun = False
+    nothing = "Nothing waits for you. Ctrl-C ends this."
 
     def idle() -> None:
-        nonlocal is_begun
-        if not is_begun:
-            say("Nothing waits for you. Ctrl-C ends this.")
-        is_begun = True
+        nonlocal nothing
+        if nothing:
+            say(nothing)
+        nothing = ""
 
-    async with aclosing(client.follow(idle=idle)) as items:
+    def lost(exc: LiaisonError) -> None:
+        # Who sees nothing come must be able to tell that from nothing being there.
+        nonlocal nothing
+        nothing = "The node answers again, and nothing else waits for you."
+        warn(f"{exc.happened}. It is tried again until it answers ({exc.code})")
+
+    async with aclosing(client.follow(idle=idle, lost=lost)) as items:
         async for item in items:
-            is_begun = True
+            nothing = nothing if nothing.startswith("The node") else ""
             _say_item(item)
             sys.stdout.flush()
 

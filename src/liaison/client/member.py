@@ -62,6 +62,8 @@ INBOX: Final = "inbox.json"
 PAGE_ITEMS: Final = 128
 URGENT: Final = frozenset({Precedence.FLASH, Precedence.OVERRIDE})
 """That these are delivered is said at once."""
+TRIES: Final = 3
+"""So often an item is sent again that can't be had whole, before it is passed over."""
 UNSETTLED_LOOKED_AT: Final = 200
 """So many of the newest notes are asked after."""
 
@@ -148,13 +150,13 @@ class Client(Actor):
             NotReady: another process follows with the key of this device.
             LogUntrusted: the node shows what the log doesn't hold; nothing more is shown.
         """
-        state, unshown = self._read_state(), dict[str, Item]()
+        state, unshown, tries = self._read_state(), dict[str, Item](), Counter[str]()
         flow = Flow(self.transport, partial(self._hello, state, unshown), pacing, lost)
         gathering = Gathering(partial(self._answer_all, state), pacing, flow.fail)
         try:
             while True:
                 batch = await flow.batch()
-                stored = await self._store(batch, state, unshown)
+                stored = await self._store(batch, state, unshown, tries)
                 await flow.got(stored.positions)
                 if _list(state, "owed"):
                     gathering.owe(is_urgent=stored.is_urgent or _fills_a_statement(state))
@@ -184,7 +186,11 @@ class Client(Actor):
         return hello
 
     async def _store(
-        self, batch: Batch, state: dict[str, object], unshown: dict[str, Item]
+        self,
+        batch: Batch,
+        state: dict[str, object],
+        unshown: dict[str, Item],
+        tries: Counter[str],
     ) -> _Stored:
         """Take a batch, and write down that it was, before the node hears of it."""
         stored = _Stored()
@@ -199,8 +205,13 @@ class Client(Actor):
                     self._position(item, entry, "")
                     seen = await self._take(item, entry, state)
                 except (NodeUnreachable, Busy) as exc:
-                    stored.lost = exc  # it, and what comes behind it, is sent again
-                    break
+                    tries[position] += 1
+                    if tries[position] < TRIES:
+                        stored.lost = exc  # it, and what comes behind it, is sent again
+                        break
+                    # One item must not keep back all others; it is tried again at each joining.
+                    _list(state, "skipped").append(position)
+                    seen = Unopened(f"entry {position}", exc)
                 if seen is not None:
                     items[position] = seen
                 before[level.value] = position
@@ -224,20 +235,26 @@ class Client(Actor):
         self.home.write_state(INBOX, state)
 
     async def _left(self, state: dict[str, object]) -> dict[str, Item]:
-        """Take again what was taken and not shown, by its positions."""
-        found: dict[str, Item] = {}
+        """Take again what was taken and not shown, and what couldn't be had, by position."""
+        found: dict[str, Item | None] = {}
         for position in [str(one) for one in _list(state, "unshown")]:
-            before = _before(position)
-            page = await self.transport.read(f"/v1/inbox?limit=1&content=1{before}")
-            for item in cast("list[dict[str, object]]", page.get("items", []))[:1]:
-                if item.get("position") != position:
-                    continue
+            found[position] = await self._take_at(position, state)
+        for position in [str(one) for one in _list(state, "skipped")]:
+            try:
+                found[position] = await self._take_at(position, state)
+            except (NodeUnreachable, Busy):
+                continue  # it was said that it can't be had
+            _list(state, "skipped").remove(position)
+        return {position: item for position, item in found.items() if item is not None}
+
+    async def _take_at(self, position: str, state: dict[str, object]) -> Item | None:
+        page = await self.transport.read(f"/v1/inbox?limit=1&content=1{_before(position)}")
+        for item in cast("list[dict[str, object]]", page.get("items", []))[:1]:
+            if item.get("position") == position:
                 entry = self.watch.verify_any(text_of(item, "receipt"))
                 self._position(item, entry, "")
-                seen = await self._take(item, entry, state)
-                if seen is not None:
-                    found[position] = seen
-        return found
+                return await self._take(item, entry, state)
+        return Unopened(f"entry {position}", NotHere("The node doesn't show it any more"))
 
     def _read_state(self) -> dict[str, object]:
         """Return how far the inbox was read, what is owed, what couldn't be judged or wasn't shown."""
