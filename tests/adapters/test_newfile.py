@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import stat
 
 import pytest
@@ -55,3 +57,18 @@ def test_a_file_of_given_bytes_takes_no_file_s_place_either(tmp_path):
     with pytest.raises(FileExistsError):
         create_whole(tmp_path / "f", b"other")
     assert (tmp_path / "f").read_bytes() == b"whole"
+
+
+def test_where_a_file_system_knows_no_links_a_draft_still_takes_no_file_s_place(
+    tmp_path, monkeypatch
+):
+    def no_links(*_):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    with drafted(tmp_path / "f") as draft:
+        draft.write_bytes(b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+    with pytest.raises(FileExistsError), drafted(tmp_path / "g"):
+        (tmp_path / "g").write_text("quicker")
+    assert (tmp_path / "g").read_text() == "quicker"

@@ -483,11 +483,18 @@ def test_a_corrupted_backup_is_refused_and_the_store_stays(spoil, told, node):
 def test_a_backup_of_another_log_is_refused(node):
     node.screen.ok("--home other node init --origin other.example/log")
     node.screen.ok("--home other node backup O")
+    node.screen.ok("--home twin node init --origin node.example/log")
+    node.screen.ok("--home twin node backup T")
     before = files(node.home)
-    code, shown = node.screen.type("node restore O --yes")
-    assert code == 1
-    assert "This is no whole backup of the log of this home" in shown
-    assert "node.example/log" in shown
+    for backup, said in (
+        ("O", "it is of the log other.example/log, not of node.example/log"),
+        ("T", "it is of a log node.example/log with other keys than the card's"),
+    ):
+        code, shown = node.screen.type(f"node restore {backup} --yes --check pages")
+        assert code == 1
+        assert shown.startswith(
+            f"This is no whole backup of the log of this home: {said} · nothing"
+        )
     assert files(node.home) == before
 
 

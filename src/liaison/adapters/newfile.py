@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What file systems answer that know no links, such as those of memory sticks."""
 
 
 @contextlib.contextmanager
@@ -29,12 +34,23 @@ def drafted(path: Path) -> Iterator[Path]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield draft
         os.fsync(descriptor)
-        # Not os.replace: a link never takes the place of a file that is there.
-        os.link(draft, path)
+        _name(draft, path)
     finally:
         draft.unlink(missing_ok=True)
         os.close(descriptor)
     sync_directory(path.parent)
+
+
+def _name(draft: Path, path: Path) -> None:
+    try:
+        # Not os.replace: a link never takes the place of a file that is there.
+        os.link(draft, path)
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(f"there is a file at {path} already") from exc
+        draft.rename(path)
 
 
 def abandoned(path: Path) -> Iterator[Path]:

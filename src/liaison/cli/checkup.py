@@ -193,6 +193,7 @@ def check_whole(
     elif schema is Schema.UNKNOWN:
         migrate(url)  # raises, and says why
     found = standing(url)
+    _check_log(found.log, anchors)
     if depth is Depth.PAGES:
         return found, "its pages, and its root from its tiles"
     for report in audited(url, anchors, depth, tell):
@@ -201,6 +202,18 @@ def check_whole(
             raise LogUntrusted(f"audit {report.audit} found a first difference: {told}")
     rest = ", each record decided anew, each row of its state" if depth is Depth.REPLAY else ""
     return found, f"its pages, each opening, signature and tile, its root{rest}"
+
+
+def _check_log(log: Log, anchors: Anchors) -> None:
+    if log.origin != anchors.origin:
+        raise LogUntrusted(f"it is of the log {log.origin}, not of {anchors.origin}")
+    for key, anchored in (
+        (log.log_key, anchors.log_key),
+        (log.node_key, anchors.node_key),
+        (log.administrator_key, anchors.administrator_key),
+    ):
+        if key != to_base64(anchored):
+            raise LogUntrusted(f"it is of a log {log.origin} with other keys than the card's")
 
 
 # One thing after the other

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -120,6 +121,8 @@ def backup(
         mib = draft.stat().st_size / (1 << 20)
     say(f"BACKED UP {head_in_words(stands.head)}, up to {to_rfc3339(stands.head.at)}.")
     say(f"It is {file}, {mib:,.1f} MiB. Checked: {checked}.")
+    if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        say("It is open to other users, for this file system keeps no modes: shut the disk away.")
     if file.stat().st_dev == store.stat().st_dev:
         say("It is on the disk of the store: copy it to another one, best to another place.")
     for line in _not_in_it(settings):
