@@ -428,6 +428,37 @@ def test_an_error_shows_nothing_of_a_row(writer, field):
         assert hidden not in told
 
 
+def test_two_settings_keep_values_out_of_the_server_s_log(postgresql, url):
+    """As docs/administering.md advises; without them what is logged holds leaf keys."""
+    name = name_of(url)
+    log = GrowingLog()
+    secret = log.grow().entries[0].leaf_key.hex()
+    advice = {"log_parameter_max_length": "0", "log_error_verbosity": "terse"}
+
+    def logged() -> str:
+        before = (postgresql.folder / "log").stat().st_size
+        with closing(SqlWriter(url)) as writer:
+            batch = GrowingLog(head=writer.head()).grow()
+            writer.commit(batch)
+            (row,) = batch.entries
+            broken = replace(row, entry=None, index=99)  # type: ignore[arg-type]
+            with pytest.raises(IntegrityError):
+                writer.commit(replace(batch, previous=batch.head, entries=[broken]))
+        return (postgresql.folder / "log").read_text()[before:]
+
+    postgresql.run(f"ALTER DATABASE {name} SET log_statement = 'all'")
+    found = logged()
+    assert "Failing row contains" in found
+    assert secret in found
+    for setting, value in advice.items():
+        postgresql.run(f"ALTER DATABASE {name} SET {setting} = {value}")
+    found = logged()
+    assert "INSERT INTO entries" in found
+    assert "violates not-null constraint" in found
+    assert secret[:16] not in found
+    postgresql.run(f"ALTER DATABASE {name} RESET ALL")
+
+
 # Reads go on
 
 
