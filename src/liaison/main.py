@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import json
 import logging
 import os
@@ -29,6 +30,7 @@ from liaison.adapters.service import ServiceManager
 from liaison.adapters.sql.migrate import Schema, check, migrate
 from liaison.adapters.sql.reader import SqlReader
 from liaison.adapters.sql.writer import SqlWriter
+from liaison.adapters.tls import Tls, TlsFiles
 from liaison.node.admission import Admission, Rates
 from liaison.node.beginning import NodeKeys, first_batch, first_statement, take_up
 from liaison.node.cellar import Cellar
@@ -46,7 +48,9 @@ from liaison.node.timers import Timers
 from liaison.node.watching import watch
 from liaison.rules.cells import Cell, CellKey, Log
 from liaison.server.app import Services, make_app
+from liaison.server.gate import LINGER_S, Gates, swept
 from liaison.server.keys import State
+from liaison.server.listening import Listening
 from liaison.settings import Settings
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import Predecessor
@@ -177,8 +181,11 @@ class Running:
     services: Services
     state: State
     url: str
+    gates: Gates
     ended: asyncio.Task[None]
     """Ends only when the node was stopped, or with the reason why it must end."""
+    reload: Callable[[], None]
+    """Reads the files of TLS anew. Raises NotReady, and goes on as before, where they don't fit."""
 
 
 @contextlib.asynccontextmanager
@@ -201,6 +208,7 @@ async def run_node(
             safe="its log stays readable: liaison audit verify",
             do="serve its successor",
         )
+    _check_listen(settings)
     keys = load_keys(settings)
     _check_card(card, keys)
     clock = clock or SystemClock()
@@ -251,25 +259,76 @@ async def run_node(
         services = Services(intake, sequencer, sessions, reading, timers, figures, storage, streams)
         watch(figures, admission, sequencer, timers, sessions)
         state = State()
+        gates = Gates(asyncio.get_running_loop().time, settings.connections)
+        _watch_gates(figures, gates)
         runner = web.AppRunner(
-            make_app(services, state, metrics_for=settings.metrics),
+            make_app(services, state, gates, metrics_for=settings.metrics),
             access_log=None,
+            auto_decompress=False,
+            lingering_time=LINGER_S,
             shutdown_timeout=DRAIN_S,
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, settings.host, settings.port)
-        await site.start()
-        host, port = runner.addresses[0][:2]
+        assert runner.server is not None
+        protocol = gates.before(runner.server)
+        tls = _tls(settings)
+        listening = await Listening.at(
+            settings.host, settings.port, protocol, tls.context if tls else None
+        )
+        stack.callback(listening.close)
+        await stack.enter_async_context(swept(gates))
         ended = asyncio.create_task(_work(sequencer, timers, storage), name="work")
+        reload = tls.reload if tls is not None else _nothing_to_reload
         try:
-            yield Running(services, state, f"http://{host}:{port}", ended)
+            yield Running(services, state, listening.url, gates, ended, reload)
         finally:
             state.stopping = True
-            await site.stop()
+            listening.close()
             await sequencer.stop()
             with contextlib.suppress(asyncio.CancelledError):
                 await ended
+
+
+def _check_listen(settings: Settings) -> None:
+    """Nothing is served in the clear where others can listen, unless somebody said so."""
+    if settings.tls_certificate is not None or settings.plain or is_loopback(settings.host):
+        return
+    raise NotReady(
+        f"Serving {settings.listen} without TLS would show tokens, and who writes to whom, to the network",
+        safe="nothing was served or signed",
+        do="set tls_certificate and tls_key; or listen on 127.0.0.1 behind a TLS proxy; or, where "
+        "nobody but such a proxy is on that network, set plain = true",
+    )
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_certificate is None:
+        return None
+    key = settings.tls_key or settings.tls_certificate
+    return Tls(TlsFiles(settings.tls_certificate, key, settings.tls_client_ca))
+
+
+def _nothing_to_reload() -> None:
+    """Without TLS there are no files that change while a node serves."""
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _watch_gates(figures: Figures, gates: Gates) -> None:
+    figures.gauge("liaison_connections", "Connections that stand.", lambda: len(gates))
+    figures.gauge("liaison_connections_idle", "Those that ask for nothing now.", lambda: gates.idle)
+    figures.gauges(
+        "liaison_connections_ended",
+        "Connections that the node ended or turned away since it began, and why.",
+        "reason",
+        lambda: {reason: float(count) for reason, count in gates.turned_away.items()},
+    )
 
 
 def _storage(settings: Settings, stack: contextlib.AsyncExitStack) -> Storage:
@@ -330,6 +389,7 @@ async def serve(settings: Settings, *, ready: Callable[[str], None] | None = Non
         if ready is not None:
             ready(running.url)
         manager.ready(f"serving {running.url}")
+        loop.add_signal_handler(signal.SIGHUP, partial(_reload, running))
         watching = asyncio.create_task(manager.watch())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, running.ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -338,6 +398,16 @@ async def serve(settings: Settings, *, ready: Callable[[str], None] | None = Non
         manager.stopping()
         log.info("stopping", waiting=running.services.sequencer.waiting)
     log.info("stopped")
+
+
+def _reload(running: Running) -> None:
+    """Take up new files of TLS; where they don't fit, go on with the ones that do."""
+    try:
+        running.reload()
+    except NotReady as exc:
+        log.error("tls-reload-failed", reason=exc.happened, do=exc.do)
+    else:
+        log.info("reloaded", url=running.url)
 
 
 def _calm_the_collector() -> None:

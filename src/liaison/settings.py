@@ -74,6 +74,31 @@ class Settings(BaseModel):
         description="the directory of the node's three key files",
         examples=["/etc/liaison/keys"],
     )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="the certificate, and the chain behind it, in PEM: the node serves TLS itself",
+        examples=["/etc/liaison/tls/fullchain.pem"],
+    )
+    tls_key: Path | None = Field(
+        default=None,
+        description="the certificate's key, without passphrase; by default in the same file",
+        examples=["/etc/liaison/tls/key.pem"],
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="authorities in PEM: whoever connects shows a certificate that one of them signed",
+        examples=["/etc/liaison/tls/clients.pem"],
+    )
+    plain: bool = Field(
+        default=False,
+        description="serve without TLS on other addresses than the loopback's; a proxy's alone",
+        examples=["true"],
+    )
+    connections: Annotated[int, Field(ge=16)] = Field(
+        default=4096,
+        description="connections at a time; beyond it the one that was idle longest goes",
+        examples=["4096"],
+    )
     metrics: Literal["loopback", "anyone", "nobody"] = Field(
         default="loopback",
         description="who may read /metrics: loopback (and not through a proxy), anyone, or nobody",
@@ -218,7 +243,7 @@ def _stated(file: Path, *, is_wanted: bool) -> dict[str, object] | None:
 
 def _is_path(name: str) -> bool:
     field = Settings.model_fields.get(name)
-    return field is not None and field.annotation is Path
+    return field is not None and field.annotation in (Path, Path | None)
 
 
 def _of_environment(environment: Mapping[str, str]) -> dict[str, object]:

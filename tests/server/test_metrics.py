@@ -63,6 +63,8 @@ async def test_what_happens_is_counted(node):
     assert now["liaison_disk_free_bytes"] > 0
     assert now["liaison_disk_reserve_bytes"] > 0
     assert now["liaison_disk_room"] in (1, 2, 3)
+    assert now["liaison_connections"] >= 1
+    assert now["liaison_connections_ended{reason=slow}"] == 0
     assert now["process_open_fds"] > 0
 
 
@@ -101,7 +103,7 @@ async def test_no_figure_names_anybody(node):
     for name in (ANNA, DORA, FCO, MOD, "london", "127.0.0.1"):
         assert name not in text
     labels = set(re.findall(r'[{,]([a-z_]+)="', text))
-    assert labels <= {"precedence", "code", "le"}
+    assert labels <= {"precedence", "code", "reason", "le"}
 
 
 async def test_two_nodes_in_a_process_share_no_number(node, tmp_path):

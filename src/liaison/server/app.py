@@ -17,6 +17,7 @@ from liaison.node.streaming import Streams
 from liaison.node.timers import Timers
 from liaison.server import about, log, metrics, reading, sessions, statements
 from liaison.server.errors import problems
+from liaison.server.gate import GATES, Gates, formed, gated
 from liaison.server.keys import (
     BUDGET,
     FIGURES,
@@ -47,9 +48,12 @@ class Services:
     streams: Streams
 
 
-def make_app(services: Services, state: State, *, metrics_for: str = "loopback") -> web.Application:
+def make_app(
+    services: Services, state: State, gates: Gates, *, metrics_for: str = "loopback"
+) -> web.Application:
     """Return the HTTP application over a running node's services."""
-    app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[gated, problems, formed], client_max_size=MAX_BODY_BYTES)
+    app[GATES] = gates
     app[BUDGET] = Budget()
     app[FIGURES] = services.figures
     app[METRICS_FOR] = metrics_for

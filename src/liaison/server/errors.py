@@ -23,6 +23,7 @@ from liaison.words.errors import (
     RefusedByNode,
     SignatureInvalid,
     TooLarge,
+    TooSlow,
 )
 
 _STATUS: Final[tuple[tuple[type[LiaisonError], int], ...]] = (
@@ -31,6 +32,7 @@ _STATUS: Final[tuple[tuple[type[LiaisonError], int], ...]] = (
     (NotAllowed, 401),
     (NotHere, 404),
     (TooLarge, 413),
+    (TooSlow, 408),
     (Overloaded, 429),
     (Limited, 429),
     (DiskReserve, 507),
@@ -56,7 +58,10 @@ def problem(exc: LiaisonError) -> web.Response:
         body["refusal"] = to_base64(exc.refusal)
     if isinstance(exc, Busy):
         headers["Retry-After"] = str(exc.retry_after_s)
-    return _document(status, body, headers)
+    document = _document(status, body, headers)
+    if isinstance(exc, TooSlow):
+        document.force_close()  # what may still come of it belongs to no request
+    return document
 
 
 def _document(

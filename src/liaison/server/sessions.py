@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from liaison.node.sessions import Reader
+from liaison.server.gate import body_of
 from liaison.server.keys import SESSIONS
 from liaison.statements.envelope import MAX_STATEMENT_BYTES
 from liaison.words.errors import NotAllowed
@@ -16,7 +17,7 @@ async def challenge(request: web.Request) -> web.Response:
 
 
 async def begin(request: web.Request) -> web.Response:
-    raw = await request.clone(client_max_size=MAX_STATEMENT_BYTES).read()
+    raw = await body_of(request, MAX_STATEMENT_BYTES)
     token, reader = await request.app[SESSIONS].begin(raw)
     return web.json_response({"token": token, "by": reader.by, "until": reader.until}, status=201)
 

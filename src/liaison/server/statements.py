@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 from multipart import MultipartError, PushMultipartParser, parse_options_header
 
+from liaison.server.gate import body_of
 from liaison.server.keys import BUDGET, INTAKE
 from liaison.words.errors import Malformed
 
@@ -18,7 +19,7 @@ async def post(request: web.Request) -> web.Response:
     if request.content_length is None:
         raise Malformed("the request has no Content-Length", do="send the body as one piece")
     with request.app[BUDGET].hold(request.content_length):
-        parts = _parts(request.headers.get("Content-Type", ""), await request.read())
+        parts = _parts(request.headers.get("Content-Type", ""), await body_of(request))
         receipted = await request.app[INTAKE].submit(
             parts["statement"], parts.get("ciphertext"), parts.get("wraps")
         )

@@ -127,6 +127,12 @@ class TooLarge(LiaisonError):
     code = "too-large"
 
 
+class TooSlow(LiaisonError):
+    """What was to be sent did not come in time."""
+
+    code = "too-slow"
+
+
 class Overloaded(Busy):
     """More urgent statements go first, and more came than can be decided: come again."""
 
