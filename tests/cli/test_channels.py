@@ -148,7 +148,7 @@ def test_a_charter_is_amended_once_all_have_acceded(council):
     assert text.startswith("# The hotline")
     faster = text.replace("after_s = 120", "after_s = 60")
     (screen.folder / "faster.toml").write_text(faster)
-    amend = "--home FA channel amend london-hotline --terms faster.toml --post"
+    amend = "--home FA channel amend london-hotline --terms faster.toml --post --yes"
     assert "The present charter holds until all have acceded" in screen.ok(amend)
     screen.ok("--home FA channel accede london-hotline --post")
     shown = screen.ok("--home F channel show london-hotline")

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from liaison.cli import notes
+from liaison.cli import context, notes
 from tests.cli.screen import serving
 from tests.cli.test_first_hotline import SEND, open_line
 
@@ -25,7 +25,7 @@ def line(screen, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_shows_what_waits_says_when_nothing_does_and_ends_well(number, line, monkeypatch):
-    say = notes.say
+    say = context.say
 
     def say_and_stop(text: str) -> None:
         say(text)

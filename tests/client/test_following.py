@@ -14,7 +14,7 @@ from liaison.client.following import BACKOFF_MAX_S, BACKOFF_S, PACING, Delay, Pa
 from liaison.main import run_node
 from liaison.node.streaming import FAILED, NOT_ALLOWED, REPLACED, SESSION_ENDED, SILENT, Ended
 from liaison.settings import Settings
-from liaison.words.errors import LogUntrusted, Malformed, NodeUnreachable, NotReady
+from liaison.words.errors import Busy, LogUntrusted, Malformed, NotReady
 from liaison.words.precedence import Precedence
 from tests.client.council import CANARY, DUTY, council
 
@@ -290,7 +290,7 @@ async def test_one_item_that_cant_be_had_keeps_back_no_other_and_comes_later(wor
     honest = reading.note_content
 
     async def failing(self, reader, digest):
-        raise OSError("a bad sector")
+        raise Busy("a disk that answers no more")
 
     async with world.client("F") as f:
         await f.send(note("large", content=Content.text("large", large)))
@@ -302,7 +302,7 @@ async def test_one_item_that_cant_be_had_keeps_back_no_other_and_comes_later(wor
         async with aclosing(m.follow(pacing=pacing, lost=lost.append)) as items:
             unopened, small = await take(items, 2)
         assert isinstance(unopened, Unopened)
-        assert isinstance(unopened.error, NodeUnreachable)
+        assert isinstance(unopened.error, Busy)
         assert subjects([small]) == ["small"]
         assert lost
         monkeypatch.setattr(reading, "note_content", honest)

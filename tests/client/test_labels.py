@@ -161,7 +161,7 @@ async def test_a_checkpoint_that_another_saw_of_another_log_is_told_and_kept(wor
         await f.send(flash())
     async with world.client("M") as m:
         gossip = m.watch.gossip
-        m.watch.gossip = lambda who, seen, index: gossip(  # type: ignore[method-assign]
+        m.watch.gossip = lambda who, seen, index: gossip(
             who, Seen(size=seen.size, root=digest("another log")), index
         )
         await m.inbox()
@@ -175,7 +175,7 @@ async def test_a_note_cant_have_seen_entries_that_come_after_it(world):
         await f.send(flash())
     async with world.client("M") as m:
         gossip = m.watch.gossip
-        m.watch.gossip = lambda who, seen, index: gossip(  # type: ignore[method-assign]
+        m.watch.gossip = lambda who, seen, index: gossip(
             who, Seen(size=index + 1, root=seen.root), index
         )
         await m.inbox()

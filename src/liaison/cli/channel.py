@@ -95,11 +95,15 @@ def amend(
     ] = None,
     is_posted: Post = False,
     node: NodeCard = None,
+    is_yes: Yes = False,
 ) -> None:
     """Sign a successor of a channel's charter. It counts once all parties have acceded to it."""
 
     async def work(authority: Authority) -> None:
         parameters = _read_terms(desk.find(context, terms))
+        then = ["it takes the place of the present charter once all have acceded"]
+        show_screen("To propose a successor:", [("Channel", alias), ("Terms", str(terms))], then)
+        ask("Sign it?", is_yes=is_yes)
         statement = await authority.amend(alias, parameters, added=added or [])
         for line in charter_in_words(statement.payload):
             say(line)
@@ -260,6 +264,12 @@ def _either(context: typer.Context, work: Any) -> Any:
 
 def _openness(view: ChannelView) -> str:
     acceded = {accession.party for accession in view.cell.acceded}
+    left = [s.party for s in view.cell.standings or () if s.state is Standing.LEFT]
+    suspended = [s.party for s in view.cell.standings or () if s.state is Standing.SUSPENDED]
+    if view.cell.is_open and len(view.cell.parties) - len(left) < 2:
+        return f"closed: {', '.join(left)} left."
+    if view.cell.is_open and suspended:
+        return f"open since {to_dtg(view.cell.opened_at)}, suspended by {', '.join(suspended)}."
     if view.cell.is_open:
         return f"open since {to_dtg(view.cell.opened_at)}, between {', '.join(view.cell.parties)}."
     missing = ", ".join(party for party in view.cell.parties if party not in acceded)

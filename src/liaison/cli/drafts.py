@@ -34,6 +34,7 @@ from liaison.cli.notes import (
 )
 from liaison.client import Client, Content, Done, Draft, Sent
 from liaison.sealing.content import visible
+from liaison.words.errors import NotReady
 from liaison.words.times import to_dtg
 
 
@@ -96,6 +97,13 @@ def draft(
             supersedes=await digest_of(client, supersedes),
             corrects=await digest_of(client, corrects),
         )
+        plan = await client.plan(wanted)
+        if plan.kind.release is None:
+            raise NotReady(
+                f"A note of kind {plan.kind.kind} on {channel} needs no release: it would go out at once",
+                safe="nothing was sealed or sent",
+                do="type it with: liaison send",
+            )
         return await sent(client, wanted, is_yes=is_yes)
 
     say_sent(desk.as_member(context, work))

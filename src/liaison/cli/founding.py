@@ -62,6 +62,7 @@ PEOPLE: Final = (
     Person("F", "FA", "attache.london@fco.example", ("attache",)),
     Person("L", "FA", "legal@fco.example", ("attache",)),
     Person("R", "FA", "head.mission@fco.example", ("releaser",)),
+    Person("W", "FA", "watch.london@fco.example", ("operator",)),
     Person("M", "MA", "duty.desk@mod.example", ("attache", "duty-officer")),
     Person("D", "MA", "deputy@mod.example", ("attache", "releaser")),
     Person("O", "MA", "watch.floor@mod.example", ("operator",)),

@@ -92,6 +92,12 @@ def text_of_input(subject: str) -> Content:
     if sys.stdin.isatty():
         warn("Type the text; end with Ctrl-D. It is sealed; --justification is not.")
     data = sys.stdin.buffer.read()
+    if not data.strip() or not subject.strip():
+        raise Malformed(
+            "The text or the subject is empty",
+            safe="nothing was sealed or sent",
+            do="write the text on standard input, and --subject",
+        )
     try:
         return Content.text(subject, data.decode("utf-8"))
     except UnicodeDecodeError as exc:
@@ -233,13 +239,16 @@ def reply(
     precedence: Level = None,
     kind: Kind = None,
     justification: Why = None,
+    label: Label = None,
+    reply_by: ReplyBy = None,
+    expires: Expires = None,
     info: Info = None,
     clear: Annotated[
         list[str] | None, typer.Option(help="A post of yours that must clear a draft.")
     ] = None,
     is_yes: Yes = False,
 ) -> None:
-    """Answer a note: take it on if nobody of yours did, and send the text on standard input."""
+    """Answer a note and, where nobody of yours did, take it on under your name (ack)."""
     level = precedence_of(precedence)
     content = text_of_input(subject or "Re:")
 
@@ -257,10 +266,15 @@ def reply(
             kind=kind or letter.note.kind,
             precedence=level or letter.note.precedence.action,
             justification=justification,
+            classification=label or letter.note.label.classification,
+            reply_by=time_of("--reply-by", reply_by, client.now()),
+            expiry=time_of("--expires", expires, client.now()),
             in_reply_to=letter.digest,
         )
+        is_asked = await client.is_asked(letter)
+        say(f"In answer to {reference}{', which you take on with it' if is_asked else ''}:")
         done = await sent(client, draft, is_yes=is_yes)
-        if await client.is_asked(letter):
+        if is_asked:
             say(told_in_words(await client.acknowledge(reference)))
         return done
 
@@ -368,10 +382,20 @@ _SAID = {
 def read(context: typer.Context, reference: Reference) -> None:
     """Show a note. Reading never acknowledges."""
 
-    async def work(client: Client) -> Letter:
-        return await client.read(reference)
+    async def work(client: Client) -> tuple[Letter, list[tuple[str, str]]]:
+        letter = await client.read(reference)
+        return letter, [
+            (name, client.cabinet.reference(digest))
+            for name, digest in (
+                ("Answers", letter.note.in_reply_to),
+                ("Replaces", letter.note.supersedes),
+                ("Corrects", letter.note.corrects),
+                ("Amends", letter.note.amends),
+            )
+            if digest is not None
+        ]
 
-    letter = desk.as_member(context, work)
+    letter, related = desk.as_member(context, work)
     note = letter.note
     exercise = "  EXERCISE" if note.exercise else ""
     say(f"{letter.reference}  {note.precedence.action.value.upper()}  {note.kind}{exercise}")
@@ -395,6 +419,8 @@ def read(context: typer.Context, reference: Reference) -> None:
     ):
         if time is not None:
             say(f"{name + ':':<9} {to_dtg(time)}")
+    for name, other in related:
+        say(f"{name + ':':<9} {other}")
     say(f"Subject:  {visible(letter.content.subject)}")
     say("")
     say(visible(letter.content.body).rstrip("\n"))

@@ -7,7 +7,7 @@ first byte leaves, sent again as the same bytes, taken once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from liaison.client.folding import ChannelView
 from liaison.client.outbox import Signed
@@ -15,7 +15,7 @@ from liaison.client.reading import Letter, delivery_of, note_of, secret_of, sha2
 from liaison.client.sending import OUTDATED, SEAL_ATTEMPTS, Done, Sender, Sent
 from liaison.client.transport import text_of
 from liaison.client.watching import Happening, check_digest
-from liaison.client.writing import Draft, Plan
+from liaison.client.writing import Draft, Plan, made
 from liaison.ledger.facts import NoteFacts, ReleaseFacts
 from liaison.rules.kinds import load_rule
 from liaison.rules.kinds.line_tests import LineTests, turn_of
@@ -39,6 +39,10 @@ from liaison.words.precedence import Precedence
 from liaison.words.times import SECOND, to_dtg
 
 S = TypeVar("S", bound=InChannel)
+
+SEEN: Final = "queue.json"
+SEEN_KEPT: Final = 2048
+"""So many notes of the operators' queue are known by their references."""
 
 
 class Actor(Sender):
@@ -94,8 +98,14 @@ class Actor(Sender):
 
     async def queue(self) -> list[dict[str, object]]:
         """Return the operators' queue as the node shows it, most urgent first; it proves nothing."""
-        answer = await self.transport.read("/v1/watch")
-        return cast("list[dict[str, object]]", answer.get("items", []))
+        answer = await self.transport.read("/v1/watch?limit=256")
+        items = cast("list[dict[str, object]]", answer.get("items", []))
+        # What left the queue can still be named: to reopen it, or to see how it stands.
+        seen = self.home.read_state(SEEN)
+        new = {str(i["reference"]): i["note"] for i in items if isinstance(i.get("note"), str)}
+        if not new.items() <= seen.items():
+            self.home.write_state(SEEN, dict(list({**seen, **new}.items())[-SEEN_KEPT:]))
+        return items
 
     async def status(self, reference: str) -> dict[str, object]:
         """Return what the node says of a note's state; the certificates prove what they say."""
@@ -136,15 +146,15 @@ class Actor(Sender):
         view = await self.book.channel(alias)
         if self.cabinet.has(reference):
             return self.cabinet.digest(reference), view
-        for item in await self._queue_or_nothing():
-            if item.get("reference") == reference:
-                digest = text_of(item, "note")
-                await self._check_named(digest, reference, view)
-                return digest, view
+        await self._queue_or_nothing()
+        digest = self.home.read_state(SEEN).get(reference)
+        if isinstance(digest, str):
+            await self._check_named(digest, reference, view)
+            return digest, view
         raise NotHere(
             f"There is no {reference[:80]} for this member",
             safe="nothing was changed",
-            do="run: liaison inbox; the reference stands in front of each note",
+            do="run: liaison inbox, or for operators: liaison desk; the reference stands in front",
         )
 
     async def _check_named(self, digest: str, reference: str, view: ChannelView) -> None:
@@ -345,7 +355,8 @@ class Actor(Sender):
 
     def _payload(self, model: type[S], view: ChannelView, **members: Any) -> S:
         now = self.now()
-        return model(
+        return made(
+            model,
             by=self.device.member,
             key=self.device.key.id,
             issued=now,

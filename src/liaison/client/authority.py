@@ -57,6 +57,8 @@ from liaison.words.times import DAY, MINUTE
 FILE: Final = "authority.json"
 SIGNING: Final = "authority"
 NEXT: Final = "authority/next"
+STANDALONE: Final = frozenset({"accession", "participation"})
+"""Kinds that nothing follows: one that is refused keeps nothing else back."""
 LAPSE: Final = 30 * DAY
 """So long a statement may wait for its posting."""
 PARTY_LAPSE: Final = 400 * DAY
@@ -320,6 +322,9 @@ class AuthorityHome:
                 entry = online.watch.verify(await online.transport.submit(raw))
             except RefusedByNode as exc:
                 if exc.problem != "already-so":  # another statement said it: none follows this one
+                    if unposted[0]["kind"] in STANDALONE:
+                        self._state["unposted"] = unposted[1:]
+                        self._save()
                     raise
             else:
                 if entry.statement.payload_digest != parse_statement(raw).payload_digest:

@@ -120,17 +120,29 @@ class Authority(AuthorityHome):
     def participate(
         self, view: ChannelView, state: Standing, *, reason: str | None = None
     ) -> Statement[Participation]:
-        """Suspend this party's part in a channel, take it up again, or leave it for good."""
+        """Suspend this party's part in a channel, take it up again, or leave it for good.
+
+        Raises:
+            NotReady: it left, or stands so already.
+        """
+        standing = view.cell.standing(self.party)
+        if standing is Standing.LEFT or standing is state:
+            raise NotReady(
+                f"{self.party} is {standing} in {view.cell.alias} already"
+                + (", and can't come back" if standing is Standing.LEFT else ""),
+                safe="nothing was signed",
+            )
         now = self._now()
         statement = make_statement(
-            Participation(
+            made(
+                Participation,
                 by=self.party,
                 key=self._key.id,
                 issued=now,
                 lapse=now + LAPSE,
                 channel=view.cell.channel,
-                state=state,
-                reason=reason,
+                state=state.value,
+                **({} if reason is None else {"reason": reason}),
             ),
             self._key,
         )

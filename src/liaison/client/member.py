@@ -25,9 +25,10 @@ from liaison.client.reading import (
     open_content,
     reference_of,
 )
-from liaison.client.seat import Told
+from liaison.client.seat import Told, exercise_lead
 from liaison.client.transport import text_of
 from liaison.client.watching import Entry, Happening, check_digest
+from liaison.client.writing import made
 from liaison.ledger.facts import NoteFacts, ReleaseFacts
 from liaison.rules.inbox import items_of
 from liaison.statements.payloads import (
@@ -175,6 +176,7 @@ class Client(Actor):
 
     async def _hello(self, state: dict[str, object], unshown: dict[str, Item]) -> Frame:
         """Return what this device says that it has, when it joins the stream."""
+        self._ahead = await exercise_lead(self.pins.node, self.transport, self._clock)
         await self.tend()
         # A stream lasts a quarter of an hour: so old is at most what was read of others.
         self.book.forget()
@@ -628,7 +630,8 @@ class Client(Actor):
         reason: str | None = None,
     ) -> Answer:
         now = self.now()
-        return Answer(
+        return made(
+            Answer,
             by=self.device.member,
             key=self.device.key.id,
             issued=now,

@@ -35,6 +35,7 @@ from liaison.words.errors import (
 
 CONNECTIONS: Final = 64
 TIMEOUT_S: Final = 60
+_UNKNOWN: Final = "whether it accepted anything isn't known; sending the same bytes again is safe"
 _WAITING: Final[dict[str, type[Busy]]] = {
     "busy": Busy,
     "clock-suspect": ClockSuspect,
@@ -198,7 +199,7 @@ class Transport:
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise NodeUnreachable(
                 f"No answer from the node at {self._url}: {str(exc) or type(exc).__name__}",
-                safe="whether it accepted anything isn't known; sending the same bytes again is safe",
+                safe=_UNKNOWN if method == "POST" else "nothing was changed",
                 do="try again later",
             ) from exc
         if 200 <= status < 300:

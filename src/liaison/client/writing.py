@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import ValidationError
 
 from liaison.client.folding import Book, ChannelView, DirectoryLink, Standing, not_listed
 from liaison.client.outbox import Signed
@@ -27,6 +29,7 @@ from liaison.statements.payloads import (
     MemberRole,
     Note,
     NotePrecedence,
+    Payload,
     Reliance,
     Seen,
     Wrap,
@@ -38,6 +41,8 @@ from liaison.words.errors import Malformed, NotReady
 from liaison.words.ids import check_id, party_of
 from liaison.words.precedence import Precedence
 from liaison.words.times import MINUTE, SECOND, to_dtg
+
+P = TypeVar("P", bound=Payload)
 
 OPENING_MARGIN_US: Final = 10 * MINUTE
 """A note may wait so long for its acceptance before its keys are too old for it."""
@@ -218,6 +223,12 @@ class Planner:
             standings, channel, now, self._opened_by(channel, draft.deferred_until or now)
         )
         drafted: tuple[Wrapped, ...] = ()
+        if is_draft and not sealed_to:
+            raise NotReady(
+                "A draft needs a reader of your own party: at least who releases it",
+                safe="nothing was sealed or sent",
+                do="name them: --info POST, and --clear POST for whoever must acknowledge it first",
+            )
         if is_draft:
             for post in sealed_to:
                 made.add(post, AddresseeRole.ACTION if post in draft.clear else AddresseeRole.INFO)
@@ -504,7 +515,8 @@ def seal_note(
     sealed = seal(draft.content, context, plan.recipients, wrapper=key.id)
     action = draft.precedence or kind.default
     info = min(action, kind.info_max, key=lambda level: level.rank)
-    note = Note(
+    note = made(
+        Note,
         by=by,
         key=key.id,
         issued=now,
@@ -577,6 +589,28 @@ def seal_note(
         parsed=statement,
         about=f"{action.value.upper()} to {', '.join((*draft.to, *draft.info))}",
     )
+
+
+def made(model: type[P], **members: Any) -> P:
+    """Return a payload of these members.
+
+    Raises:
+        Malformed: one is outside its limits; it is named.
+    """
+    try:
+        return model(**members)
+    except ValidationError as exc:
+        error = exc.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in error["loc"]) or model.kind_name
+        limit = (
+            " (1 to 200 characters, on one line)"
+            if where in ("reason", "text", "justification")
+            else ""
+        )
+        raise Malformed(
+            f"{where}: {error['msg'].removeprefix('Value error, ')[:200]}{limit}",
+            safe="nothing was signed or sent",
+        ) from exc
 
 
 def _no_redirect(draft: Draft, addressee: Wrapped) -> Literal[True] | None:
