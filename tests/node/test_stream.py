@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 import struct
+import threading
 from pathlib import Path
 
 import aiohttp
@@ -149,6 +150,30 @@ async def test_a_flash_overtakes_what_waits_for_the_window(node):
         await dora.got(*under_way)
         assert [one["position"] for one in under_way] == first[:2]
         assert await positions(dora, 4) == [flash, *first[2:]]
+
+
+async def test_nothing_is_sent_before_a_signed_checkpoint_covers_it(node):
+    is_committed, may_sign = threading.Event(), threading.Event()
+
+    def hold(point: str) -> None:
+        if point == "after-commit":
+            is_committed.set()
+            may_sign.wait(20)
+
+    async with device(node, DORA) as dora, device(node, ANNA) as anna:
+        await dora.hello()
+        assert await dora.hear("behind") == IDLE
+        node.running.services.sequencer.crash_point = hold
+        sending = asyncio.create_task(note(node, FLASH))
+        assert await asyncio.to_thread(is_committed.wait, 20)
+        assert "position" not in await anna.hello()  # for her the store is asked, which has it
+        assert await anna.hear("behind") == IDLE
+        tick(node, PING_EVERY)
+        assert await dora.hear("ping") == {"type": "ping"}
+        assert await anna.hear("ping") == {"type": "ping"}
+        may_sign.set()
+        position = await sending
+        assert await positions(dora, 1) == await positions(anna, 1) == [position]
 
 
 async def test_content_over_64_kib_is_named_by_its_address(node):
@@ -395,6 +420,18 @@ async def test_the_stream_of_one_who_is_suspended_ends_before_anything_else_is_s
         tick(node, PING_EVERY)
         assert await anna.hear("behind") == IDLE
         assert await anna.hear("ping") == {"type": "ping"}, "the other one's stays"
+
+
+async def test_the_stream_of_a_session_that_is_ended_ends_and_no_other(node):
+    async with device(node, DORA) as dora, device(node, ANNA) as anna:
+        await dora.hello()
+        await anna.hello()
+        streams = node.running.services.streams
+        (token,) = [s.token for s in streams._of_key.values() if s.reader.by == DORA]
+        streams.session_ended(token)
+        assert await dora.closed() == (4403, "not-allowed")
+        position = await note(node)
+        assert await positions(anna, 1) == [position]
 
 
 async def test_a_stream_ends_with_its_token(node):

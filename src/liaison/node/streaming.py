@@ -125,15 +125,15 @@ class Stream:
             return
         window = min(hello.window, WINDOW_MAX)
         queue = Express(after=hello.after, reached=hello.reached, had=hello.got, window=window)
-        self._queue = (
-            queue  # before the newest is asked for: what is published meanwhile is offered
-        )
+        # Before the newest is asked for: what is published meanwhile is offered.
+        self._queue = queue
         newest = await self._streams.delivery.newest_of(self.reader.by)
+        is_signed = START < newest < (self._streams.signed, -1)
         self._is_ready = True
         self._first.append(
             {
                 "type": "ready",
-                **({"position": spell_position(newest)} if newest > START else {}),
+                **({"position": spell_position(newest)} if is_signed else {}),
                 "window": window,
                 "limits": {
                     "frame_bytes": FRAME_MAX_BYTES,
@@ -211,8 +211,7 @@ class Stream:
                 self.reader.by, level, after=after, limit=LANE_ROWS
             )
             # What a batch has committed and not yet signed comes again, by ``offer`` (law 2).
-            signed = self._streams.reading.sequencer.published.head.size
-            fit = [row for row in rows if row.pos < signed]
+            fit = [row for row in rows if row.pos < self._streams.signed]
             queue.refill(level, fit, is_last=len(rows) < LANE_ROWS)
 
     async def _items(self, rows: Sequence[InboxRow], more: Sequence[bool]) -> list[Json]:
@@ -276,6 +275,11 @@ class Streams:
     def __len__(self) -> int:
         return len(self._of_key)
 
+    @property
+    def signed(self) -> int:
+        """How many entries the newest signed checkpoint covers."""
+        return self.reading.sequencer.published.head.size
+
     def open(self, reader: Reader, token: str) -> Stream:
         """Return a new stream for a member's device; an older one of the same device ends.
 
@@ -321,6 +325,12 @@ class Streams:
         for stream in list(self._of_key.values()):
             stream.end(DRAINED)
 
+    def ended(self, token: str) -> None:
+        """End the stream of a session that was ended (Sessions.follow)."""
+        for stream in list(self._of_key.values()):
+            if stream.token == token:
+                stream.end(SESSION_ENDED)
+
     def look(self, changes: Mapping[CellKey, Cell]) -> None:
         """Have the streams ended of those whom a batch put out of force (Sequencer.follow)."""
         changed = {key for key in changes if key[0] in _STANDING}
@@ -331,6 +341,12 @@ class Streams:
             task = asyncio.create_task(self._check(doubtful))
             self._checks.add(task)
             task.add_done_callback(self._checks.discard)
+
+    def session_ended(self, token: str) -> None:
+        """End the stream of a session that was ended before its time."""
+        for stream in list(self._of_key.values()):
+            if stream.token == token:
+                stream.end(NOT_ALLOWED)
 
     async def _check(self, doubtful: Sequence[Stream]) -> None:
         for stream in doubtful:
