@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 PYTEST_FLAGS ?=
 
-.PHONY: help demo test check bench soak format clean lock
+.PHONY: help demo test check bench soak format openapi clean lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
@@ -44,6 +44,9 @@ soak: $(STAMP) ## kill the node under load, ROUNDS times
 format: $(STAMP) ## format the code and repair what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+openapi: $(STAMP) ## write protocols/openapi.json anew from the routes
+	$(BIN)/python -m liaison.server.routes protocols/openapi.json
 
 clean: ## remove what was built or installed here
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,6 +21,7 @@ from liaison.statements.statement import Statement, make_statement
 from liaison.tlog.note import VerifierKey
 from liaison.words.encoding import from_base64, to_base64
 from liaison.words.times import SECOND
+from tests.node.shaped import check_answer
 from tests.world import ANNA, FCO, MOD, ORIGIN, T0, MemoryWorld, fixed, signing
 
 SEEDS = {purpose: signing(purpose).seed for purpose in ("log", "node", "administrator")}
@@ -141,7 +142,9 @@ class LiveNode:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with self.http.get(f"{self.running.url}{path}", headers=headers) as answer:
             if answer.content_type in ("application/json", "application/problem+json"):
-                return answer.status, await answer.json()
+                body = await answer.json()
+                check_answer(path, answer.status, body)
+                return answer.status, body
             return answer.status, await answer.read()
 
     async def token(self, by: str = ANNA, key: SigningKey | None = None) -> str:

@@ -1,4 +1,4 @@
-"""The application: its services under typed keys, its routes in one list."""
+"""The application: its services under typed keys, its routes from their table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from liaison.node.sessions import Sessions
 from liaison.node.storage import Storage
 from liaison.node.streaming import Streams
 from liaison.node.timers import Timers
-from liaison.server import about, log, metrics, reading, sessions, statements
+from liaison.server.documents import DOCUMENTS, Documents
 from liaison.server.errors import problems
 from liaison.server.gate import GATES, Gates, formed, gated
 from liaison.server.keys import (
@@ -31,6 +31,8 @@ from liaison.server.keys import (
     Budget,
     State,
 )
+from liaison.server.openapi import document_of
+from liaison.server.routes import ROUTES, definitions
 from liaison.server.stream import add_stream
 
 MAX_BODY_BYTES: Final = CONTENT_MAX_BYTES + SUBMISSION_EXTRA_BYTES
@@ -63,28 +65,7 @@ def make_app(
     app[READING] = services.reading
     app[STATE] = state
     app[STORAGE] = services.storage
-    app.add_routes(
-        [
-            web.post("/v1/statements", statements.post),
-            web.get("/v1/statements/{digest}", reading.statement),
-            web.post("/v1/challenges", sessions.challenge),
-            web.post("/v1/sessions", sessions.begin),
-            web.get("/v1/about", about.about),
-            web.get("/v1/inbox", reading.inbox),
-            web.get("/v1/notes/{digest}", reading.note),
-            web.get("/v1/notes/{digest}/content", reading.note_content),
-            web.get("/v1/notes/{digest}/certificates", reading.certificates),
-            web.get("/v1/watch", reading.watch),
-            web.get("/v1/channels", reading.channels),
-            web.get("/v1/channels/{alias}", reading.channel),
-            web.get("/v1/parties/{party}", reading.party),
-            web.get("/v1/openings", reading.openings),
-            web.get("/log/checkpoint", log.checkpoint),
-            web.get("/log/{path:tile/.+}", log.tile),
-            web.get("/healthz", about.healthz),
-            web.get("/readyz", about.readyz),
-            web.get("/metrics", metrics.metrics),
-        ]
-    )
+    app[DOCUMENTS] = Documents.of(document_of(ROUTES))
+    app.add_routes(definitions())
     add_stream(app, services.streams)
     return app

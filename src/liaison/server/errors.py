@@ -39,6 +39,9 @@ _STATUS: Final[tuple[tuple[type[LiaisonError], int], ...]] = (
     (Busy, 503),
 )
 
+_HTTP_CODES: Final = {404: NotHere.code, 405: "method", 413: TooLarge.code}
+"""What aiohttp itself turns away; all else is a request that has no reading."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -90,9 +93,11 @@ async def problems(
         log.info("refused", path=request.path, status=answer.status, code=_code(exc))
         return answer
     except web.HTTPException as exc:
-        code = {404: "not-here", 405: "method", 413: "too-large"}.get(exc.status, "http")
+        code = _HTTP_CODES.get(exc.status, Malformed.code)
         figures.refused(code)
-        return _document(exc.status, {"detail": exc.reason, "code": code})
+        allowed = exc.headers.get("Allow")
+        headers = {} if allowed is None else {"Allow": allowed}  # RFC 9110, 15.5.6
+        return _document(exc.status, {"detail": exc.reason, "code": code}, headers)
     except Exception:
         log.exception("defect", path=request.path)
         figures.refused("error")

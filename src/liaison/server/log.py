@@ -16,7 +16,7 @@ async def checkpoint(request: web.Request) -> web.Response:
 
 
 async def tile(request: web.Request) -> web.Response:
-    path = request.match_info["path"]
+    path = f"tile/{request.match_info['path']}"
     if path.startswith("tile/entries/"):
         data = await request.app[READING].bundle(*parse_entries_path(path))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from liaison.node.reading import PAGE_MAX
 from liaison.server.answers import json_of
 from liaison.server.keys import READING
 from liaison.server.sessions import reader_of
@@ -22,7 +23,7 @@ async def inbox(request: web.Request) -> web.Response:
         after = (_number("after", pos), _number("after", note))
     limit = _limit(request)
     page = await request.app[READING].inbox(
-        reader, after=after, limit=limit, with_content=request.query.get("content") == "1"
+        reader, after=after, limit=limit, with_content=_with_content(request)
     )
     return json_of(page)
 
@@ -96,9 +97,16 @@ def _digest(request: web.Request) -> str:
 
 def _limit(request: web.Request) -> int:
     limit = _number("limit", request.query.get("limit", "64"))
-    if limit == 0:
-        raise Malformed("limit: 1 to 256")
+    if not 1 <= limit <= PAGE_MAX:
+        raise Malformed(f"limit: 1 to {PAGE_MAX}")
     return limit
+
+
+def _with_content(request: web.Request) -> bool:
+    said = request.query.get("content")
+    if said not in (None, "1"):
+        raise Malformed("content: 1, or not at all")
+    return said == "1"
 
 
 def _number(name: str, text: str) -> int:

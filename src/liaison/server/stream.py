@@ -41,7 +41,6 @@ log = structlog.get_logger(__name__)
 def add_stream(app: web.Application, streams: Streams) -> None:
     """Serve the streams, look at the clock for them, and end them when the node stops."""
     app[STREAMS] = streams
-    app.router.add_get("/v1/stream", stream)
     app.cleanup_ctx.append(_ticking)
     app.on_shutdown.append(_drain)
 
