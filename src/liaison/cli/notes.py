@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Annotated
@@ -31,6 +32,7 @@ from liaison.client import (
     Told,
     Unopened,
 )
+from liaison.client.watching import Happening
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole, Verdict
 from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable
@@ -296,7 +298,13 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
         return await client.inbox()
 
     items = desk.as_member(context, work)
+    rung = Counter((i.kind, i.reference) for i in items if isinstance(i, News) and i.is_urgent)
     for item in items:
+        if isinstance(item, News) and item.is_urgent:
+            # What rang again and again is said once, as it stands now.
+            rung[item.kind, item.reference] -= 1
+            if rung[item.kind, item.reference]:
+                continue
         _say_item(item)
     if not items:
         say("Nothing new.")
@@ -354,6 +362,10 @@ def _say_item(item: Item) -> None:
         say(f"{'! ' if item.is_urgent else ''}{visible(item.text)}")
     elif isinstance(item, Unopened):
         warn(f"{item.reference} was not opened: {item.error} ({_code(item.error)})")
+
+
+def _outcome(happening: Happening) -> str:
+    return happening.record.urgency.outcome or happening.record.kind
 
 
 def _code(error: LiaisonError) -> str:
@@ -503,10 +515,18 @@ def status(
             say(f"  {line}")
         for line in next_in_words(state, now):
             say(f"  {line}")
-        for happening, path in await client.certificates(name):
+        certified = await client.certificates(name)
+        times = Counter(_outcome(happening) for happening, _ in certified)
+        for happening, path in certified:
+            outcome = _outcome(happening)
+            if outcome not in times:
+                continue
             due = clock(happening.facts.due, now)
-            outcome = happening.record.urgency.outcome or happening.record.kind
-            say(f"  certified: {outcome}, due {due}, recorded in entry {happening.index} ({path})")
+            more = times.pop(outcome) - 1
+            again = f", and {more} times more" if more else ""
+            say(
+                f"  certified: {outcome}, due {due}, recorded in entry {happening.index}{again} ({path})"
+            )
 
     async def work(client: Client) -> None:
         if reference is not None:
