@@ -256,6 +256,7 @@ async def run_node(
         sessions = Sessions(cellar, clock, card["origin"])
         streams = Streams(reading, delivery, sessions, clock)
         sequencer.follow(streams.look)
+        sessions.follow(streams.ended)
         services = Services(intake, sequencer, sessions, reading, timers, figures, storage, streams)
         watch(figures, admission, sequencer, timers, sessions)
         state = State()

@@ -195,3 +195,108 @@ async def test_a_charter_that_only_names_a_party_opens_nothing_of_it(tmp_path: P
         await node.accept(node.world.accession(MOD))
         assert (await node.get(f"/v1/parties/{MOD}", fco))[0] == 200
         assert (await node.get(f"/v1/statements/{member}", fco))[0] == 200
+
+
+# Listed and ended: API-39, API-40
+
+
+async def listed(node: LiveNode, token: str) -> list[dict[str, Any]]:
+    status, body = await node.get("/v1/sessions", token)
+    assert status == 200, body
+    found: list[dict[str, Any]] = body["sessions"]
+    return found
+
+
+async def end(node: LiveNode, token: str, number: str) -> int:
+    url = f"{node.running.url}/v1/sessions/{number}"
+    async with node.http.delete(url, headers={"Authorization": f"Bearer {token}"}) as answer:
+        return answer.status
+
+
+async def test_a_member_lists_their_own_sessions_and_nobody_else_s(node: LiveNode) -> None:
+    first, other = await node.token(ANNA), await node.token(DORA)
+    node.clock.advance(MINUTE)
+    second = await node.token(ANNA)
+    mine = await listed(node, second)
+    begun = node.clock.wall
+    assert [(one["begun"], one["until"], one.get("this")) for one in mine] == [
+        (begun - MINUTE, begun + 14 * MINUTE, None),
+        (begun, begun + 15 * MINUTE, True),
+    ]
+    assert {one["key"] for one in mine} == {signing(f"{ANNA}/1").id}
+    assert mine[0]["used"] == begun - MINUTE
+    node.clock.advance(1)
+    await node.get("/v1/inbox", first)
+    assert (await listed(node, second))[0]["used"] == begun + 1
+    assert len(await listed(node, other)) == 1
+    assert not {first, second, other} & {one["id"] for one in mine}
+    assert (await node.get("/v1/sessions"))[0] == 401
+    assert (await node.get("/v1/sessions", mine[0]["id"]))[0] == 401, "an id opens nothing"
+
+
+async def test_a_session_is_ended_by_its_holder_at_once_and_by_nobody_else(node: LiveNode) -> None:
+    lost, mine, other = await node.token(ANNA), await node.token(ANNA), await node.token(DORA)
+    number = (await listed(node, mine))[0]["id"]
+    assert await end(node, other, number) == 404
+    assert await end(node, "", number) == 401
+    assert (await node.get("/v1/inbox", lost))[0] == 200
+    assert await end(node, mine, number) == 204
+    assert (await node.get("/v1/inbox", lost))[0] == 401
+    assert await end(node, mine, number) == 404
+    (left,) = await listed(node, mine)
+    assert await end(node, mine, left["id"]) == 204, "one may end the session that asks"
+    assert (await node.get("/v1/inbox", mine))[0] == 401
+
+
+async def test_the_stream_of_a_session_that_is_ended_ends_with_it(node: LiveNode) -> None:
+    token, mine = await node.token(ANNA), await node.token(ANNA)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with node.http.ws_connect(f"{node.running.url}/v1/stream", headers=headers) as stream:
+        await stream.send_json({"type": "hello", "version": 1, "window": 8})
+        await stream.receive()
+        assert await end(node, mine, (await listed(node, mine))[0]["id"]) == 204
+        while not (await stream.receive(timeout=5)).type.name.startswith("CLOS"):
+            continue
+    assert stream.closed
+
+
+async def test_a_party_and_the_administrator_have_sessions_of_their_own(node: LiveNode) -> None:
+    for by, key in ((FCO, signing(FCO)), (ORIGIN, signing("administrator"))):
+        status, body, _ = await begin(node, by, None if by == FCO else key)
+        assert status == 201
+        (only,) = await listed(node, body["token"])
+        assert only["this"] is True
+        assert await end(node, body["token"], only["id"]) == 204
+
+
+async def test_a_removed_device_s_session_ends_with_that_record_and_is_listed_no_more(
+    node: LiveNode,
+) -> None:
+    old = await node.token(ANNA)
+    new = signing(f"{ANNA}/2")
+    both = (signing(f"{ANNA}/1"), new)
+    await node.accept(node.world.member(ANNA, devices=both))
+    mine = await node.token(ANNA, new)
+    assert len(await listed(node, mine)) == 2
+    await node.accept(node.world.member(ANNA, devices=(new,)))
+    assert [one["key"] for one in await listed(node, mine)] == [new.id]
+    assert (await node.get("/v1/inbox", old))[0] == 401
+    assert (await node.get("/v1/inbox", mine))[0] == 200
+    assert (await begin(node))[0] == 401
+
+
+async def test_a_relayed_statement_begins_no_session(node: LiveNode, tmp_path: Path) -> None:
+    """Whoever stands between may pass on what was signed, but not to what it was not signed for."""
+    async with live_node(tmp_path / "other") as other:
+        # Signed for this origin over a challenge of another node, presented here and there.
+        await check_refused(node, "unknown, used or lapsed", challenge=await challenge_of(other))
+        # Signed for another origin over this node's challenge, as a node in the middle would have it.
+        relayed = await challenge_of(node)
+        await check_refused(node, "other.example", log="other.example/log", challenge=relayed)
+        # What was signed rightly works once, whoever brings it.
+        status, body, raw = await begin(node)
+        assert status == 201
+        for at in (node, other):
+            async with at.http.post(f"{at.running.url}/v1/sessions", data=raw) as answer:
+                assert answer.status == 401
+        assert (await other.get("/v1/sessions", body["token"]))[0] == 401

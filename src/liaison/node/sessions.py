@@ -1,9 +1,14 @@
-"""Sessions: a signed challenge buys a short-lived token that reads. protocols/api.md, API-9 to API-12."""
+"""Sessions: a signed challenge buys a short-lived token that reads. protocols/api.md, API-9 to API-12.
+
+A session is of one device and of this origin. Its holder sees and ends those that are theirs
+(API-39, API-40); a device that isn't in force any more has none.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,10 +18,10 @@ from liaison.rules.authority import admitted
 from liaison.rules.cells import Admitted, KeyClaim, Log, Member, Overlay, Party
 from liaison.rules.chain import authority_signs, device_signs, id_of
 from liaison.rules.refusal import Refused
-from liaison.statements.payloads import Session
+from liaison.statements import payloads
 from liaison.statements.statement import parse_statement_of
 from liaison.words.encoding import from_base64, to_base64, to_base64url
-from liaison.words.errors import Busy, NotAllowed, SignatureInvalid
+from liaison.words.errors import Busy, NotAllowed, NotHere, SignatureInvalid
 from liaison.words.ids import party_of
 from liaison.words.times import MINUTE
 
@@ -48,6 +53,17 @@ class Reader:
 
 
 @dataclass
+class Session:
+    """One token's, as its holder is shown it. ``id`` opens nothing."""
+
+    id: str
+    reader: Reader
+    begun: int
+    used: int
+    """When something was last asked for with it."""
+
+
+@dataclass
 class Sessions:
     """Challenges and tokens, in memory only: a restart ends every session."""
 
@@ -55,8 +71,9 @@ class Sessions:
     clock: Clock
     origin: str
     _challenges: dict[str, int] = field(default_factory=dict)
-    _tokens: dict[str, Reader] = field(default_factory=dict)
+    _tokens: dict[str, Session] = field(default_factory=dict)
     _of_key: dict[str, deque[str]] = field(default_factory=dict)
+    _followers: list[Callable[[str], None]] = field(default_factory=list)
 
     @property
     def open(self) -> int:
@@ -80,7 +97,7 @@ class Sessions:
             Malformed: it has no reading.
             NotAllowed: challenge, time, key or signature don't hold.
         """
-        statement = parse_statement_of(Session, raw)
+        statement = parse_statement_of(payloads.Session, raw)
         payload = statement.payload
         now = self.clock.now()
         lapse = self._challenges.pop(payload.challenge, 0)
@@ -104,16 +121,22 @@ class Sessions:
             raise NotAllowed(exc.happened) from exc
         reader = Reader(payload.by, payload.key, await self._party(payload), now + TOKEN_LIFE)
         if len(self._tokens) >= TOKENS_MAX:
-            self._tokens = {t: r for t, r in self._tokens.items() if r.until > now}
+            self._tokens = {t: s for t, s in self._tokens.items() if s.reader.until > now}
+            self._of_key = {
+                key: kept
+                for key, of_key in self._of_key.items()
+                if (kept := deque(token for token in of_key if token in self._tokens))
+            }
         if len(self._tokens) >= TOKENS_MAX:
             raise Busy("too many sessions are open", do="try again in some minutes")
         token = to_base64url(secrets.token_bytes(32))
-        self._tokens[token] = reader
+        number = to_base64url(secrets.token_bytes(16))
+        self._tokens[token] = Session(number, reader, begun=now, used=now)
         # A key's newest few, so that one device can't use up what all share.
         of_key = self._of_key.setdefault(payload.key, deque())
         of_key.append(token)
         if len(of_key) > TOKENS_OF_KEY_MAX:
-            self._tokens.pop(of_key.popleft(), None)
+            self._end(of_key.popleft())
         return token, reader
 
     async def reader(self, token: str) -> Reader:
@@ -123,17 +146,62 @@ class Sessions:
             NotAllowed: there is no such token, it ended, or its holder was suspended or revoked.
         """
         found = self._tokens.get(token)
-        if found is None or self.clock.now() >= found.until:
+        now = self.clock.now()
+        if found is None or now >= found.reader.until:
             self._tokens.pop(token, None)
             raise NotAllowed("no valid session", do="begin one: API-9 to API-12")
-        if not found.is_administrator:
-            refused = await self._in_force(found.by, found.key)
+        found.used = now
+        reader = found.reader
+        if not reader.is_administrator:
+            refused = await self._in_force(reader.by, reader.key)
             if refused is not None:
-                del self._tokens[token]
+                self._tokens.pop(token, None)
                 raise NotAllowed(refused.text)
+        if token not in self._tokens:
+            raise NotAllowed("no valid session", do="begin one: API-9 to API-12")
+        return reader
+
+    async def of(self, reader: Reader) -> list[Session]:
+        """Return the sessions of the same holder that are open, by any of their devices, oldest first."""
+        now, found = self.clock.now(), []
+        for token, session in list(self._tokens.items()):
+            theirs = session.reader
+            if theirs.by != reader.by or now >= theirs.until:
+                continue
+            if not theirs.is_administrator and await self._in_force(theirs.by, theirs.key):
+                self._tokens.pop(token, None)
+                continue
+            found.append(session)
         return found
 
-    async def _party(self, payload: Session) -> str:
+    def revoke(self, reader: Reader, number: str) -> None:
+        """End one of the holder's sessions, at once.
+
+        Raises:
+            NotHere: they have none of that id.
+        """
+        for token, session in list(self._tokens.items()):
+            if session.id == number and session.reader.by == reader.by:
+                self._end(token)
+                return
+        raise NotHere("you have no such session")
+
+    def id_of(self, token: str) -> str:
+        """Return the id of a token's session."""
+        found = self._tokens.get(token)
+        return found.id if found is not None else ""
+
+    def follow(self, tell: Callable[[str], None]) -> None:
+        """Have ``tell`` called with each token that its holder ended, or that newer ones pushed out."""
+        self._followers.append(tell)
+
+    def _end(self, token: str) -> None:
+        """End a session that somebody may still use: its stream hears of it."""
+        if self._tokens.pop(token, None) is not None:
+            for tell in self._followers:
+                tell(token)
+
+    async def _party(self, payload: payloads.Session) -> str:
         if payload.by == self.origin:
             log = await self.cellar.get(Log)
             if log is None or id_of(log.administrator_key) != payload.key:
