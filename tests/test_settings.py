@@ -56,10 +56,13 @@ def test_an_option_goes_before_the_environment_before_the_file_before_the_defaul
 
 def test_a_path_in_a_file_is_taken_from_where_the_file_is(home, tmp_path):
     (tmp_path / "etc").mkdir()
-    (tmp_path / "etc" / "n.toml").write_text('guard = "second/guard"\nkeys = "/absolute"\n')
+    (tmp_path / "etc" / "n.toml").write_text(
+        'guard = "second/guard"\nkeys = "/absolute"\ntls_key = "tls/key.pem"\n'
+    )
     found = load_settings(home, config=tmp_path / "etc" / "n.toml").settings
     assert found.guard == tmp_path / "etc" / "second" / "guard"
     assert found.keys == Path("/absolute")
+    assert found.tls_key == tmp_path / "etc" / "tls" / "key.pem"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "0.0.0.0:65535", "node.example:1", "[::1]:80"])

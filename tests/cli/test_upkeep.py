@@ -25,8 +25,9 @@ from liaison.adapters.disk import Disk
 from liaison.cli import checkup
 from liaison.main import run_node
 from liaison.settings import NAMES, load_settings
-from liaison.words.times import HOUR
+from liaison.words.times import DAY, HOUR
 from tests.cli.screen import Screen, steady
+from tests.server.certificates import Ca
 
 PAGE = Path(__file__).parents[2] / "docs" / "administering.md"
 NOT_RUN = ("useradd ", "install ", "python3 -m venv ", "/opt/", "ln ", "systemctl ", "rsync ")
@@ -609,6 +610,37 @@ def test_doctor_names_what_is_bad_and_what_to_do(harm, what, said, do, node):
     assert code == 1
     assert re.search(rf"BAD: .*{what}.*\.\n$", shown)
     assert "hunter2" not in shown
+
+
+def test_doctor_asks_a_node_that_serves_tls_and_says_how_long_its_certificate_is_good(
+    node, monkeypatch
+):
+    ca = Ca(node.folder, "ca")
+    issued = ca.issue("node")
+    issued.key.chmod(0o600)
+    monkeypatch.setenv("LIAISON_NODE_TLS_CERTIFICATE", str(issued.certificate))
+    monkeypatch.setenv("LIAISON_NODE_TLS_KEY", str(issued.key))
+    assert findings(node)["service"]["said"].startswith("nothing serves on ")
+    with node.serving():
+        found = findings(node)
+        assert found["service"]["said"].startswith("ready on ")
+        assert (found["tls"]["mark"], "good until" in found["tls"]["said"]) == ("note", True)
+        assert "systemctl reload liaison-node" in found["tls"]["do"]
+    monkeypatch.setenv("LIAISON_NODE_TLS_CLIENT_CA", str(ca.path))
+    with node.serving():
+        assert "answers only who shows a certificate" in findings(node)["service"]["said"]
+        monkeypatch.delenv("LIAISON_NODE_TLS_CERTIFICATE")
+        monkeypatch.delenv("LIAISON_NODE_TLS_CLIENT_CA")
+        asked = findings(node)["service"]
+        assert (asked["mark"], "doesn't answer as a node" in asked["said"]) == ("bad", True)
+    monkeypatch.setenv("LIAISON_NODE_TLS_CERTIFICATE", str(issued.certificate))
+    issued.key.chmod(0o644)
+    assert findings(node)["tls"]["said"].endswith("node.key is open to all users")
+    issued.key.chmod(0o600)
+    monkeypatch.setattr(checkup, "SystemClock", lambda: LateClock(2 * DAY))
+    assert "the certificate ran out at" in findings(node)["tls"]["said"]
+    issued.key.write_text("none")
+    assert "Can't use the TLS certificate" in findings(node)["tls"]["said"]
 
 
 DEEP = [

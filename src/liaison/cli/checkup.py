@@ -11,12 +11,14 @@ import enum
 import http.client
 import json
 import os
+import ssl
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from cryptography import x509
 from sqlalchemy import URL, make_url
 
 from liaison.adapters.clock import SystemClock
@@ -26,6 +28,7 @@ from liaison.adapters.sql.backup import check_pages, check_unused, file_of, url_
 from liaison.adapters.sql.migrate import Schema, check, migrate
 from liaison.adapters.sql.source import StoreSource
 from liaison.adapters.timesync import is_synchronised
+from liaison.adapters.tls import TlsFiles
 from liaison.audit import walk
 from liaison.audit.report import Report
 from liaison.audit.source import Anchors
@@ -40,7 +43,7 @@ from liaison.tlog.merkle import root_at
 from liaison.tlog.tiles import TILE_WIDTH, Tile, node_from_tiles, tiles_for_root
 from liaison.words.encoding import to_base64
 from liaison.words.errors import GuardRefused, LiaisonError, LogUntrusted, NotReady
-from liaison.words.times import SECOND, to_rfc3339
+from liaison.words.times import DAY, SECOND, to_rfc3339
 
 T = TypeVar("T")
 
@@ -59,6 +62,7 @@ REPLACED: Final = ".replaced-"
 """What stands behind a store's name while a backup is put in its place, and after that."""
 FREE_LEAST_BYTES: Final = 64 * MIB
 """With less, it is bad even where ``disk_reserve`` is 0."""
+TLS_LEFT_LEAST: Final = 14 * DAY
 WAL_MOST_BYTES: Final = 1_024 * MIB
 _ANSWER_S: Final = 5.0
 _SHOWN_CHARS: Final = 400
@@ -226,7 +230,7 @@ def examine(loaded: Loaded) -> Iterator[Finding]:
     guarded = _attempt(lambda: peek(settings.guard))
     head = None if isinstance(guarded, LiaisonError) else guarded[0]
     stands = _attempt(lambda: _stands(settings, head))
-    looks: tuple[tuple[str, Callable[[], str | Finding]], ...] = (
+    looks: list[tuple[str, Callable[[], str | Finding]]] = [
         ("settings", lambda: _settings(loaded)),
         ("home", lambda: _home(settings)),
         ("keys", lambda: _keys(settings)),
@@ -235,7 +239,9 @@ def examine(loaded: Loaded) -> Iterator[Finding]:
         ("disk", lambda: _disk(settings)),
         ("clock", lambda: _clock(stands)),
         ("service", lambda: _service(settings)),
-    )
+    ]
+    if settings.tls_certificate is not None:
+        looks.append(("tls", lambda: _tls(settings)))
     for what, look in looks:
         yield _finding(what, look)
     yield from _leftovers(settings)
@@ -430,14 +436,50 @@ def _clock(stands: Standing | LiaisonError) -> str | Finding:
     return f"{to_rfc3339(now)}, not behind the log"
 
 
+def _tls(settings: Settings) -> str | Finding:
+    assert settings.tls_certificate is not None
+    key = settings.tls_key or settings.tls_certificate
+    TlsFiles(settings.tls_certificate, key, settings.tls_client_ca).context()
+    if key.stat().st_mode & stat.S_IRWXO:
+        raise NotReady(f"the key {key} is open to all users", do=f"chmod o= {key}")
+    own, *_ = x509.load_pem_x509_certificates(settings.tls_certificate.read_bytes())
+    ends = int(own.not_valid_after_utc.timestamp()) * SECOND
+    left, said = ends - SystemClock().now(), f"the certificate is good until {to_rfc3339(ends)}"
+    do = "put a new one in its place, then: systemctl reload liaison-node"
+    if left <= 0:
+        raise NotReady(f"the certificate ran out at {to_rfc3339(ends)}", do=do)
+    return Finding("tls", Mark.NOTE, said, do) if left < TLS_LEFT_LEAST else said
+
+
+def _connection(settings: Settings) -> http.client.HTTPConnection:
+    if settings.tls_certificate is None:
+        return http.client.HTTPConnection(settings.host, settings.port, timeout=_ANSWER_S)
+    # It is asked by its address on its own machine, and told nothing: whose certificate it has
+    # is seen in the file.
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(
+        settings.host, settings.port, timeout=_ANSWER_S, context=context
+    )
+
+
 def _service(settings: Settings) -> str | Finding:
-    connection = http.client.HTTPConnection(settings.host, settings.port, timeout=_ANSWER_S)
+    connection = _connection(settings)
+    try:
+        connection.connect()
+    except ConnectionRefusedError:
+        return Finding("service", Mark.NOTE, f"nothing serves on {settings.listen}")
+    except OSError as exc:
+        raise _unheard(settings, exc) from exc
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
         said = answer.read(4_096).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException):
-        return Finding("service", Mark.NOTE, f"nothing serves on {settings.listen}")
+    except (OSError, http.client.HTTPException) as exc:
+        if settings.tls_client_ca is None:
+            raise _unheard(settings, exc) from exc
+        told = f"it listens on {settings.listen}, and answers only who shows a certificate"
+        return Finding("service", Mark.NOTE, told, "ask its /readyz with one")
     finally:
         connection.close()
     if answer.status != http.HTTPStatus.OK:
@@ -450,6 +492,13 @@ def _service(settings: Settings) -> str | Finding:
     if alarm:
         return Finding("service", Mark.NOTE, f"ready on {settings.listen}, and alarms: {alarm}")
     return f"ready on {settings.listen}"
+
+
+def _unheard(settings: Settings, exc: Exception) -> NotReady:
+    return NotReady(
+        f"what listens on {settings.listen} doesn't answer as a node: {exc}",
+        do="look into its journal; does something else listen there?",
+    )
 
 
 def _problem(said: str) -> tuple[str, str]:
