@@ -428,7 +428,7 @@ async def test_the_stream_of_a_session_that_is_ended_ends_and_no_other(node):
         await anna.hello()
         streams = node.running.services.streams
         (token,) = [s.token for s in streams._of_key.values() if s.reader.by == DORA]
-        streams.session_ended(token)
+        streams.ended(token)
         assert await dora.closed() == (4403, "not-allowed")
         position = await note(node)
         assert await positions(anna, 1) == [position]

@@ -326,10 +326,10 @@ class Streams:
             stream.end(DRAINED)
 
     def ended(self, token: str) -> None:
-        """End the stream of a session that was ended (Sessions.follow)."""
+        """End the stream of a session that was ended before its time (Sessions.follow)."""
         for stream in list(self._of_key.values()):
             if stream.token == token:
-                stream.end(SESSION_ENDED)
+                stream.end(NOT_ALLOWED)
 
     def look(self, changes: Mapping[CellKey, Cell]) -> None:
         """Have the streams ended of those whom a batch put out of force (Sequencer.follow)."""
@@ -341,12 +341,6 @@ class Streams:
             task = asyncio.create_task(self._check(doubtful))
             self._checks.add(task)
             task.add_done_callback(self._checks.discard)
-
-    def session_ended(self, token: str) -> None:
-        """End the stream of a session that was ended before its time."""
-        for stream in list(self._of_key.values()):
-            if stream.token == token:
-                stream.end(NOT_ALLOWED)
 
     async def _check(self, doubtful: Sequence[Stream]) -> None:
         for stream in doubtful:
