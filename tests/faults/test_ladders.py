@@ -28,7 +28,7 @@ NOTES = 6
 TIMES = 100
 RUNGS = (
     Rung(after_s=1, effect=Effect.ALERT, times=TIMES, every_s=1),
-    Rung(after_s=1, effect=Effect.EXHAUSTED, every_s=1),
+    Rung(after_s=1, effect=Effect.EXHAUSTED, every_s=60),
 )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from liaison.ledger.facts import AccessionFacts, NoteFacts
-from liaison.rules import cells
-from liaison.rules.channels import PENDING_KEPT
+from liaison.rules import cells, channels
+from liaison.rules.channels import PROPOSED_MAX
 from liaison.rules.lives import Life
 from liaison.statements import charters
 from liaison.statements.charters import Seat, Seated, Standing
@@ -129,10 +129,17 @@ def test_one_amendment_wins_and_the_others_have_no_use():
     refuses(world, world.accession(MOD, charter=second.digest), "already-so")
 
 
-def test_only_the_newest_proposals_are_kept_in_sight_and_each_can_be_acceded_to():
+def test_only_the_newest_proposals_are_kept_in_sight_and_each_can_be_acceded_to(
+    monkeypatch: pytest.MonkeyPatch,
+):
     world = quiet()
-    proposed = [world.accept(world.amendment()).digest for _ in range(PENDING_KEPT + 2)]
-    assert channel(world).pending == tuple(proposed[-PENDING_KEPT:])
+    monkeypatch.setattr(channels, "PENDING_KEPT", 3)
+    proposed = [
+        world.accept(world.amendment(party)).digest
+        for _ in range(PROPOSED_MAX)
+        for party in (FCO, MOD)
+    ]
+    assert channel(world).pending == tuple(proposed[-3:])
     for party in (FCO, MOD):
         world.accept(world.accession(party, charter=proposed[0]))
     assert channel(world).charter == proposed[0]

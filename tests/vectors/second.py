@@ -493,7 +493,7 @@ def refused() -> list[tuple[str, str, Statement[Any], dict[str, Any]]]:
 
     flash = "charter/ladders/1/rungs"
     loud, quiet = (
-        {"after_s": 1, "effect": "exhausted", "every_s": 1},
+        {"after_s": 1, "effect": "exhausted", "every_s": 60},
         {"after_s": 1, "effect": "raise"},
     )
     case("CHARTER-12", "a rung that opens no tier", f"{flash}/2/tier", None)

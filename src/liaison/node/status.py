@@ -117,6 +117,7 @@ def _sure_climb(note: Note, party: str) -> Climb | None:
             "repeat": 0,
             "due": foot + note.rungs[0].after_s * SECOND,
             "waits_for": waits_for,
+            "since": foot,
         }
     )
 

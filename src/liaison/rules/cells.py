@@ -274,6 +274,8 @@ class Channel(Cell):
     """Only of parties that are not simply active."""
     pending: tuple[str, ...] | None = None
     """Charters proposed to succeed this one, the newest last."""
+    proposers: tuple[str, ...] | None = None
+    """Who proposed them, once for each, ascending; also of those that are not kept in sight."""
 
     @property
     def is_open(self) -> bool:
@@ -382,6 +384,10 @@ class AddresseeState(Frozen):
     overdue: int | None = None
     """The time that passed without an answer."""
     replied: int | None = None
+    owed: int | None = None
+    """What ``reply_by`` or ``overdue`` was when the answer came."""
+    answers: tuple[str, ...] | None = None
+    """The notes that answered, in their order, the last few."""
 
 
 class Climb(Frozen):
@@ -393,7 +399,11 @@ class Climb(Frozen):
     repeat: int
     due: int
     waits_for: Literal["acknowledgement", "answer"]
+    since: int
+    """When it was armed."""
     snoozed: Literal[True] | None = None
+    forced: Literal[True] | None = None
+    """An operator had a rung take effect before its time."""
 
 
 class Procedure(Frozen):

@@ -39,6 +39,8 @@ from liaison.words.ids import party_of
 
 EDITIONS_KEPT: Final = 4
 PENDING_KEPT: Final = 8
+PROPOSED_MAX: Final = 2
+"""So many successors of one charter a party proposes."""
 
 
 def _named_channel(statement: Statement[Any]) -> str:
@@ -151,6 +153,11 @@ def _amends(channel: Channel | None, payload: Charter) -> Refused | None:
         return Refused("amendment", "an amendment keeps the channel's alias and type")
     if payload.exercise != channel.exercise:
         return Refused("exercise", "a channel is for exercises from its first charter on, or never")
+    if (channel.proposers or ()).count(payload.by) >= PROPOSED_MAX:
+        return Refused(
+            "amendment",
+            f"{payload.by} has proposed {PROPOSED_MAX} successors of the present charter already",
+        )
     return None
 
 
@@ -177,7 +184,8 @@ def _evolve_charter(view: View, record: Record, index: int) -> Iterable[Cell]:
         channel = view.get(Channel, facts.channel)
         assert channel is not None
         pending = (*(channel.pending or ()), facts.statement)[-PENDING_KEPT:]
-        yield channel.model_copy(update={"pending": pending})
+        proposers = tuple(sorted((*(channel.proposers or ()), record.actor)))
+        yield channel.model_copy(update={"pending": pending, "proposers": proposers})
         yield Amendment(
             channel=facts.channel,
             charter=facts.statement,

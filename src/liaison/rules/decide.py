@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
 from liaison.ledger.record import Place, Record
@@ -112,9 +113,7 @@ def needs(statement: Statement[Payload], peek: Peek) -> set[CellKey]:
         Taken.key_of(scope, statement.payload_digest),
         *ruling.needs(statement, peek),
     }
-    for key in ruling.timed(statement, peek):
-        found.update(due_needs(key, peek))
-    return found
+    return found | _due_needs(ruling.timed(statement, peek), peek)
 
 
 def due_needs(key: CellKey, peek: Peek) -> set[CellKey]:
@@ -122,22 +121,29 @@ def due_needs(key: CellKey, peek: Peek) -> set[CellKey]:
 
     What is due of those first is among it. Asked again as ``needs`` is.
     """
-    found = {key, Log.key_of()}
+    return _due_needs((key,), peek)
+
+
+def _due_needs(keys: Iterable[CellKey], peek: Peek) -> set[CellKey]:
+    """Timed cells hang together: one search over all of them asks each once."""
+    waiting = list(keys)
+    found = {*waiting, Log.key_of()}
     asked: set[CellKey] = set()
-    waiting = [key]
     while waiting:
         each = waiting.pop()
-        cell = peek(CELLS[each[0]], *each[1:])
-        if each in asked or cell is None:
+        if each in asked:
             continue
         asked.add(each)
+        cell = peek(CELLS[each[0]], *each[1:])
+        if cell is None:
+            continue
         ruling = DUES[each[0]]
         others = [*ruling.stands_on(cell)]
         if cell.due is not None:
             others += ruling.before(cell)
             found.update({Counter.key_of(_channel_of(cell)), *ruling.needs(cell, peek)})
         found.update(others)
-        waiting += others
+        waiting += [other for other in others if other not in asked]
     return found
 
 
@@ -202,21 +208,29 @@ def decide(
 def first_due(view: View, keys: Iterable[CellKey], at: int) -> CellKey | None:
     """Return which of these cells holds the first moment that is due at ``at``.
 
-    Or one that such a moment reads, and that was due before it.
+    Or one that such a moment reads, and that was due before it. Whoever is asked until the latest
+    time goes first, so that each cell is asked once: what it holds until then it holds before.
     """
     due: dict[CellKey, int] = {}
-    asked: set[tuple[CellKey, int]] = set()
-    waiting = [(key, at) for key in keys]
+    asked: set[CellKey] = set()
+    waiting = [(-at, key) for key in keys]
+    heapify(waiting)
     while waiting:
-        key, until = waiting.pop()
-        cell = view.get(CELLS[key[0]], *key[1:])
-        if (key, until) in asked or cell is None:
+        until, key = heappop(waiting)
+        if key in asked:
             continue
-        asked.add((key, until))
-        waiting += [(other, until) for other in DUES[key[0]].stands_on(cell)]
-        if cell.due is not None and cell.due <= until:
-            due[key] = cell.due
-            waiting += [(other, cell.due) for other in DUES[key[0]].before(cell)]
+        asked.add(key)
+        cell = view.get(CELLS[key[0]], *key[1:])
+        if cell is None:
+            continue
+        others = [(until, other) for other in DUES[key[0]].stands_on(cell)]
+        moment = cell.due
+        if moment is not None and moment <= -until:
+            due[key] = moment
+            others += [(-moment, other) for other in DUES[key[0]].before(cell)]
+        for one in others:
+            if one[1] not in asked:
+                heappush(waiting, one)
     return min(due, key=lambda key: (due[key], key), default=None)
 
 

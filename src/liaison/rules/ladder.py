@@ -105,6 +105,7 @@ def arm(note: Note, party: str, at: int, waits_for: str) -> Note:
             "repeat": 0,
             "due": at + note.rungs[0].after_s * SECOND,
             "waits_for": waits_for,
+            "since": at,
         }
     )
     return put_climb(drop_item(note, party), climb).model_copy(update={"rounds": rounds})
@@ -156,6 +157,12 @@ def after_rung(note: Note, party: str, due: int, *, is_empty: bool) -> Note:
         wait = 0 if is_empty else rungs[climb.rung + 1].after_s * SECOND
         following = {"rung": climb.rung + 1, "repeat": 0, "due": due + wait}
     return put_climb(note, climb.model_copy(update={**following, "snoozed": None}))
+
+
+def own_time(rungs: Iterable[Rung]) -> int:
+    """Return how many microseconds a ladder takes by itself from its foot to *exhausted*."""
+    waits = [r.after_s + ((r.times or 1) - 1) * (r.every_s or 0) for r in rungs]
+    return sum(waits) * SECOND
 
 
 def _repeats(rung: Rung, climb: Climb) -> bool:
@@ -215,10 +222,38 @@ def declined(note: Note, post: str, at: int) -> Note:
     return put_climb(note, climb.model_copy(update={"due": min(climb.due, at)}))
 
 
-def replied(note: Note, party: str, at: int) -> Note:
-    """Return the note after ``party`` answered it."""
-    answering = [a.post for a in acting(note, party) if a.replied is None]
-    return settle(change(note, answering, replied=at, reply_by=None), at)
+ANSWERS_KEPT: Final = 8
+"""So many of the notes that answered one are known, the newest."""
+
+
+def replied(note: Note, party: str, at: int, *, by: str) -> Note:
+    """Return the note after ``party`` answered it with the note ``by``."""
+    for addressee in acting(note, party):
+        update: dict[str, object] = {"answers": (*(addressee.answers or ()), by)[-ANSWERS_KEPT:]}
+        if addressee.replied is None:
+            owed = addressee.reply_by if addressee.overdue is None else addressee.overdue
+            update |= {"replied": at, "owed": owed, "reply_by": None}
+        note = change(note, [addressee.post], **update)
+    return settle(note, at)
+
+
+def unanswered(note: Note, by: str, at: int) -> Note:
+    """Return the note after its answer ``by`` was taken back unread: what it owed it owes again.
+
+    A time that lies ahead runs on; else the answer is overdue from ``at`` on, and it climbs for it.
+    """
+    for addressee in note.addressees:
+        if by not in (addressee.answers or ()):
+            continue
+        left = tuple(one for one in addressee.answers or () if one != by)
+        update: dict[str, object] = {"answers": left or None}
+        if not left:
+            update |= {"replied": None, "owed": None}
+            if addressee.owed is not None and addressee.life not in OVER:
+                is_ahead = addressee.owed > at
+                update |= {"reply_by": addressee.owed} if is_ahead else {"overdue": at}
+        note = change(note, [addressee.post], **update)
+    return settle(note, at)
 
 
 def overdue(note: Note, due: int) -> Note:

@@ -42,7 +42,7 @@ from liaison.rules.cells import (
 from liaison.rules.lives import PROCEDURE, Act, Life, Step
 from liaison.rules.ruling import Peek
 from liaison.rules.showing import add_held, held_by, showing_changes, showing_needs, shown_to
-from liaison.statements.charters import Effect
+from liaison.statements.charters import Effect, Standing
 from liaison.words.ids import party_of
 from liaison.words.precedence import Precedence
 
@@ -371,6 +371,8 @@ def _decide_line(view: View, line: LineTest) -> Fallen:
     assert due is not None
     told: set[str] = set()
     for party in channel.parties:
+        if channel.standing(party) is not Standing.ACTIVE:
+            continue
         rosters = view.get(Rosters, line.channel, party)
         for address in rosters.editions[-1].tiers[0].posts if rosters else ():
             post = view.get(Post, address)

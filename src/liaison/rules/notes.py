@@ -37,7 +37,7 @@ from liaison.rules.reliances import (
 )
 from liaison.rules.ruling import Drafted, Peek, Ruling
 from liaison.rules.serials import spend
-from liaison.rules.showing import add_held, hold_on, showing_changes
+from liaison.rules.showing import add_held, hold_on, showing_changes, superseding_needs
 from liaison.rules.speaking import (
     channel_of,
     name_of,
@@ -47,7 +47,7 @@ from liaison.rules.speaking import (
     takes_part,
     version_of,
 )
-from liaison.statements.charters import Effect, NoteKind
+from liaison.statements.charters import Effect, NoteKind, Standing
 from liaison.statements.payloads import (
     Addressed,
     Addressee,
@@ -82,6 +82,7 @@ def _needs(statement: Statement[Note], peek: Peek) -> Iterable[CellKey]:
     yield LineTest.key_of(payload.channel)
     for digest in _named(payload):
         yield cells.Note.key_of(payload.channel, digest)
+    yield from superseding_needs(payload.channel, payload.supersedes, peek)
     yield from reliance_needs(payload.channel, payload.key, payload.parties)
     for addressee in payload.addressees:
         yield from wrap_needs(addressee.post, addressee.wraps, peek)
@@ -98,11 +99,12 @@ def _named(payload: Note) -> tuple[str, ...]:
     return tuple(digest for digest in named if digest is not None)
 
 
-def _timed(statement: Statement[Note], _: Peek) -> Iterable[CellKey]:
+def _timed(statement: Statement[Note], peek: Peek) -> Iterable[CellKey]:
     payload = statement.payload
     yield LineTest.key_of(payload.channel)
     for digest in _named(payload):
         yield cells.Note.key_of(payload.channel, digest)
+    yield from superseding_needs(payload.channel, payload.supersedes, peek)
     for addressee in payload.addressees:
         yield cells.PostHold.key_of(payload.channel, addressee.post)
 
@@ -408,6 +410,8 @@ def _times(payload: Note, at: int) -> Refused | None:
         return Refused("times", "deferred_until: has passed")
     named = [(n, getattr(payload, n)) for n in ("reply_by", "expiry", "latest_delivery")]
     named += [("reply_by", a.reply_by) for a in (*payload.addressees, *(payload.drafted or ()))]
+    if payload.in_reply_to is not None and payload.latest_delivery is not None:
+        return Refused("times", "latest_delivery: an answer that nobody got would be none")
     for name, time in named:
         if time is not None and time <= shown:
             return Refused("times", f"{name}: is not after the time at which the note is shown")
@@ -432,6 +436,9 @@ def _silence(
             f"silence lasts {kind.silence.min_s} to {kind.silence.max_s} s by the charter, "
             f"not {lasts // SECOND} s",
         )
+    for name in ("expiry", "latest_delivery"):
+        if getattr(payload, name) is not None:
+            return Refused("times", f"{name}: a proposal stands until its silence ends")
     asked = asked_parties((*payload.addressees, *(payload.drafted or ())))
     refused = forum.put_to_all(channel, party_of(payload.by), asked)
     if refused is not None or payload.amends is None:
@@ -441,7 +448,9 @@ def _silence(
     return under_silence(view, channel, payload.amends)
 
 
-def asked_parties(addressees: Iterable[Addressed | AddresseeState]) -> frozenset[str]:
+def asked_parties(
+    addressees: Iterable[Addressed | AddresseeFacts | AddresseeState],
+) -> frozenset[str]:
     """Return the parties that can read a note once it is shown, whatever its ladder does."""
     roles = (AddresseeRole.ACTION, AddresseeRole.INFO)
     return frozenset(party_of(a.post) for a in addressees if a.role in roles)
@@ -529,6 +538,8 @@ def _predecessors(view: View, channel: Channel, payload: Note) -> Refused | None
         what = f"{channel.alias}/{note.reference}"
         if party_of(note.sender) != own:
             return Refused("other-party", f"{what} is not a note of {own}")
+        if name == "supersedes" and not _may_take_back(note, payload):
+            return Refused("not-the-sender", f"{what} is superseded by {note.sender} or its post")
         if note.superseded_by is not None:
             return Refused("superseded", f"{what} was superseded already")
         if note.kind != payload.kind:
@@ -536,6 +547,11 @@ def _predecessors(view: View, channel: Channel, payload: Note) -> Refused | None
         if name == "supersedes" and payload.deferred_until is not None:
             return Refused("times", "deferred_until: what supersedes another is shown at once")
     return None
+
+
+def _may_take_back(note: cells.Note, payload: Note) -> bool:
+    """Superseding takes the old note back: its sender may, and who holds the post it is from."""
+    return payload.by == note.sender or _copy_of(payload).post == note.post  # held: writes_for
 
 
 def _kind(channel: Channel, kind: NoteKind | None, payload: Note, sender: Member) -> Refused | None:
@@ -738,13 +754,24 @@ def numbered(channel: str, party: str, number: RegisterFacts | None) -> Iterable
         )
 
 
+def _crosses(channel: Channel, facts: NoteFacts) -> bool:
+    """Whether each other party that takes part can read the note now, and keeps it."""
+    times = (facts.latest_delivery, facts.expiry, facts.deferred_until)
+    if facts.draft or any(time is not None for time in times):
+        return False
+    reached = {party_of(facts.sender), *asked_parties(facts.addressees)}
+    return all(
+        party in reached for party in channel.parties if channel.standing(party) is Standing.ACTIVE
+    )
+
+
 def _tested(view: View, line: LineTest, facts: NoteFacts, at: int) -> Iterable[Cell]:
     """Give the line after the test of its slot came; any other note changes nothing."""
     channel = view.get(Channel, facts.channel)
     assert channel is not None
     is_test = facts.kind == line.kind and party_of(facts.sender) == line.turn
-    is_shown = not facts.draft and facts.deferred_until is None
-    if is_test and is_shown and not line.stopped and at >= line.slot * line.every_us:
+    is_test = is_test and _crosses(channel, facts)
+    if is_test and not line.stopped and at >= line.slot * line.every_us:
         yield rhythm.after_slot(channel, line, at)
 
 

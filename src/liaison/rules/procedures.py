@@ -20,7 +20,7 @@ from liaison.rules.kinds import forum
 from liaison.rules.lives import Act, Life, Stage
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Drafted, Peek, Ruling
-from liaison.rules.showing import act
+from liaison.rules.showing import act, superseding_needs, taken_back
 from liaison.rules.speaking import (
     channel_of,
     name_of,
@@ -46,10 +46,14 @@ def _needs(statement: Statement[Any], peek: Peek) -> Iterable[CellKey]:
     note = peek(Note, payload.channel, payload.note)
     if note is not None and note.post is not None:
         yield Post.key_of(note.post)
+    yield from _timed(statement, peek)
 
 
-def _timed(statement: Statement[Any], _: Peek) -> Iterable[CellKey]:
-    yield Note.key_of(statement.payload.channel, statement.payload.note)
+def _timed(statement: Statement[Any], peek: Peek) -> Iterable[CellKey]:
+    payload = statement.payload
+    yield Note.key_of(payload.channel, payload.note)
+    if isinstance(payload, Withdrawal):
+        yield from superseding_needs(payload.channel, payload.note, peek)
 
 
 def _known(view: View, payload: InChannel, digest: str) -> tuple[Channel, Note] | Refused:
@@ -134,6 +138,10 @@ def _evolve_withdrawal(view: View, record: Record, index: int) -> Iterable[Cell]
     assert isinstance(facts, WithdrawalFacts)
     note = view.get(Note, facts.channel, facts.note)
     assert note is not None
+    if note.in_reply_to is not None:
+        answered = view.get(Note, facts.channel, note.in_reply_to)
+        assert answered is not None  # it was there when the note was accepted
+        yield taken_back(answered, note, record.at)
     yield ladder.cancelled(act(note, Act.WITHDRAWN), record.at, by=record.actor)
 
 

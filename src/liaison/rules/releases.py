@@ -42,7 +42,14 @@ from liaison.rules.reliances import (
 )
 from liaison.rules.ruling import Drafted, Peek, Ruling
 from liaison.rules.serials import spend
-from liaison.rules.showing import add_held, hold_on, precedence_for, showing_changes, showing_needs
+from liaison.rules.showing import (
+    add_held,
+    hold_on,
+    precedence_for,
+    showing_changes,
+    showing_needs,
+    superseding_needs,
+)
 from liaison.rules.speaking import (
     channel_of,
     name_of,
@@ -85,6 +92,7 @@ def _timed(statement: Statement[Release], peek: Peek) -> Iterable[CellKey]:
     note = peek(cells.Note, payload.channel, payload.note)
     if note is not None:
         yield from showing_needs(note)
+        yield from superseding_needs(payload.channel, note.supersedes, peek)
 
 
 def _decide(view: View, statement: Statement[Release], at: int) -> Drafted | Refused:

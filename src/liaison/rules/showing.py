@@ -13,11 +13,12 @@ from liaison.ledger.facts import ShownFacts
 from liaison.rules import ladder
 from liaison.rules.cells import AddresseeState, Cell, CellKey, Note, PostHold, View
 from liaison.rules.lives import PROCEDURE, Act, Life
+from liaison.rules.ruling import Peek
 from liaison.statements.payloads import AddresseeRole
 from liaison.words.ids import party_of
 from liaison.words.precedence import Precedence
 
-HELD_MAX: Final = 64
+HELD_MAX: Final = 32
 """So many notes wait for one post at most; what comes then is shown."""
 
 
@@ -37,26 +38,61 @@ def showing_needs(note: Note) -> Iterable[CellKey]:
         yield PostHold.key_of(note.channel, addressee.post)
 
 
+def superseding_needs(channel: str, supersedes: str | None, peek: Peek) -> Iterable[CellKey]:
+    """Give what superseding a note may change besides it: what that one answered owes again."""
+    old = peek(Note, channel, supersedes) if supersedes is not None else None
+    if old is not None and old.in_reply_to is not None:
+        yield Note.key_of(channel, old.in_reply_to)
+
+
+def answers(note: Note, answered: Note) -> bool:
+    """Whether a note that is shown is an answer of its party to what it names in reply.
+
+    The asking party gets it, and it is by one who was asked: from a post that is to act, or by a
+    member who can read the note there.
+    """
+    if note.service or not any(
+        party_of(a.post) == party_of(answered.sender) for a in note.addressees
+    ):
+        return False
+    return any(
+        a.post == note.post or note.sender in (a.readers or ())
+        for a in ladder.acting(answered, party_of(note.sender))
+    )
+
+
+def is_unread(note: Note, asking: str) -> bool:
+    """Whether nobody of the party ``asking`` was known to have a note."""
+    unseen = (Life.DRAFTED, Life.WITHHELD, Life.QUEUED, Life.NON_DELIVERED, Life.LAPSED)
+    return all(a.life in unseen for a in note.addressees if party_of(a.post) == asking)
+
+
+def taken_back(answered: Note, note: Note, at: int) -> Note:
+    """Return what ``note`` answered after ``note``, as it stood before, was taken back at ``at``."""
+    if not is_unread(note, party_of(answered.sender)):
+        return answered
+    return ladder.unanswered(answered, note.note, at)
+
+
 def showing_changes(view: View, note: Note, at: int) -> Iterable[Cell]:
     """Give the other notes that change because ``note`` is shown at ``at``."""
     changed: dict[str, Note] = {}
-    answered: Note | None = None
 
     def known(digest: str) -> Note:
         found = changed.get(digest) or view.get(Note, note.channel, digest)
         assert found is not None
         return found
 
-    if note.in_reply_to is not None and not note.service:
+    if note.in_reply_to is not None and answers(note, known(note.in_reply_to)):
         answered = known(note.in_reply_to)
-    # Only what the asking party gets is an answer to it.
-    if answered is not None and any(
-        party_of(a.post) == party_of(answered.sender) for a in note.addressees
-    ):
-        changed[answered.note] = ladder.replied(answered, party_of(note.sender), at)
+        party = party_of(note.sender)
+        changed[answered.note] = ladder.replied(answered, party, at, by=note.note)
     if note.supersedes is not None:
-        old = act(known(note.supersedes), Act.WITHDRAWN)
-        old = ladder.cancelled(old, at, by=note.sender)
+        old = known(note.supersedes)
+        if old.in_reply_to is not None:
+            changed[old.in_reply_to] = taken_back(known(old.in_reply_to), old, at)
+            old = known(note.supersedes)
+        old = ladder.cancelled(act(old, Act.WITHDRAWN), at, by=note.sender)
         changed[old.note] = old.model_copy(update={"superseded_by": note.note})
     if note.amends is not None:
         changed[note.amends] = act(known(note.amends), Act.AMENDED)

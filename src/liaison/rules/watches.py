@@ -204,6 +204,13 @@ def _bounds(
             "not-exhausted",
             f"{what} is closed only after its ladder was exhausted: somebody may act yet",
         )
+    ends = climb.since + ladder.own_time(note.rungs or ())
+    if payload.action is WatchAction.CLOSE and climb.forced and at < ends:
+        return Refused(
+            "not-exhausted",
+            f"{what} was escalated by hand: it is closed from {to_dtg(ends)} on, when its ladder "
+            f"would have been exhausted by itself",
+        )
     if payload.action is not WatchAction.SNOOZE:
         return None
     assert payload.until is not None  # the payload's own check
@@ -244,7 +251,7 @@ def _acted(note: Note, facts: WatchFacts, at: int) -> Note:
     climb = note.climb_of(facts.party)
     assert climb is not None  # decide
     if facts.action is WatchAction.ESCALATE:
-        climb = climb.model_copy(update={"due": min(climb.due, at)})
+        climb = climb.model_copy(update={"due": min(climb.due, at), "forced": True})
     elif facts.action is WatchAction.SNOOZE:
         assert facts.until is not None
         climb = climb.model_copy(update={"due": max(climb.due, facts.until), "snoozed": True})

@@ -56,6 +56,10 @@ class Effect(StrEnum):
     """Say loudly that nobody answered, again and again until a person closes it."""
 
 
+EXHAUSTED_LEAST_S: Final = 60
+"""It goes on without end: each time is a record."""
+
+
 class Rung(Frozen):
     """One rung: ``after_s`` seconds after the one before (the first: after arming) it takes effect.
 
@@ -77,6 +81,8 @@ class Rung(Frozen):
         repeats = self.times is not None or self.effect is Effect.EXHAUSTED
         if repeats != (self.every_s is not None):
             raise ValueError("every_s: stands beside times, and where the effect is exhausted")
+        if self.effect is Effect.EXHAUSTED and (self.every_s or 0) < EXHAUSTED_LEAST_S:
+            raise ValueError(f"every_s: exhausted is said at most every {EXHAUSTED_LEAST_S} s")
         if self.times is not None and self.effect is not Effect.ALERT:
             raise ValueError("times: stands where the effect is alert, and only there")
         return self

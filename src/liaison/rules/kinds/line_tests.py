@@ -25,7 +25,7 @@ class LineTests(ChannelRule):
     name: ClassVar[str] = "line-tests"
     since: ClassVar[int] = 2
     kind: Word
-    every_s: Annotated[int, Field(ge=1, le=7 * 86400)]
+    every_s: Annotated[int, Field(ge=60, le=7 * 86400)]
     grace_s: Annotated[int, Field(ge=1, le=7 * 86400)]
 
     def of_charter(self, charter: Charter) -> Refused | None:
