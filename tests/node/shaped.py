@@ -1,4 +1,4 @@
-"""Holds each answer that a test reads to the route's model, with nothing beside what that lists. API-40."""
+"""Holds each answer that a test reads to the route's model, with nothing beside what that lists. API-45."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface's document: current, of every route and no other; its page needs nothing. API-40, 41."""
+"""The interface's document: current, of every route and no other; its page needs nothing. API-45, API-46."""
 
 from __future__ import annotations
 

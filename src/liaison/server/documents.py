@@ -1,4 +1,4 @@
-"""The interface's own document, for programs and for people. protocols/api.md, API-40, API-41."""
+"""The interface's own document, for programs and for people. protocols/api.md, API-45, API-46."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface's document, OpenAPI 3.1, made from the routes and the models of answers. api.md, API-40.
+"""The interface's document, OpenAPI 3.1, made from the routes and the models of answers. api.md, API-45.
 
 What it can't say stands in ``protocols/api.md``, whose rules each route names. ``protocols/openapi.json`` is
 held to it by a test; ``make openapi`` writes it anew.
@@ -102,6 +102,10 @@ _TILE: Final = (
 )
 
 PATH_PARAMETERS: Final[dict[str, Json]] = {
+    "id": {
+        "description": "a session's id, which opens nothing",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    },
     "digest": {
         "description": "32 bytes in unpadded base64url",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"},

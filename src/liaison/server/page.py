@@ -1,4 +1,4 @@
-"""The interface's document as a page: no script, nothing from elsewhere. protocols/api.md, API-41."""
+"""The interface's document as a page: no script, nothing from elsewhere. protocols/api.md, API-46."""
 
 from __future__ import annotations
 

@@ -106,6 +106,23 @@ class Session(Shape):
     until: Micros
 
 
+class OpenSession(Shape):
+    """A session of the asker; its id opens nothing."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+    key: Digest
+    begun: Micros
+    used: Micros
+    until: Micros
+    this: Annotated[Yes | None, Field(description="the one that asks")] = None
+
+
+class Sessions(Shape):
+    """The asker's open sessions, the oldest first (API-39)."""
+
+    sessions: tuple[OpenSession, ...]
+
+
 class Wrap(Shape):
     key: Digest
     wrap: Bytes
