@@ -474,6 +474,20 @@ async def _heard(node: LiveNode, by: str) -> None:
         await node.get("/healthz")
 
 
+async def test_a_defect_in_one_stream_ends_that_one_and_stops_no_clock(node, monkeypatch):
+    async with device(node, DORA) as dora, device(node, ANNA) as anna:
+        await dora.hello()
+        await anna.hello()
+        streams = node.running.services.streams
+        (hers,) = [s for s in streams._of_key.values() if s.reader.by == DORA]
+        monkeypatch.setattr(hers, "tick", None)
+        monkeypatch.setattr("liaison.node.streaming.log.exception", lambda *_, **__: None)
+        tick(node, PING_EVERY)
+        assert await dora.closed() == (1011, "node-failed")
+        assert await anna.hear("behind") == IDLE
+        assert await anna.hear("ping") == {"type": "ping"}
+
+
 async def test_who_says_no_hello_is_let_go(node):
     async with device(node, DORA) as dora:
         tick(node, HELLO_WITHIN - SECOND)

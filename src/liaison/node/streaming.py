@@ -317,7 +317,12 @@ class Streams:
     def tick(self) -> None:
         now, wall = self.clock.since_boot(), self.clock.now()
         for stream in list(self._of_key.values()):
-            stream.tick(now, wall)
+            try:
+                stream.tick(now, wall)
+            except Exception:
+                # One stream's defect must not stop the clock of all others.
+                log.exception("defect", what="the clock of a stream")
+                stream.end(FAILED)
 
     def drain(self) -> None:
         """End all streams because the node stops, and open no more."""
