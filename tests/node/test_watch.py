@@ -11,8 +11,9 @@ import pytest
 from liaison.rules import cells
 from liaison.statements.payloads import MemberRole, Verdict
 from liaison.statements.procedures import WatchAction
+from liaison.words.ids import party_of
 from liaison.words.times import DAY, MINUTE, SECOND
-from tests.node.line import elapse, live_line, send, state
+from tests.node.line import elapse, live_line, send, state, with_wraps
 from tests.node.live import LiveNode
 from tests.timed import CALM, WITH_DEPUTY
 from tests.world import (
@@ -290,3 +291,33 @@ async def test_a_queue_of_which_not_all_was_looked_at_says_so(
     monkeypatch.setattr("liaison.node.reading.SCANNED_MAX", 2)
     _, page = await node.get("/v1/watch", await node.token(PETE))
     assert (len(page["items"]), page["more"]) == (2, True)
+
+
+async def test_an_exhausted_flash_does_not_vanish_behind_what_is_due_before_it(
+    node: LiveNode,
+) -> None:
+    await send(node, node.world.note())
+    await elapse(node, 16 * MINUTE)
+    for _ in range(530):
+        await send(node, node.world.note(precedence=CALM))
+    await elapse(node, 10 * SECOND)
+    items = await queue(node, PETE, "?limit=256")
+    assert items[0]["reference"] == "london-hotline/1"
+
+
+async def test_who_cleared_a_draft_is_not_shown_to_another_party(node: LiveNode) -> None:
+    draft = node.world.draft()
+    digest = await send(node, draft)
+    cleared = node.world.accept(node.world.answer(FELIX, Verdict.ACKNOWLEDGED, digest))
+    status, text = await node.post(statement=cleared.raw)
+    assert status == 201, text
+    held = next(s for s in node.world.accepted if s.digest == digest)
+    release, wraps = with_wraps(node.world.release(held))
+    node.world.accept(release)
+    status, text = await node.post(statement=release.raw, wraps=wraps)
+    assert status == 201, text
+    told = await state(node, DORA, digest)
+    assert {party_of(a["post"]) for a in told["addressees"]} == {MOD}
+    assert {one.get("party") for one in told["next"]} <= {None, MOD}
+    own = await state(node, ANNA, digest)
+    assert {party_of(a["post"]) for a in own["addressees"]} == {FCO, MOD}

@@ -48,7 +48,7 @@ from liaison.words.ids import party_of
 FULL_TILES_KEPT: Final = 512
 INLINE_MAX_BYTES: Final = 64 * 1024
 PAGE_MAX: Final = 256
-SCANNED_MAX: Final = 512
+SCANNED_MAX: Final = 8_192
 """So many cells of a channel are looked at for the operators' queue, those due first."""
 OPENED: Final = frozenset({ItemKind.NOTE.value, ItemKind.COPY.value})
 CONTENT_MAX_BYTES: Final = 64 * 1024 * 1024
@@ -212,7 +212,7 @@ class Reading:
         ]
         return {
             "receipt": (await self._receipt_of([row]))[0],
-            "state": state_of(note, [hold for hold in holds if hold is not None]),
+            "state": state_of(note, reader.party, [hold for hold in holds if hold is not None]),
         }
 
     async def note_content(self, reader: Reader, digest: str) -> Json:
@@ -246,6 +246,7 @@ class Reading:
             channel = await self.cellar.get(cells.Channel, digest)
             if channel is None or reader.party not in channel.parties:
                 continue
+            # What is due late may be the most urgent: all is read before any is left out.
             stored = await self.store.open_items(digest, limit=SCANNED_MAX)
             is_cut = is_cut or len(stored) == SCANNED_MAX
             # What a batch may be changing is in memory, as it was signed (law 2).

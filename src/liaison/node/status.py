@@ -20,8 +20,14 @@ COMING_MAX: Final = 64
 Json = dict[str, Any]
 
 
-def state_of(note: Note, holds: Iterable[PostHold] = ()) -> Json:
-    """Return a note's state; ``holds`` are those for which it waits."""
+def state_of(note: Note, party: str, holds: Iterable[PostHold] = ()) -> Json:
+    """Return a note's state as ``party`` may know it; ``holds`` are those for which it waits.
+
+    Who cleared a draft, and how another party's ladder goes on, is nobody's business but the
+    sender's party's.
+    """
+    own = party_of(note.sender)
+    is_abroad = party != own
     state: Json = {
         "reference": note.reference,
         "at": note.at,
@@ -43,8 +49,14 @@ def state_of(note: Note, holds: Iterable[PostHold] = ()) -> Json:
     waited_for = {climb.waits_for for climb in note.climbs or ()}
     if waited_for:
         state["waits_for"] = min(waited_for)  # an acknowledgement is wanted before an answer
-    state["addressees"] = [addressee_of(a) for a in note.addressees]
-    state["next"] = coming(note, holds)
+    state["addressees"] = [
+        addressee_of(a)
+        for a in note.addressees
+        if not (is_abroad and note.release and party_of(a.post) == own)
+    ]
+    state["next"] = [
+        one for one in coming(note, holds) if not is_abroad or one.get("party") in (None, party)
+    ]
     return state
 
 

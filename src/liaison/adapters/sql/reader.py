@@ -74,6 +74,9 @@ _DUE: Final = (
     .order_by(CELLS.c.due, CELLS.c.key)
     .limit(bindparam("limit"))
 )
+_AT_ONCE: Final = 256
+"""So many rows are parsed before others get their turn."""
+
 _OPEN_ITEMS: Final = (
     select(CELLS.c.key, CELLS.c.row)
     .where(CELLS.c.channel == bindparam("channel"), CELLS.c.due.is_not(None))
@@ -154,7 +157,12 @@ class SqlReader:
 
     async def open_items(self, channel: str, *, limit: int) -> list[Cell]:
         rows = await self._read(_OPEN_ITEMS, channel=channel, limit=limit)
-        return [read_cell(_parse_key(text), row) for text, row in rows]
+        found = []
+        for place, (text, row) in enumerate(rows, start=1):
+            found.append(read_cell(_parse_key(text), row))
+            if place % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # others get their turn
+        return found
 
     async def tiles(self, tiles: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
         found: dict[tuple[int, int], bytes] = {}
