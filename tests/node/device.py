@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import WSMsgType
 
 from liaison.statements.keys import SigningKey
+from tests.node.framed import check_frame
 from tests.node.live import LiveNode
 
 PATIENCE_S: Final = 20
@@ -34,6 +35,7 @@ class Device:
         message = await self.socket.receive(timeout=PATIENCE_S)
         assert message.type is WSMsgType.TEXT, (message, self.socket.close_code)
         frame: dict[str, Any] = json.loads(message.data)
+        check_frame(frame)
         return frame
 
     async def hear(self, kind: str) -> dict[str, Any]:
