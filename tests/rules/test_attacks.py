@@ -10,6 +10,7 @@ from liaison.rules import cells
 from liaison.rules.cells import Note, PostHold
 from liaison.rules.channels import PROPOSED_MAX
 from liaison.rules.decide import first_due, needs
+from liaison.rules.inbox import items_of
 from liaison.rules.lives import Life
 from liaison.rules.showing import HELD_MAX
 from liaison.statements.charters import Effect, Rung
@@ -32,6 +33,7 @@ from tests.world import (
     MINISTRY,
     MOD,
     PETE,
+    WATCH,
     MemoryWorld,
     digest,
 )
@@ -247,3 +249,26 @@ def test_a_line_test_reaches_each_other_party_now_and_for_good():
         assert not is_tested(world, slot)
     world.accept(world.note(by=by, kind="test"))
     assert is_tested(world, slot)
+
+
+# A note that went away unheard
+
+
+def procedures(world: MemoryWorld, index: int) -> set[str]:
+    items = items_of(world.records[-1].facts, len(world.records) - 1)
+    return {i.member for i in items if i.kind == "procedure" and i.note_index == index}
+
+
+def test_who_had_a_note_hears_that_it_was_superseded():
+    world = quiet()
+    old = world.accept(world.note()).digest
+    world.accept(world.note(to={WATCH: ACTION}, supersedes=old))
+    told = procedures(world, note_of(world, old).index)
+    assert {ANNA, DORA} <= told
+
+
+def test_proposer_and_readers_hear_that_a_proposal_was_amended():
+    world = forum()
+    old = world.accept(world.proposal(by=ANNA)).digest
+    world.accept(world.proposal(by=DORA, amends=old))
+    assert ANNA in procedures(world, note_of(world, old).index)

@@ -12,7 +12,15 @@ from liaison.client.acting import Actor
 from liaison.client.cabinet import Kept
 from liaison.client.folding import ChannelView, LinkBroken
 from liaison.client.following import PACING, WINDOW, Batch, Flow, Frame, Gathering, Pacing
-from liaison.client.news import News, channel_in, in_words, note_in, note_shown
+from liaison.client.news import (
+    News,
+    channel_in,
+    in_words,
+    note_in,
+    note_shown,
+    replaced_in,
+    replaced_in_words,
+)
 from liaison.client.reading import (
     Letter,
     check_about,
@@ -29,7 +37,7 @@ from liaison.client.seat import Told, exercise_lead
 from liaison.client.transport import text_of
 from liaison.client.watching import Entry, Happening, check_digest
 from liaison.client.writing import made
-from liaison.ledger.facts import NoteFacts, ReleaseFacts
+from liaison.ledger.facts import NoteFacts, ReleaseFacts, ReplacedFacts
 from liaison.rules.inbox import items_of
 from liaison.statements.payloads import (
     MAX_ANSWERED,
@@ -309,6 +317,9 @@ class Client(Actor):
         reference = f"entry {entry.index}"
         if kind not in ("note", "copy"):
             try:
+                old = replaced_in(entry, _place(text_of(item, "position"))[1])
+                if kind == "procedure" and old is not None and isinstance(entry, Entry):
+                    return await self._replaced(entry, old)
                 return await self._told_of(str(kind), entry)
             except (NotReady, LinkBroken, SignatureInvalid, Malformed) as exc:
                 return Unopened(reference, exc)
@@ -371,6 +382,34 @@ class Client(Actor):
         is_urgent = kind in ("alert", "told", "missed-test")
         text = in_words(entry, reference)
         return News(kind, reference, entry.at, text, is_urgent, path)
+
+    async def _replaced(self, entry: Entry, old: ReplacedFacts) -> News:
+        """Return that another note took the place of one, once it holds and names that one."""
+        channel = await self._channel_of(channel_in(entry))
+        facts, found = entry.record.facts, entry
+        if isinstance(facts, ReleaseFacts):
+            found = await self.source.statement(facts.note)
+            await check_release(self.book, entry, found, channel)
+        else:
+            await check_note(self.book, entry, channel)
+        note = note_of(found)
+        is_known = old.note in self.cabinet
+        kept = self.kept(self.cabinet.reference(old.note)) if is_known else None
+        if old.note not in (note.supersedes, note.amends) or (
+            kept is not None
+            and (kept.index, kept.note.precedence.action) != (old.index, old.precedence)
+        ):
+            raise LogUntrusted(
+                f"Entry {entry.index} says of another note what it isn't",
+                safe="nothing of it is shown",
+                do="keep the receipt and show it to the auditors",
+            )
+        alias = channel.cell.alias
+        reference = self.cabinet.reference(old.note) if is_known else ""
+        reference = reference or await self._reference_of(old.note, alias)
+        path = self._keep_receipt(f"{reference}.procedure.{entry.index}", entry)
+        text = replaced_in_words(note, old.note, reference, entry.record.actor)
+        return News("procedure", reference, entry.at, text, False, path)
 
     async def _reference_of(self, digest: str, alias: str) -> str:
         """Return the reference of a note that this member is told of and can't read."""

@@ -16,13 +16,16 @@ from liaison.ledger.facts import (
     HoldFacts,
     MissedTestFacts,
     MomentFacts,
+    NoteFacts,
     ObjectionFacts,
     ReleaseFacts,
+    ReplacedFacts,
     RungFacts,
     WatchFacts,
     WithdrawalFacts,
 )
 from liaison.statements.charters import Effect
+from liaison.statements.payloads import Note
 from liaison.words.errors import LogUntrusted
 from liaison.words.times import to_dtg
 
@@ -71,6 +74,20 @@ def channel_in(entry: Entry | Happening) -> str:
 def note_in(entry: Entry | Happening) -> str:
     """Return the digest of the note that an entry is about, or nothing."""
     return entry.record.note
+
+
+def replaced_in(entry: Entry | Happening, index: int) -> ReplacedFacts | None:
+    """Return what an entry says of the note at ``index`` whose place another one took, if it does."""
+    facts = entry.record.facts
+    if not isinstance(facts, NoteFacts | ReleaseFacts):
+        return None
+    return next((old for old in facts.replaced or () if old.index == index), None)
+
+
+def replaced_in_words(note: Note, old: str, reference: str, by: str) -> str:
+    """Return that ``note``, which is ``reference``, took the place of the one ``old`` names."""
+    did = "superseded" if note.supersedes == old else "amended"
+    return f"{reference} was {did} by {by}: another note takes its place"
 
 
 def in_words(entry: Entry | Happening, reference: str) -> str:

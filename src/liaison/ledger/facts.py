@@ -200,6 +200,15 @@ class SerialFacts(Frozen):
     serial: Positive
 
 
+class ReplacedFacts(Frozen):
+    """A note that another one superseded or amended, and who is told: who had it, its sender too."""
+
+    note: Digest
+    index: Count
+    precedence: Precedence
+    told: tuple[Address, ...]
+
+
 class NoteFacts(Stated):
     channel: Digest
     reference: Positive | None = None
@@ -225,6 +234,8 @@ class NoteFacts(Stated):
     number: RegisterFacts | None = None
     informed: tuple[Address, ...] | None = None
     """Posts that a rung of the note's ladder tells, snapshot of the rosters at acceptance."""
+    replaced: tuple[ReplacedFacts, ...] | None = None
+    """The notes of ``supersedes`` and ``amends``, once this one is shown."""
 
 
 class FirstFacts(Frozen):
@@ -278,6 +289,7 @@ class ReleaseFacts(Stated):
     serials: tuple[SerialFacts, ...]
     number: RegisterFacts | None = None
     informed: tuple[Address, ...] | None = None
+    replaced: tuple[ReplacedFacts, ...] | None = None
 
 
 class AboutNote(Stated):

@@ -47,7 +47,7 @@ class ItemKind(StrEnum):
     DECISION = "decision"
     """A proposal was adopted."""
     PROCEDURE = "procedure"
-    """A note was withdrawn, objected to, or its silence extended."""
+    """A note was withdrawn, superseded, amended or objected to, or its silence extended."""
     RELEASED = "released"
     """The member's draft was released."""
     WATCH = "watch"
@@ -129,11 +129,19 @@ def _of_note(facts: NoteFacts, index: int) -> Iterable[_Item]:
             yield from _for(addressee.readers, index, ItemKind.COPY, facts.precedence)
     if facts.deferred_until is None:
         yield from _shown(facts, facts.addressees, index)
+    yield from _replaced(facts)
 
 
 def _of_release(facts: ReleaseFacts, _: int) -> Iterable[_Item]:
     yield from _shown(facts, facts.addressees, facts.index)
     yield _Item(facts.sender, facts.index, ItemKind.RELEASED, facts.precedence)
+    yield from _replaced(facts)
+
+
+def _replaced(facts: NoteFacts | ReleaseFacts) -> Iterable[_Item]:
+    """Who had a note is told that another one took its place."""
+    for old in facts.replaced or ():
+        yield from _for(old.told, old.index, ItemKind.PROCEDURE, old.precedence)
 
 
 def _shown(

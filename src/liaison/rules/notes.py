@@ -37,7 +37,7 @@ from liaison.rules.reliances import (
 )
 from liaison.rules.ruling import Drafted, Peek, Ruling
 from liaison.rules.serials import spend
-from liaison.rules.showing import add_held, hold_on, showing_changes, superseding_needs
+from liaison.rules.showing import add_held, hold_on, replaced, showing_changes, superseding_needs
 from liaison.rules.speaking import (
     channel_of,
     name_of,
@@ -209,6 +209,9 @@ def _facts(
             "informed": None
             if is_draft
             else informed_posts(view, channel, kind, payload.precedence.action, payload.parties),
+            "replaced": None
+            if is_draft
+            else replaced(view, payload.channel, payload.supersedes, payload.amends),
         }
     )
 

@@ -20,7 +20,7 @@ from liaison.rules.kinds import forum
 from liaison.rules.lives import Act, Life, Stage
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Drafted, Peek, Ruling
-from liaison.rules.showing import act, superseding_needs, taken_back
+from liaison.rules.showing import act, superseding_needs, taken_back, who_had
 from liaison.rules.speaking import (
     channel_of,
     name_of,
@@ -70,12 +70,6 @@ def _known(view: View, payload: InChannel, digest: str) -> tuple[Channel, Note] 
     return channel, note
 
 
-def _readers(note: Note) -> tuple[str, ...]:
-    """Return who had the note shown, and its sender."""
-    shown = {r for a in note.addressees if ladder.is_visible(note, a) for r in a.readers or ()}
-    return tuple(sorted({note.sender, *shown}))
-
-
 def _about(statement: Statement[Any], note: Note) -> dict[str, Any]:
     return {
         "statement": statement.digest,
@@ -121,7 +115,7 @@ def _decide_withdrawal(view: View, statement: Statement[Withdrawal], at: int) ->
         return Refused(
             "not-now", f"{what} is settled with everybody: there is nothing to take back"
         )
-    facts = WithdrawalFacts(**_about(statement, note), told=_readers(note), number=note.number)
+    facts = WithdrawalFacts(**_about(statement, note), told=who_had(note), number=note.number)
     return _drafted(note, facts, "withdrawn")
 
 
@@ -165,7 +159,7 @@ def _decide_objection(view: View, statement: Statement[Objection], at: int) -> D
     if stage in (Stage.PROPOSED, Stage.BROKEN, Stage.WITHDRAWN):
         return Refused("not-under-silence", f"{what} is {stage}")
     is_late = stage is Stage.ADOPTED
-    facts = ObjectionFacts(**_about(statement, note), late=is_late, told=_readers(note))
+    facts = ObjectionFacts(**_about(statement, note), late=is_late, told=who_had(note))
     return _drafted(note, facts, "late-objection" if is_late else "broken")
 
 
@@ -230,7 +224,7 @@ def _decide_extension(view: View, statement: Statement[Extension], at: int) -> D
             f"it would last over {longest // SECOND} s from now, the charter's limit",
         )
     facts = ExtensionFacts(
-        **_about(statement, note), silence_until=payload.silence_until, told=_readers(note)
+        **_about(statement, note), silence_until=payload.silence_until, told=who_had(note)
     )
     return _drafted(note, facts, "extended")
 

@@ -46,6 +46,7 @@ from liaison.rules.showing import (
     add_held,
     hold_on,
     precedence_for,
+    replaced,
     showing_changes,
     showing_needs,
     superseding_needs,
@@ -153,6 +154,7 @@ def _decide(view: View, statement: Statement[Release], at: int) -> Drafted | Ref
             serials=serials_of(payload.parties),
             number=next_number(view, payload.channel, party, kind, at),
             informed=informed_posts(view, channel, kind, note.precedence, payload.parties),
+            replaced=replaced(view, payload.channel, note.supersedes, note.amends),
         ),
         note=payload.note,
         urgency=Urgency(

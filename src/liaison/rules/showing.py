@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from liaison.ledger.facts import ShownFacts
+from liaison.ledger.facts import ReplacedFacts, ShownFacts
 from liaison.rules import ladder
 from liaison.rules.cells import AddresseeState, Cell, CellKey, Note, PostHold, View
 from liaison.rules.lives import PROCEDURE, Act, Life
@@ -43,6 +43,29 @@ def superseding_needs(channel: str, supersedes: str | None, peek: Peek) -> Itera
     old = peek(Note, channel, supersedes) if supersedes is not None else None
     if old is not None and old.in_reply_to is not None:
         yield Note.key_of(channel, old.in_reply_to)
+
+
+def who_had(note: Note) -> tuple[str, ...]:
+    """Return who had the note shown, and its sender."""
+    shown = {r for a in note.addressees if ladder.is_visible(note, a) for r in a.readers or ()}
+    return tuple(sorted({note.sender, *shown}))
+
+
+def replaced(view: View, channel: str, *digests: str | None) -> tuple[ReplacedFacts, ...] | None:
+    """Return the notes that a note which is shown supersedes or amends, and who is told of it."""
+    found = []
+    for digest in dict.fromkeys(digests):
+        note = view.get(Note, channel, digest) if digest is not None else None
+        if note is not None:
+            found.append(
+                ReplacedFacts(
+                    note=note.note,
+                    index=note.index,
+                    precedence=note.precedence,
+                    told=who_had(note),
+                )
+            )
+    return tuple(found) or None
 
 
 def answers(note: Note, answered: Note) -> bool:
