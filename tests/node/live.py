@@ -112,7 +112,9 @@ class LiveNode:
             form.add_field(name, data, content_type="application/octet-stream", filename=name)
         async with self.http.post(f"{self.running.url}/v1/statements", data=form) as answer:
             if answer.content_type == "application/problem+json":
-                return answer.status, await answer.json()
+                problem = await answer.json()
+                check_answer("/v1/statements", answer.status, problem, "POST")
+                return answer.status, problem
             return answer.status, await answer.text()
 
     async def accept(self, statement: Statement[Any]) -> Verified:

@@ -24,9 +24,9 @@ def route_of(path: str, method: str = "GET") -> Route | None:
     return None
 
 
-def check_answer(path: str, status: int, body: Any) -> None:
+def check_answer(path: str, status: int, body: Any, method: str = "GET") -> None:
     """Fail unless the interface's document lists this answer, of this form."""
-    route = route_of(path)
+    route = route_of(path, method)
     if route is None:
         return
     if status in route.answers:
@@ -39,6 +39,7 @@ def check_answer(path: str, status: int, body: Any) -> None:
     _check(Problem, body)
     assert body["status"] == status, body
     assert not codes or body["code"] in codes, (path, body)
+    assert status not in (403, 409) or body["refusal"], body
 
 
 def _check(model: type[BaseModel], body: Any) -> None:
