@@ -58,7 +58,7 @@ def test_the_wheel_holds_the_code_its_types_and_the_licence_and_nothing_else(whe
 
 
 def test_the_demonstration_runs_from_the_wheel_and_holds(wheel, tmp_path):
-    """Two parties, a FLASH both ways, receipts, the audit, one altered byte named (README)."""
+    """A FLASH climbs to the deputy, receipts, the audit, one altered byte named (README)."""
     installed = tmp_path / "installed"
     wheel.extractall(installed)
     environment = {**os.environ, "PYTHONPATH": str(installed)}
@@ -78,8 +78,8 @@ def test_the_demonstration_runs_from_the_wheel_and_holds(wheel, tmp_path):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     for said in (
         "ACCEPTED london-hotline/1 at",
-        "london-hotline/1 was acknowledged by duty.desk.1@mod.example for duty.desk@mod.example",
-        "VERIFIED london-hotline/1.receipt",
+        "london-hotline/1 was acknowledged by deputy.1@mod.example for deputy@mod.example",
+        "VERIFIED F/receipts/london-hotline/1.alert.",
         "As it must be.",
         "FIRST DIFFERENCE: entry",
         "All of it held",

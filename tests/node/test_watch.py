@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from liaison.rules import cells
-from liaison.statements.payloads import MemberRole, Verdict
+from liaison.statements.payloads import MemberRole, Note, Verdict
 from liaison.statements.procedures import WatchAction
+from liaison.statements.statement import Statement
 from liaison.words.ids import party_of
 from liaison.words.times import DAY, MINUTE, SECOND
 from tests.node.line import elapse, live_line, send, state, with_wraps
@@ -312,7 +313,7 @@ async def test_who_cleared_a_draft_is_not_shown_to_another_party(node: LiveNode)
     status, text = await node.post(statement=cleared.raw)
     assert status == 201, text
     held = next(s for s in node.world.accepted if s.digest == digest)
-    release, wraps = with_wraps(node.world.release(held))
+    release, wraps = with_wraps(node.world.release(cast("Statement[Note]", held)))
     node.world.accept(release)
     status, text = await node.post(statement=release.raw, wraps=wraps)
     assert status == 201, text
