@@ -13,12 +13,20 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import sdk, wire
+from benchmarks import due, sdk, wire
 from benchmarks.limits import limits
-from benchmarks.stage import Stage, prepare, stage, token
+from benchmarks.stage import Stage, draft, prepare, rss_mib, stage, token
 
 SENDERS = {1: 600, 32: 4000, 128: 6000}
 """Concurrent senders, and how many notes they send together."""
+DUE = (10, 100, 1000)
+"""So many answers are overdue within one second."""
+PENDING = (0, 10_000, 100_000, 1_000_000)
+TITLES = {
+    "load": "1 KiB notes, durable, one online recipient",
+    "lateness_ms": "Answers overdue within one second: ms from due to decided",
+    "pending": "Moments pending in the next hour: to arm one, to start with them, memory",
+}
 OUTPUT = Path("build/bench.json")
 
 
@@ -47,14 +55,14 @@ def row_of(
 
 async def measure(made: Stage, generator: str, senders: int, notes: int) -> dict[str, Any]:
     if generator == "wire":
-        prepared = await prepare(made, notes)
+        prepared = await prepare(made, [draft()] * notes)
         asker = await token(made, "M")
         before = made.cpu_s()
         loaded = await wire.run(made.url, asker, senders, prepared)
     else:
         before = made.cpu_s()
         loaded = await sdk.run(made, senders, notes)
-    return row_of(generator, senders, loaded, made.cpu_s() - before, made.rss_mib())
+    return row_of(generator, senders, loaded, made.cpu_s() - before, rss_mib(made.pid))
 
 
 async def main() -> dict[str, Any]:
@@ -68,10 +76,21 @@ async def main() -> dict[str, Any]:
                 for generator in ("wire", "sdk"):
                     console.print(f"{generator}, {senders} senders, {notes} notes …")
                     measured.append(await measure(made, generator, senders, notes))
+            late = []
+            for loaded in (False, True):
+                for count in DUE:
+                    console.print(f"{count} due in one second{', under load' * loaded} …")
+                    late.append(await due.lateness(made, count, loaded=loaded))
+        pending = []
+        for count in PENDING:
+            console.print(f"{count} pending moments …")
+            pending.append(await asyncio.to_thread(due.pending, Path(folder) / "N", count))
     report = {
         "python": platform.python_version(),
         "machine": platform.platform(),
         "load": measured,
+        "lateness_ms": late,
+        "pending": pending,
         "limits": {name: round(rate, 1) for name, rate in found.items()},
     }
     show(console, report)
@@ -79,12 +98,13 @@ async def main() -> dict[str, Any]:
 
 
 def show(console: Console, report: dict[str, Any]) -> None:
-    table = Table(title="1 KiB notes, durable, one online recipient")
-    for name in report["load"][0]:
-        table.add_column(name.replace("_", " "), justify="right")
-    for row in report["load"]:
-        table.add_row(*(str(value) for value in row.values()))
-    console.print(table)
+    for part, title in TITLES.items():
+        table = Table(title=title)
+        for name in report[part][0]:
+            table.add_column(name.replace("_", " "), justify="right")
+        for row in report[part]:
+            table.add_row(*("" if value is None else str(value) for value in row.values()))
+        console.print(table)
     beside = Table(title="Beside it, in the same run: what this machine does at most")
     beside.add_column("limit")
     beside.add_column("per second", justify="right")

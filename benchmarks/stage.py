@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,14 +68,16 @@ class Stage:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / 100
 
-    def rss_mib(self) -> float:
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        return 0.0
+
+def rss_mib(pid: int) -> float:
+    """Return the memory that a process holds."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
 
-def draft() -> Draft:
+def draft(reply_by: int | None = None) -> Draft:
     """Return a note with 1 KiB of text; ROUTINE, so that its kind needs no reason."""
     return Draft(
         channel=ALIAS,
@@ -83,6 +85,7 @@ def draft() -> Draft:
         content=Content.text("Load", "x" * CONTENT_BYTES),
         kind="service",
         precedence=Precedence.ROUTINE,
+        reply_by=reply_by,
     )
 
 
@@ -166,8 +169,10 @@ async def _admit(url: str, settings: Settings, party: Statement[Party]) -> None:
         await node.submit(party.raw)
 
 
-async def prepare(stage: Stage, count: int) -> list[Prepared]:
+async def prepare(stage: Stage, drafts: Sequence[Draft]) -> list[Prepared]:
     """Return sealed submissions, with serials in the order in which they will be sent."""
+    if not drafts:
+        return []
     async with stage.client("W") as client:
         planner = Planner(
             client.book,
@@ -176,10 +181,9 @@ async def prepare(stage: Stage, count: int) -> list[Prepared]:
             wall_clock,
             lambda: client.watch.log_time,
         )
-        said = draft()
-        plan = await planner.plan(said)
+        plan = await planner.plan(drafts[0])
         prepared = []
-        for _ in range(count):
+        for said in drafts:
             now = wall_clock()
             stage.serial += 1
             serials = dict.fromkeys(plan.addressed, stage.serial)

@@ -66,6 +66,14 @@ async def fire(node: LiveNode, micros: int = 0) -> int:
     return await timers_of(node).fire_due()
 
 
+async def test_what_came_due_since_the_last_look_is_not_slept_over(node: LiveNode) -> None:
+    await send(node, urgent(node))
+    assert await fire(node, MINUTE - 1) == 0  # the clock was read a microsecond too early
+    node.clock.advance(1)
+    assert timers_of(node)._sleep_s() == 0.0
+    assert await fire(node) == 1
+
+
 async def records(node: LiveNode) -> list[Record]:
     rows = await node.running.services.reading.store.entries(0, 10_000)
     return [record_from(row.fields) for row in rows]

@@ -44,6 +44,8 @@ class Timers:
     _horizon: int = -1
     _dues: dict[CellKey, int] = field(default_factory=dict)
     _turns: list[Turn] = field(default_factory=list)
+    _looked: int = -1
+    """When it was last asked what is due; what was due by then and still is could not be fired."""
     _changed: set[CellKey] | None = None
     """Cells that changed while the store is being read."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,8 +76,10 @@ class Timers:
         """
         fired = 0
         async with self._firing:
-            while self.sequencer.suspicion() is None:
-                now = self.sequencer.clock.clock.now()
+            while True:
+                now = self._looked = self.sequencer.clock.clock.now()
+                if self.sequencer.suspicion() is not None:
+                    break
                 turns, until = self._next(now)
                 if not turns:
                     if self._horizon >= now:
@@ -98,9 +102,13 @@ class Timers:
 
     def _sleep_s(self) -> float:
         first = self._first()
-        left_s = (first[0] - self.sequencer.clock.clock.now()) / SECOND if first else LOOK_S
-        # What is due already could not be fired just now.
-        return min(left_s, LOOK_S) if left_s > 0 else LOOK_S
+        if first is None:
+            return LOOK_S
+        left_s = (first[0] - self.sequencer.clock.clock.now()) / SECOND
+        if left_s <= 0 and (first[0] <= self._looked or self._firing.locked()):
+            return LOOK_S  # it could not be fired just now
+        # What came due since the last look is fired at once.
+        return max(0.0, min(left_s, LOOK_S))
 
     # What is in memory
 
