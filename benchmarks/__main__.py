@@ -76,10 +76,12 @@ async def main() -> dict[str, Any]:
                 for generator in ("wire", "sdk"):
                     console.print(f"{generator}, {senders} senders, {notes} notes …")
                     measured.append(await measure(made, generator, senders, notes))
-            late = []
-            for loaded in (False, True):
-                for count in DUE:
-                    console.print(f"{count} due in one second{', under load' * loaded} …")
+        late = []
+        for loaded in (False, True):
+            for count in DUE:
+                console.print(f"{count} due in one second{', under load' * loaded} …")
+                # A log of its own: to read past what lies in it already would cost the time ahead.
+                async with stage(Path(folder) / f"due-{count}-{loaded}") as made:
                     late.append(await due.lateness(made, count, loaded=loaded))
         pending = []
         for count in PENDING:

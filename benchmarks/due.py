@@ -49,7 +49,7 @@ async def lateness(made: Stage, count: int, *, loaded: bool) -> dict[str, Any]:
     """Have ``count`` answers overdue within one second; return how late their records are."""
     asker = await token(made, "M")
     load_notes = LOAD_NOTES if loaded else 0
-    first = wall_clock() + (count + load_notes) * SEAL_MICROS + 5 * SECOND
+    first = wall_clock() + (count + load_notes) * SEAL_MICROS + 10 * SECOND
     dues = [first + n * SECOND // count for n in range(count)]
     timed = await prepare(made, [draft(reply_by=due) for due in dues])
     await wire.run(made.url, asker, min(32, count), timed)
