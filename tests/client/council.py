@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from liaison.cli.founding import found
 from liaison.client import Authority, Client, Home, Letter, News
 from liaison.main import Running, begin, run_node
@@ -42,9 +44,8 @@ class Council:
         return await self.running.services.timers.fire_due()
 
 
-@contextlib.asynccontextmanager
-async def council(folder: Path, monkeypatch) -> AsyncIterator[Council]:
-    """Everything from ``node init`` to three open channels."""
+def cheap_keystores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have keystores made that open at once: a test opens dozens."""
     create = Keystore.create
     cheap = Cost(memory_kib=8, passes=1, lanes=1)
     monkeypatch.setattr(
@@ -52,6 +53,12 @@ async def council(folder: Path, monkeypatch) -> AsyncIterator[Council]:
         "create",
         lambda path, passphrase, *, cost=None: create(path, passphrase, cost=cheap),
     )
+
+
+@contextlib.asynccontextmanager
+async def council(folder: Path, monkeypatch) -> AsyncIterator[Council]:
+    """Everything from ``node init`` to three open channels."""
+    cheap_keystores(monkeypatch)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

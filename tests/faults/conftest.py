@@ -1,4 +1,4 @@
-"""A home with an open channel, made once, copied for each test."""
+"""Homes made once and copied for each test: a node's with an open channel; a town's, everybody's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.town import SEED, Town, founded
 from tests.node.live import live_node
 from tests.world import MemoryWorld
 
@@ -17,6 +18,21 @@ async def _open(home: Path) -> MemoryWorld:
     async with live_node(home) as node:
         await node.open_channel()
         return node.world
+
+
+@pytest.fixture(scope="session")
+def _founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    homes = tmp_path_factory.mktemp("founded") / "homes"
+    homes.mkdir()
+    asyncio.run(founded(homes))
+    return homes
+
+
+@pytest.fixture
+def town(_founded: Path, tmp_path: Path) -> Town:
+    """The demonstration's homes, to be served; its chances are those of ``SEED``."""
+    print(f"LIAISON_SOAK_SEED={SEED}")  # noqa: T201 what it takes to do it again
+    return Town.copied(_founded, tmp_path / "town", SEED)
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,18 @@ class Process:
     journal: Path
 
     @classmethod
+    async def serve(cls, home: Path, *, before: str = "") -> Process:
+        """Run ``liaison node serve`` as an operator does; ``before`` is Python that runs first."""
+        journal = home.with_name(f"{home.name}.journal")
+        main = f"{before}\nfrom liaison.cli import main\nmain()"
+        words = ("--home", str(home), "node", "serve", "--listen", "127.0.0.1:0")
+        child = await spawn(("-c", main, *words), journal)
+        assert child.stdout is not None
+        line = (await asyncio.wait_for(child.stdout.readline(), START_TIMEOUT_S)).decode()
+        assert line.startswith("serving "), journal.read_text()[-4000:]
+        return cls(child, line.split()[1], journal)
+
+    @classmethod
     async def start(
         cls, home: Path, clock: SteadyClock, *said: str, journal: Path | None = None
     ) -> Process:

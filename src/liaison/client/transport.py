@@ -10,6 +10,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -35,6 +36,8 @@ from liaison.words.errors import (
 
 CONNECTIONS: Final = 64
 TIMEOUT_S: Final = 60
+SESSION_TRIES: Final = 3
+"""A challenge is spent when a proxy sent its session twice, and forgotten when the node began anew."""
 _UNKNOWN: Final = "whether it accepted anything isn't known; sending the same bytes again is safe"
 _WAITING: Final[dict[str, type[Busy]]] = {
     "busy": Busy,
@@ -167,16 +170,22 @@ class Transport:
                     safe="nothing was sent",
                     do="finish the enrolment first",
                 )
-            challenge = _json(await self._ask("POST", "/v1/challenges", b"", {})).get("challenge")
-            if not isinstance(challenge, str):
-                raise Malformed("the node's challenge is not a string")
-            statement = self._make_session(challenge)
-            kind = {"Content-Type": "application/json"}
-            token = _json(await self._ask("POST", "/v1/sessions", statement, kind)).get("token")
-            if not isinstance(token, str):
-                raise Malformed("the node's token is not a string")
-            self._token = token
-            return token
+            for _ in range(SESSION_TRIES - 1):
+                with suppress(NotAllowed):
+                    self._token = await self._session(self._make_session)
+                    return self._token
+            self._token = await self._session(self._make_session)
+            return self._token
+
+    async def _session(self, make: SessionMaker) -> str:
+        challenge = _json(await self._ask("POST", "/v1/challenges", b"", {})).get("challenge")
+        if not isinstance(challenge, str):
+            raise Malformed("the node's challenge is not a string")
+        kind = {"Content-Type": "application/json"}
+        token = _json(await self._ask("POST", "/v1/sessions", make(challenge), kind)).get("token")
+        if not isinstance(token, str):
+            raise Malformed("the node's token is not a string")
+        return token
 
     def _connections(self) -> aiohttp.ClientSession:
         if self._http is None:
