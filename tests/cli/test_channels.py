@@ -83,6 +83,25 @@ def test_a_flash_that_nobody_answers_climbs_and_is_closed_by_a_person(council):
     assert "By then it was not taken on by: duty.desk@mod.example, deputy@mod.example." in shown
 
 
+def test_an_answer_is_due_from_each_post_at_its_own_time(council):
+    screen = council
+    both = SEND + " --to deputy@mod.example --no-standby"
+    timed = both + " --reply-by duty.desk@mod.example=+1h --reply-by +2h"
+    shown = times(screen.ok(timed, CANARY))
+    assert "an answer is due by DTG" in shown
+    assert "of duty.desk@mod.example an answer is due by DTG" in shown
+    screen.ok("--home M inbox")
+    shown = times(screen.ok("--home M read london-hotline/1"))
+    assert "Reply by: DTG (duty.desk@mod.example)\nReply by: DTG\n" in shown
+    for wrong, said in (
+        ("--reply-by deputy@mod.example=soon", "--reply-by: "),
+        ("--reply-by +1h --reply-by +2h", "two times for all"),
+        ("--reply-by nobody@mod.example=+1h", "is not asked to act"),
+    ):
+        code, shown = screen.type(f"{both} {wrong}", CANARY)
+        assert (code, said in shown) == (1, True), shown
+
+
 def test_a_note_verbale_is_drafted_released_numbered_and_answered(council):
     screen = council
     drafted = re.search(r"DRAFTED (\S+)", screen.ok(DRAFT, CANARY))

@@ -12,7 +12,7 @@ from liaison.ledger.facts import RungFacts
 from liaison.statements.charters import Standing
 from liaison.statements.payloads import Verdict
 from liaison.statements.procedures import WatchAction
-from liaison.words.errors import NotHere, RefusedByNode
+from liaison.words.errors import Malformed, NotHere, RefusedByNode
 from liaison.words.precedence import Precedence
 from liaison.words.times import MINUTE, SECOND
 from tests.client.council import (
@@ -39,9 +39,8 @@ async def world(tmp_path, monkeypatch):
 def flash(**members) -> Draft:
     return Draft(
         channel="london-hotline",
-        to=(DUTY,),
         content=Content.text("Convoy", CANARY),
-        **{"kind": "leader", **members},
+        **{"to": (DUTY,), "kind": "leader", **members},
     )
 
 
@@ -132,6 +131,40 @@ async def test_who_answers_stops_what_waits_for_the_answer(world):
         state = await f.status(sent.reference)
         assert "waits_for" not in state
         assert state["addressees"][0]["replied"] > state["addressees"][0]["overdue"]
+
+
+async def test_each_post_has_a_time_of_its_own_for_its_answer(world):
+    soon, later = (world.clock.now() + n * MINUTE for n in (5, 9))
+    async with world.client("F") as f:
+        with pytest.raises(Malformed, match="is not asked to act"):
+            await f.send(flash(replies_by={DEPUTY: soon}))
+        sent = await f.send(
+            flash(to=(DUTY, DEPUTY), standby=(), replies_by={DUTY: soon}, reply_by=later)
+        )
+        state = await f.status(sent.reference)
+    times = {one["post"]: one.get("reply_by") for one in state["addressees"]}
+    assert (times[DUTY], times[DEPUTY]) == (soon, later)
+    async with world.client("M") as m:
+        (letter,) = letters(await m.inbox())
+        assert {a.post: a.reply_by for a in letter.note.addressees}[DUTY] == soon
+    await world.passes(301)
+    async with world.client("F") as f:
+        state = await f.status(sent.reference)
+        overdue = {one["post"]: one.get("overdue") for one in state["addressees"]}
+        assert (overdue[DUTY], overdue[DEPUTY]) == (soon, None)
+
+
+async def test_a_draft_keeps_the_times_of_its_addressees_until_it_is_released(world):
+    soon = world.clock.now() + 5 * MINUTE
+    async with world.client("F") as f:
+        drafted = await f.send(verbale(clear=(), replies_by={DUTY: soon}))
+    async with world.client("R") as r:
+        await r.inbox()
+        await r.release(await r.read(drafted.reference))
+    async with world.client("F") as f:
+        await f.inbox()
+        state = await f.status("london-notes/1")
+    assert {one["post"]: one.get("reply_by") for one in state["addressees"]}[DUTY] == soon
 
 
 async def test_a_draft_is_cleared_released_and_numbered_by_two_people(world):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from liaison.client import ChannelView, Draft, Plan
+from liaison.sealing.content import visible
 from liaison.statements.charters import Effect, NoteKind, Rung
 from liaison.statements.payloads import AddresseeRole
 from liaison.words.ids import party_of
@@ -82,6 +83,10 @@ def _effect(rung: Rung, asked: str, tiers: Callable[[str], str]) -> str:
 def of_note(draft: Draft, plan: Plan, now: int) -> Iterator[str]:
     """Say what happens after ``draft`` is sent as ``plan`` has it."""
     kind = plan.kind
+    if plan.turned_away is not None:
+        yield f"the node REFUSES it now: {visible(plan.turned_away.text)}"
+        yield f"what helps: {plan.turned_away.do}"
+        return
     if kind.release is not None:
         yield f"it is a draft: nobody else can read it until a {kind.release} lets it go"
         start = None
@@ -102,6 +107,8 @@ def of_note(draft: Draft, plan: Plan, now: int) -> Iterator[str]:
     ):
         if time is not None:
             yield f"{name} {clock(time, now)}"
+    for post, time in draft.replies_by.items():
+        yield f"of {post} an answer is due by {clock(time, now)}"
     for post in plan.unreached:
         yield f"{post} would be next, and can't be reached now: that rung goes on at once"
 

@@ -9,7 +9,7 @@ import typer
 from liaison.cli import desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import of_note
-from liaison.cli.context import say
+from liaison.cli.context import answer, say
 from liaison.cli.notes import (
     ChannelName,
     Corrects,
@@ -20,18 +20,20 @@ from liaison.cli.notes import (
     Level,
     NoRedirect,
     Reference,
-    ReplyBy,
+    RepliesBy,
     Subject,
     Supersedes,
     To,
     Why,
     digest_of,
     precedence_of,
+    reply_times,
     say_sent,
     sent,
     text_of_input,
     time_of,
 )
+from liaison.cli.shapes import of_done
 from liaison.client import Client, Content, Done, Draft, Sent
 from liaison.sealing.content import visible
 from liaison.words.errors import NotReady
@@ -62,7 +64,7 @@ def draft(
     label: Label = None,
     reply_to: Annotated[str | None, typer.Option(help="The note that this one answers.")] = None,
     is_not_redirected: NoRedirect = False,
-    reply_by: ReplyBy = None,
+    reply_by: RepliesBy = None,
     expires: Expires = None,
     deliver_by: DeliverBy = None,
     supersedes: Supersedes = None,
@@ -75,6 +77,7 @@ def draft(
 
     async def work(client: Client) -> Sent:
         now = client.now()
+        reply_by_all, replies_by = reply_times(reply_by, now)
         body = content
         if reply_to is not None:
             cited = await client.citation(reply_to)
@@ -91,7 +94,8 @@ def draft(
             classification=label,
             no_redirect=is_not_redirected,
             in_reply_to=await digest_of(client, reply_to),
-            reply_by=time_of("--reply-by", reply_by, now),
+            reply_by=reply_by_all,
+            replies_by=replies_by,
             expiry=time_of("--expires", expires, now),
             latest_delivery=time_of("--deliver-by", deliver_by, now),
             supersedes=await digest_of(client, supersedes),
@@ -123,6 +127,7 @@ def release(context: typer.Context, reference: Reference, is_yes: Yes = False) -
             kind=note.kind,
             precedence=note.precedence.action,
             reply_by=note.reply_by,
+            replies_by={a.post: a.reply_by for a in note.drafted or () if a.reply_by},
             expiry=note.expiry,
             latest_delivery=note.latest_delivery,
             silence_until=note.silence_until,
@@ -145,3 +150,4 @@ def release(context: typer.Context, reference: Reference, is_yes: Yes = False) -
     done = desk.as_member(context, work)
     number = f", number {done.number}" if done.number else ""
     say(f"RELEASED {done.reference}{number} at {to_dtg(done.at)} (receipt: {done.receipt})")
+    answer(of_done(done))

@@ -15,8 +15,18 @@ import typer
 from liaison.cli import desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock, of_note
-from liaison.cli.context import say
+from liaison.cli.context import Shape, answer, is_json, say
 from liaison.cli.failure import warn
+from liaison.cli.shapes import (
+    of_certificate,
+    of_done,
+    of_item,
+    of_letter,
+    of_part,
+    of_sent,
+    of_told,
+    outcome_of,
+)
 from liaison.cli.standing import addressee_in_words, next_in_words, note_in_words
 from liaison.client import (
     Client,
@@ -80,6 +90,14 @@ Standby = Annotated[
 NoStandby = Annotated[bool, typer.Option("--no-standby", help="No copy for a later tier.")]
 NoRedirect = Annotated[bool, typer.Option("--no-redirect", help="To nobody else in their place.")]
 ReplyBy = Annotated[str | None, typer.Option(help=f"When an answer is due. {TIME}")]
+RepliesBy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reply-by",
+        metavar="[POST=]TIME",
+        help=f"When an answer is due; repeatable for posts that differ. {TIME}",
+    ),
+]
 Expires = Annotated[str | None, typer.Option(help=f"From when on it is stale. {TIME}")]
 DeliverBy = Annotated[
     str | None, typer.Option(help=f"Who hasn't opened it by then gets it no more. {TIME}")
@@ -118,6 +136,27 @@ def time_of(name: str, text: str | None, now: int) -> int | None:
         return from_typed(text, now)
     except Malformed as exc:
         raise exc.within(name) from exc
+
+
+def reply_times(texts: list[str] | None, now: int) -> tuple[int | None, dict[str, int]]:
+    """Return the time for all that ``--reply-by`` names, and those of single posts.
+
+    Raises:
+        Malformed: one names no time, or two name the same.
+    """
+    common: int | None = None
+    single: dict[str, int] = {}
+    for text in texts or ():
+        post, _, typed = text.rpartition("=")
+        time = time_of("--reply-by", typed, now)
+        assert time is not None
+        if post in single or (not post and common is not None):
+            raise Malformed(f"--reply-by: two times for {post or 'all'}", do="give one")
+        if post:
+            single[post] = time
+        else:
+            common = time
+    return common, single
 
 
 async def digest_of(client: Client, reference: str | None) -> str | None:
@@ -187,7 +226,7 @@ def send(
     standby: Standby = None,
     is_without_standby: NoStandby = False,
     is_not_redirected: NoRedirect = False,
-    reply_by: ReplyBy = None,
+    reply_by: RepliesBy = None,
     expires: Expires = None,
     deliver_by: DeliverBy = None,
     not_before: NotBefore = None,
@@ -201,6 +240,7 @@ def send(
 
     async def work(client: Client) -> Sent:
         now = client.now()
+        reply_by_all, replies_by = reply_times(reply_by, now)
         draft = Draft(
             channel=channel,
             to=tuple(to),
@@ -212,7 +252,8 @@ def send(
             classification=label,
             standby=() if is_without_standby else (tuple(standby) if standby else None),
             no_redirect=is_not_redirected,
-            reply_by=time_of("--reply-by", reply_by, now),
+            reply_by=reply_by_all,
+            replies_by=replies_by,
             expiry=time_of("--expires", expires, now),
             latest_delivery=time_of("--deliver-by", deliver_by, now),
             deferred_until=time_of("--not-before", not_before, now),
@@ -225,13 +266,20 @@ def send(
 
 
 def say_sent(done: Sent) -> None:
-    """Say where a note stands now; a draft has no reference yet."""
+    """Say where a note stands now."""
+    for line in sent_in_words(done):
+        say(line)
+    answer(of_sent(done))
+
+
+def sent_in_words(done: Sent) -> Iterator[str]:
+    """Return where a note stands now; a draft has no reference yet."""
     if done.reference.rpartition("/")[2].startswith("draft-"):
-        say(f"DRAFTED {done.reference} at {to_dtg(done.at)} (receipt: {done.receipt})")
-        say("Nobody else can read it. Next: clearances (ack), then: liaison release REF")
+        yield f"DRAFTED {done.reference} at {to_dtg(done.at)} (receipt: {done.receipt})"
+        yield "Nobody else can read it. Next: clearances (ack), then: liaison release REF"
         return
     number = f", number {done.number}" if done.number else ""
-    say(f"ACCEPTED {done.reference}{number} at {to_dtg(done.at)} (receipt: {done.receipt})")
+    yield f"ACCEPTED {done.reference}{number} at {to_dtg(done.at)} (receipt: {done.receipt})"
 
 
 def reply(
@@ -254,7 +302,7 @@ def reply(
     level = precedence_of(precedence)
     content = text_of_input(subject or "Re:")
 
-    async def work(client: Client) -> Sent:
+    async def work(client: Client) -> tuple[Sent, Told | None]:
         letter = await client.read(reference)
         cited = await client.citation(reference)
         body = f"{cited}\n\n{content.body}"
@@ -276,11 +324,16 @@ def reply(
         is_asked = await client.is_asked(letter)
         say(f"In answer to {reference}{', which you take on with it' if is_asked else ''}:")
         done = await sent(client, draft, is_yes=is_yes)
-        if is_asked:
-            say(told_in_words(await client.acknowledge(reference)))
-        return done
+        if not is_asked:
+            return done, None
+        told = await client.acknowledge(reference)
+        say(told_in_words(told))
+        return done, told
 
-    say_sent(desk.as_member(context, work))
+    done, told = desk.as_member(context, work)
+    for line in sent_in_words(done):
+        say(line)
+    answer({**of_sent(done), "answer": None if told is None else of_told(told)})
 
 
 Follow = Annotated[
@@ -308,6 +361,7 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
         _say_item(item)
     if not items:
         say("Nothing new.")
+    answer({"items": [of_item(item) for item in items]})
 
 
 async def _follow(client: Client) -> None:
@@ -345,6 +399,7 @@ async def _show(client: Client) -> None:
         async for item in items:
             nothing = nothing if nothing.startswith("The node") else ""
             _say_item(item)
+            answer(of_item(item))
             sys.stdout.flush()
 
 
@@ -360,12 +415,8 @@ def _say_item(item: Item) -> None:
         say(told_in_words(item))
     elif isinstance(item, News):
         say(f"{'! ' if item.is_urgent else ''}{visible(item.text)}")
-    elif isinstance(item, Unopened):
+    elif isinstance(item, Unopened) and not is_json():
         warn(f"{item.reference} was not opened: {item.error} ({_code(item.error)})")
-
-
-def _outcome(happening: Happening) -> str:
-    return happening.record.urgency.outcome or happening.record.kind
 
 
 def _code(error: LiaisonError) -> str:
@@ -424,6 +475,9 @@ def read(context: typer.Context, reference: Reference) -> None:
     )
     if note.justification:
         say(f"Reason:   {visible(note.justification)} (was visible to the node)")
+    for addressee in addressed:
+        if addressee.reply_by is not None:
+            say(f"Reply by: {to_dtg(addressee.reply_by)} ({addressee.post})")
     for name, time in (
         ("Reply by", note.reply_by),
         ("Expires", note.expiry),
@@ -439,6 +493,9 @@ def read(context: typer.Context, reference: Reference) -> None:
     for part in letter.content.parts[1:]:
         name = visible(part.name or "without a name")
         say(f"[{part.type}, {part.role.value}, {len(part.data)} bytes: {name}]")
+    shown = {name.lower(): other for name, other in related}
+    parts = [of_part(part) for part in letter.content.parts]
+    answer({**of_letter(letter), **shown, "parts": parts})
 
 
 def ack(context: typer.Context, reference: Reference) -> None:
@@ -447,7 +504,7 @@ def ack(context: typer.Context, reference: Reference) -> None:
     async def work(client: Client) -> Told:
         return await client.acknowledge(reference)
 
-    say(told_in_words(desk.as_member(context, work)))
+    _say_told(desk.as_member(context, work))
 
 
 def decline(
@@ -460,7 +517,12 @@ def decline(
     async def work(client: Client) -> Told:
         return await client.decline(reference, reason)
 
-    say(told_in_words(desk.as_member(context, work)))
+    _say_told(desk.as_member(context, work))
+
+
+def _say_told(told: Told) -> None:
+    say(told_in_words(told))
+    answer(of_told(told))
 
 
 def cancel(
@@ -491,11 +553,16 @@ def withdraw_and_say(
 
 def say_done(done: Done) -> None:
     """Say what the log took of something that isn't a note."""
+    say(done_in_words(done))
+    answer(of_done(done))
+
+
+def done_in_words(done: Done) -> str:
     late = (
         " (too late: silence had ended; it is recorded and changes nothing)" if done.is_late else ""
     )
     what = done.what.upper().replace("-", " ")
-    say(f"{what} {done.reference} at {to_dtg(done.at)}{late} (receipt: {done.receipt})")
+    return f"{what} {done.reference} at {to_dtg(done.at)}{late} (receipt: {done.receipt})"
 
 
 def status(
@@ -506,7 +573,7 @@ def status(
 ) -> None:
     """Show where each addressee stands, what is due next, and what happens then."""
 
-    async def one(client: Client, name: str) -> None:
+    async def one(client: Client, name: str) -> Shape:
         state = await client.status(name)
         now = client.now()
         for line in note_in_words(name, state, now):
@@ -516,9 +583,9 @@ def status(
         for line in next_in_words(state, now):
             say(f"  {line}")
         certified = await client.certificates(name)
-        times = Counter(_outcome(happening) for happening, _ in certified)
+        times = Counter(outcome_of(happening) for happening, _ in certified)
         for happening, path in certified:
-            outcome = _outcome(happening)
+            outcome = outcome_of(happening)
             if outcome not in times:
                 continue
             due = clock(happening.facts.due, now)
@@ -527,15 +594,14 @@ def status(
             say(
                 f"  certified: {outcome}, due {due}, recorded in entry {happening.index}{again} ({path})"
             )
+        certificates = [of_certificate(*each) for each in certified]
+        return {**state, "reference": name, "certificates": certificates}
 
     async def work(client: Client) -> None:
-        if reference is not None:
-            await one(client, reference)
-            return
-        names = await client.unsettled_notes()
-        for name in names:
-            await one(client, name)
+        names = [reference] if reference is not None else await client.unsettled_notes()
+        shown = [await one(client, name) for name in names]
         if not names:
             say("Nothing that you wrote waits for anybody.")
+        answer({"notes": shown})
 
     desk.as_member(context, work)

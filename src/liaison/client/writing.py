@@ -6,7 +6,7 @@ each addressed post that has a key in use and kept long enough (rules.chain, CHA
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
@@ -70,6 +70,8 @@ class Draft:
     """Posts of the own party that must clear a draft, for kinds that need a release."""
     no_redirect: bool = False
     reply_by: int | None = None
+    replies_by: Mapping[str, int] = field(default_factory=dict)
+    """Posts among ``to`` whose answer is due at a time of their own, instead of ``reply_by``."""
     expiry: int | None = None
     latest_delivery: int | None = None
     deferred_until: int | None = None
@@ -157,6 +159,13 @@ class Planner:
             check_id("address", post)
         if len(set(draft.posts)) != len(draft.posts):
             raise Malformed("a post is addressed twice")
+        for post in draft.replies_by:
+            if post not in draft.to:
+                raise Malformed(
+                    f"an answer is asked of {post}, which is not asked to act",
+                    safe="nothing was sealed or sent",
+                    do=f"address it for action, or leave its time out: {', '.join(draft.to)}",
+                )
         channel = await self._open_channel(draft.channel)
         plan = await self._make(channel, draft, now)
         self._plans[key] = plan
@@ -542,6 +551,7 @@ def seal_note(
                 wraps=tuple(Wrap(key=k, wrap=sha256(sealed.wraps[k])) for k in a.keys),
                 alternate_for=a.alternate_for,
                 no_redirect=_no_redirect(draft, a),
+                reply_by=None if plan.drafted else _reply_by(draft, a),
             )
             for a in plan.addressees
         ),
@@ -552,6 +562,7 @@ def seal_note(
                     "role": a.role,
                     "alternate_for": a.alternate_for,
                     "no_redirect": _no_redirect(draft, a),
+                    "reply_by": _reply_by(draft, a),
                 }
             )
             for a in plan.drafted
@@ -615,6 +626,11 @@ def made(model: type[P], **members: Any) -> P:
 
 def _no_redirect(draft: Draft, addressee: Wrapped) -> Literal[True] | None:
     return True if draft.no_redirect and addressee.role is AddresseeRole.ACTION else None
+
+
+def _reply_by(draft: Draft, addressee: Wrapped) -> int | None:
+    is_asked = addressee.role is AddresseeRole.ACTION
+    return draft.replies_by.get(addressee.post) if is_asked else None
 
 
 def _kind(view: ChannelView, draft: Draft) -> NoteKind:
