@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import math
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,8 @@ from liaison.ledger.record import Record, record_from
 from liaison.main import begin
 from liaison.node import timers as module
 from liaison.node.beginning import confirm_time
+from liaison.node.pace import Pace
+from liaison.node.sequencer import BESIDE_DUE, Accepted, Submitted
 from liaison.node.timers import MOMENTS_A_BATCH, Timers
 from liaison.rules.cells import Note
 from liaison.rules.moments import DUE_KINDS, DUES
@@ -153,6 +156,37 @@ async def test_moments_of_many_cells_fire_in_the_order_in_which_they_were_due(
     world.fire_due()
     alike = [record.facts for record in world.records if isinstance(record.facts, DueFacts)]
     assert [record.facts for record in found] == alike
+
+
+class ShortBatches(Pace):
+    """As on a busy node; the hand-moved clock has it that work takes no time at all."""
+
+    room = 28
+
+
+async def test_moments_go_before_what_waits_and_hold_it_up_no_longer_than_they_last(
+    node: LiveNode,
+) -> None:
+    for _ in range(30):
+        await send(node, urgent(node))
+    assert await fire(node) == 0  # the next hour is read
+    node.clock.advance(6 * MINUTE + SECOND)
+    world, before = node.world, len(await records(node))
+    world.clock = node.clock.wall
+    first = world.next_serial(signing(f"{ANNA}/1"), "mod.example")
+    notes = [Submitted(world.note(serial=first + n), 1, b"sealed") for n in range(80)]
+    firing = asyncio.create_task(timers_of(node).fire_due())
+    await asyncio.sleep(0)
+    sequencer = node.running.services.sequencer
+    sequencer.pace = ShortBatches()
+    outcomes = await asyncio.gather(*(sequencer.submit(note) for note in notes))
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+    moments = await firing
+    kinds = [record.kind for record in (await records(node))[before:]]
+    assert (kinds.count("rung"), kinds.count("note")) == (moments, 80)
+    among = kinds[: len(kinds) - kinds[::-1].index("rung")].count("note")
+    batches = math.ceil(moments / MOMENTS_A_BATCH)
+    assert BESIDE_DUE * (batches - 2) <= among <= BESIDE_DUE * batches
 
 
 async def test_what_is_due_is_decided_before_an_answer_that_comes_late(node: LiveNode) -> None:

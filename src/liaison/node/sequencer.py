@@ -47,6 +47,8 @@ from liaison.words.precedence import STOP_BAND
 
 QUEUE_MAX: Final = 4096
 """So many wait, of one band and those above: what is less urgent turns away nothing more urgent."""
+BESIDE_DUE: Final = 8
+"""So many units at least are taken beside due moments: those of an outage may be very many."""
 RECENT_KEPT: Final = 1024
 
 T = TypeVar("T")
@@ -234,6 +236,8 @@ class Sequencer:
                 self._wake.clear()
                 while self._queue.waiting or self._carried:
                     await self._batch(self._next_batch())
+                    # Who was answered may hand in what goes before all that waits: timers do.
+                    await asyncio.sleep(0)
                 if self._stopping:
                     return
         except BaseException:
@@ -251,6 +255,8 @@ class Sequencer:
             if isinstance(each, _Waiting):
                 each.taken()
             room -= each.units
+            if isinstance(each, _Due):
+                room = max(room, BESIDE_DUE)
             batch.append(each)
         return batch
 
