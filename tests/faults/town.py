@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import shutil
+import signal
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -55,7 +57,7 @@ from liaison.words.errors import Busy, LiaisonError, NodeUnreachable, RefusedByN
 from liaison.words.times import MINUTE
 from tests.client.council import CANARY, DUTY, LONDON, PASSPHRASE, cheap_keystores
 from tests.client.hotline import ORIGIN, SEEDS
-from tests.faults.process import Process
+from tests.faults.process import Process, spawn
 from tests.faults.proxy import Plan, Proxy, nothing
 
 SEED: Final = int(os.environ.get("LIAISON_SOAK_SEED", "0")) or random.SystemRandom().randrange(
@@ -150,6 +152,15 @@ class Town:
         async with self.network(plan) as proxy, self.client(name, proxy.url) as client:
             yield Person(name, client, proxy)
 
+    async def terminal(self, name: str, url: str) -> Terminal:
+        """Run ``liaison inbox --follow`` as a person does."""
+        passphrase = self.folder / "passphrase"
+        passphrase.write_text(f"{PASSPHRASE}\n")
+        home = self.folder / name
+        words = ("--home", str(home), "--passphrase-file", str(passphrase), "--url", url)
+        args = ("-m", "liaison.cli", *words, "inbox", "--follow")
+        return Terminal(await spawn(args, home.with_name(f"{name}.errors")))
+
     def client(self, name: str, url: str) -> Client:
         return Client.open(self.folder / name, PASSPHRASE, url=url)
 
@@ -165,6 +176,30 @@ class Town:
             report = await walk(source, anchors, now=wall_clock() + MINUTE)
             await source.close()
             assert report.exit_code == 0, report.to_text()
+
+
+@dataclass
+class Terminal:
+    """``inbox --follow`` in a process of its own; ``shown`` are the references that it showed."""
+
+    child: asyncio.subprocess.Process
+    shown: list[str] = field(default_factory=list)
+
+    async def more(self) -> None:
+        """Take in what it shows, until the next note or its end."""
+        assert self.child.stdout is not None
+        while line := (await self.child.stdout.readline()).decode():
+            if found := re.match(r"(london-hotline/[0-9]+)  [A-Z]", line):
+                self.shown.append(found[1])
+                return
+
+    async def end(self, how: signal.Signals) -> None:
+        """Send it a signal, and take in what it had shown by then."""
+        self.child.send_signal(how)
+        assert self.child.stdout is not None
+        while not self.child.stdout.at_eof():
+            await self.more()
+        assert await self.child.wait() == (-how if how is signal.SIGKILL else 0)
 
 
 def draft(level: Precedence, by: str = "F", info: tuple[str, ...] = ()) -> Draft:
