@@ -605,7 +605,8 @@ def test_doctor_names_what_is_bad_and_what_to_do(harm, what, said, do, node):
     assert findings(node)[what]["mark"] != "bad"
     harm(node)
     found = findings(node)[what]
-    assert (found["mark"], said in found["said"], do in found["do"]) == ("bad", True, True), found
+    assert (found["mark"], said in found["said"]) == ("bad", True), found
+    assert do in found.get("do", "")
     code, shown = node.screen.type("node doctor")
     assert code == 1
     assert re.search(rf"BAD: .*{what}.*\.\n$", shown)

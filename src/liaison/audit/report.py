@@ -5,7 +5,6 @@ Two exit codes: 0, everything that was checked is as it must be; 1, something di
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
@@ -76,9 +75,10 @@ class Report:
     def exit_code(self) -> int:
         return 0 if self.difference is None else 1
 
-    def to_json(self) -> str:
+    def to_shape(self) -> dict[str, object]:
+        """Return the report for machines: its fields, and in ``result`` whole or differs."""
         result = "whole" if self.difference is None else "differs"
-        return json.dumps(asdict(self) | {"result": result}, indent=2, sort_keys=True)
+        return {"result": result, **asdict(self)}
 
     def to_text(self) -> str:
         """Return the report for people: some lines, the last ending in a newline."""

@@ -7,16 +7,21 @@ Errors end in ``failure``.
 from __future__ import annotations
 
 import errno
+import functools
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 from liaison import __version__
-from liaison.cli.failure import tell
+from liaison.cli.context import Json, answer, say
+from liaison.cli.failure import DONE, REFUSED, misused, tell
 from liaison.words.errors import LiaisonError, NotReady
 
 MODULES: Final = {  # module: its commands
@@ -44,7 +49,44 @@ _PLACE: Final = frozenset(
 )
 """What is wrong with a place where a home is to be, not with liaison."""
 
+
+class Root(TyperGroup):
+    """All commands. A command's module is imported when the command is asked for."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        del ctx
+        return list(dict.fromkeys(name for names in MODULES.values() for name in names))
+
+    def get_command(self, ctx: object, cmd_name: str) -> Any:
+        del ctx
+        made = _made(cmd_name)
+        if made is not None:
+            takes_json = next(each for each in self.params if each.name == "is_json")
+            for command in commands_in(made):
+                if takes_json not in command.params:
+                    command.params.append(takes_json)
+        return made
+
+
+@functools.cache
+def _made(name: str) -> Any:
+    """Return a command of the root, None where there is none of this name."""
+    part = typer.Typer(add_completion=False, rich_markup_mode=None)
+    for module, names in MODULES.items():
+        if name in names:
+            importlib.import_module(f"liaison.cli.{module}").register(part)
+    return get_group(part).commands.get(name)
+
+
+def commands_in(command: Any) -> Iterator[Any]:
+    """Give a command and all below it."""
+    yield command
+    for below in getattr(command, "commands", {}).values():
+        yield from commands_in(below)
+
+
 app = typer.Typer(
+    cls=Root,
     name="liaison",
     help="Notes between parties: sealed end to end, each in a log that anybody can check.",
     no_args_is_help=True,
@@ -56,7 +98,8 @@ app = typer.Typer(
 
 def _say_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(f"liaison {__version__}")
+        say(f"liaison {__version__}")
+        answer({"software": "liaison", "version": __version__})
         raise typer.Exit
 
 
@@ -72,43 +115,38 @@ def options(
     url: Annotated[
         str, typer.Option(envvar="LIAISON_URL", help="Ask the pinned node at this URL.")
     ] = "",
+    is_json: Json = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say it.")
+        bool, typer.Option("--version", callback=_say_version, help="Say it.")
     ] = False,
 ) -> None:
     """Notes between parties: sealed end to end, each in a log that anybody can check."""
     # Commands read these from the root context (context.home_of, desk.passphrase, desk.url_of).
-    del home, passphrase_file, url, version
-
-
-_registered: set[str] = set()
-
-
-def register(words: Sequence[str]) -> None:
-    """Register the modules of the commands among ``words``, or all where there is none."""
-    named = [module for module, commands in MODULES.items() if {*commands} & {*words}]
-    for module in named or MODULES:
-        if module not in _registered:
-            importlib.import_module(f"liaison.cli.{module}").register(app)
-            _registered.add(module)
+    del home, passphrase_file, url, is_json, version
 
 
 def main() -> None:
-    """Run the command line; exit 0, or 1 refused, 2 usage, 3 guard, 75 waiting in the outbox."""
-    register(sys.argv[1:])
+    """Run the command line, and exit with one of ``failure``'s codes."""
+    sys.exit(copy_context().run(_run))  # that one command speaks JSON says nothing of the next
+
+
+def _run() -> int:
     try:
-        app()
+        code = get_command(app).main(prog_name="liaison", standalone_mode=False)
+    except typer.TyperException as exc:
+        return misused(exc)
+    except typer.Abort:
+        return REFUSED
     except LiaisonError as exc:
-        sys.exit(tell(exc))
+        return tell(exc)
     except OSError as exc:
         if exc.errno not in _PLACE:
             raise
-        sys.exit(
-            tell(
-                NotReady(
-                    f"{exc.filename or 'A file'} can't be written or read: {exc.strerror}",
-                    safe="what was sent and kept before stands",
-                    do="see to the place, then repeat the command",
-                )
+        return tell(
+            NotReady(
+                f"{exc.filename or 'A file'} can't be written or read: {exc.strerror}",
+                safe="what was sent and kept before stands",
+                do="see to the place, then repeat the command",
             )
         )
+    return code if isinstance(code, int) else DONE

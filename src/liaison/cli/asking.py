@@ -8,10 +8,19 @@ from typing import Annotated, Final
 
 import typer
 
-from liaison.cli.context import say
+from liaison.cli.context import is_json, say
 from liaison.words.errors import NotReady
 
-Yes = Annotated[bool, typer.Option("--yes", help="Don't ask: for scripts.")]
+
+def _who_asks(context: typer.Context, is_yes: bool) -> bool:
+    if is_json() and not is_yes and not context.resilient_parsing:
+        raise typer.BadParameter(
+            "with --json nothing is asked: add --yes once you know what follows"
+        )
+    return is_yes
+
+
+Yes = Annotated[bool, typer.Option("--yes", callback=_who_asks, help="Don't ask: for scripts.")]
 
 _TERMINAL: Final = Path("/dev/tty")
 

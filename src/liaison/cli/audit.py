@@ -23,7 +23,7 @@ from liaison.audit.report import Report
 from liaison.audit.source import Anchors, Source
 from liaison.audit.url import UrlSource
 from liaison.cli.configured import settings_at
-from liaison.cli.context import home_of, say
+from liaison.cli.context import answer, home_of, say
 from liaison.cli.desk import wrong_file
 from liaison.cli.progress import bar
 from liaison.statements.keys import SigningKey
@@ -50,7 +50,6 @@ Card = Annotated[
 KeyFile = Annotated[
     Path | None, typer.Option("--key", help="The administrator's key file, for a URL.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="The report as JSON.")]
 Database = Annotated[
     str | None,
     typer.Option(help="The store's URL, if you read it as another user than the home's node."),
@@ -69,7 +68,6 @@ def verify_command(
     key: KeyFile = None,
     checkpoint: Kept = None,
     database: Database = None,
-    as_json: AsJson = False,
 ) -> None:
     """Recompute every opening, leaf, tile, signature and order, up to the signed checkpoint."""
     aim = _aim(context, target, node, key, database)
@@ -79,7 +77,7 @@ def verify_command(
         now = SystemClock().now()
         return await walk.verify(source, aim.anchors, now=now, checkpoints=kept, progress=progress)
 
-    _tell(_run(aim, run), as_json=as_json)
+    _tell(_run(aim, run))
 
 
 @audit.command("replay")
@@ -89,7 +87,6 @@ def replay_command(
     node: Card = None,
     key: KeyFile = None,
     database: Database = None,
-    as_json: AsJson = False,
 ) -> None:
     """Decide every record anew from nothing, and compare it, and at a home every cell."""
     aim = _aim(context, target, node, key, database)
@@ -98,7 +95,7 @@ def replay_command(
         now = SystemClock().now()
         return await walk.replay(source, aim.anchors, now=now, progress=progress)
 
-    _tell(_run(aim, run), as_json=as_json)
+    _tell(_run(aim, run))
 
 
 @dataclass(frozen=True)
@@ -184,7 +181,8 @@ async def _source(aim: Aim) -> AsyncIterator[Source]:
         )
 
 
-def _tell(report: Report, *, as_json: bool) -> None:
-    say(report.to_json() if as_json else report.to_text().removesuffix("\n"))
+def _tell(report: Report) -> None:
+    say(report.to_text().removesuffix("\n"))
+    answer(report.to_shape())
     if report.exit_code:
         raise typer.Exit(report.exit_code)

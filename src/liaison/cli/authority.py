@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from liaison.cli import desk
-from liaison.cli.context import say
+from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.client import Approval, Authority, Request, fingerprint
 from liaison.sealing.content import visible
@@ -40,11 +40,14 @@ def register(app: typer.Typer) -> None:
     app.add_typer(directory, name="directory")
 
 
-async def send(authority: Authority, is_posted: bool, what: str, path: Path) -> None:
-    """Say where a statement lies, and send it where that was asked."""
+async def send(
+    authority: Authority, is_posted: bool, what: str, path: Path, statement: Statement[Any]
+) -> Shape:
+    """Say where a statement lies, send it where that was asked, and return what to answer."""
+    signed = {"signed": statement.kind, "statement": statement.digest, "file": path}
     if not is_posted:
         say(f"{what}: signed in {path}; not sent (--post sends it).")
-        return
+        return {**signed, "sent": False}
     try:
         entries = await authority.post()
     except RefusedByNode:
@@ -55,6 +58,7 @@ async def send(authority: Authority, is_posted: bool, what: str, path: Path) -> 
         raise
     at = to_dtg(entries[-1].at) if entries else "an earlier time"
     say(f"{what}: in the log at {at} ({path}).")
+    return {**signed, "sent": True, "at": entries[-1].at if entries else None}
 
 
 @member.command()
@@ -77,8 +81,10 @@ def approve(
     approval = desk.as_authority(context, work)
     path = desk.write(context, f"{file.stem}.approval", approval.to_bytes(), out)
     say(f"{request.member} ({visible(approval.member.payload.name)}) is to hold {request.post}.")
-    say(f"Its device's fingerprint: {' '.join(fingerprint(request.device))}")
+    groups = " ".join(fingerprint(request.device))
+    say(f"Its device's fingerprint: {groups}")
     say(f"Compare it with the person, then hand back {path}.")
+    answer({"member": request.member, "post": request.post, "fingerprint": groups, "file": path})
 
 
 @member.command()
@@ -94,7 +100,8 @@ def roles(
     async def work(authority: Authority) -> None:
         statement = authority.set_roles(name, [str(each) for each in role])
         path = _written(context, name.partition("@")[0], statement)
-        await send(authority, is_posted, f"{name} is {', '.join(sorted(role))}", path)
+        said = f"{name} is {', '.join(sorted(role))}"
+        answer(await send(authority, is_posted, said, path, statement))
         say("Next: liaison directory sign --post")
 
     desk.as_authority(context, work, node=node)
@@ -116,7 +123,8 @@ def posting_set(
         statement = authority.set_posting(post, holders or [])
         who = ", ".join(holders or []) or "nobody"
         path = _written(context, post.partition("@")[0], statement)
-        await send(authority, is_posted, f"{post} is held by {who}", path)
+        said = f"{post} is held by {who}"
+        answer(await send(authority, is_posted, said, path, statement))
 
     desk.as_authority(context, work, node=node)
 
@@ -155,7 +163,8 @@ def roster_set(
         statement = authority.set_roster(channel, full, alternates)
         path = _written(context, channel, statement)
         shown = "; ".join(f"{name}: {', '.join(posts)}" for name, posts in full)
-        await send(authority, is_posted, f"The roster of {home_party} ({shown})", path)
+        said = f"The roster of {home_party} ({shown})"
+        answer(await send(authority, is_posted, said, path, statement))
 
     desk.as_authority(context, work, node=node)
 
@@ -176,7 +185,8 @@ def sign(context: typer.Context, is_posted: Post = False, node: NodeCard = None)
             f"{len(payload.postings)} postings, {len(payload.rosters)} rosters, "
             f"{len(payload.charters)} charters"
         )
-        await send(authority, is_posted, what, path)
+        done = await send(authority, is_posted, what, path, statement)
+        answer({**done, "sequence": payload.sequence, "valid_until": payload.valid_until})
 
     desk.as_authority(context, work, node=node)
 

@@ -15,7 +15,8 @@ from liaison.cli.asking import Yes, ask
 from liaison.cli.asking import show as show_screen
 from liaison.cli.authority import NodeCard, Post, send
 from liaison.cli.consequence import of_charter, span
-from liaison.cli.context import say
+from liaison.cli.context import Shape, answer, say
+from liaison.cli.shapes import of_channel, of_proposed, of_rosters
 from liaison.client import Authority, ChannelView, Client
 from liaison.client.home import read_file
 from liaison.sealing.content import visible
@@ -69,7 +70,8 @@ def propose(
         for line in charter_in_words(statement.payload):
             say(line)
         path = desk.write(context, f"{alias}.charter", statement.raw, None)
-        await send(authority, is_posted, f"The charter of {alias}", path)
+        said = f"The charter of {alias}"
+        answer(await send(authority, is_posted, said, path, statement))
         say(f"Next: liaison channel accede {alias}, by each party, you too.")
 
     desk.as_authority(context, work, node=node)
@@ -80,7 +82,9 @@ def defaults(
     channel_type: Annotated[str, typer.Argument(metavar="TYPE", help="Such as hotline.")],
 ) -> None:
     """Print the parameters of a channel type, commented, to be edited and given to --terms."""
-    typer.echo(_defaults_text(channel_type), nl=False)
+    text = _defaults_text(channel_type)
+    say(text.removesuffix("\n"))
+    answer({"type": channel_type, "terms": tomllib.loads(text)})
 
 
 @channel.command()
@@ -108,7 +112,8 @@ def amend(
         for line in charter_in_words(statement.payload):
             say(line)
         path = desk.write(context, f"{alias}.successor.charter", statement.raw, None)
-        await send(authority, is_posted, f"The successor charter of {alias}", path)
+        said = f"The successor charter of {alias}"
+        answer(await send(authority, is_posted, said, path, statement))
         say("The present charter holds until all have acceded; running timers keep their rules.")
         say(f"Next: liaison channel accede {alias}, by each party, you too.")
 
@@ -127,7 +132,8 @@ def _participation(
             Standing.ACTIVE: "takes up its part again in",
             Standing.LEFT: "leaves",
         }[state]
-        await send(authority, is_posted, f"{authority.party} {said} {alias}", path)
+        what = f"{authority.party} {said} {alias}"
+        answer(await send(authority, is_posted, what, path, statement))
 
     desk.as_authority(context, work)
 
@@ -186,12 +192,15 @@ def accede(
         statement = authority.accede(charter)
         alias = charter.payload.alias
         path = desk.write(context, f"{alias}.accession", statement.raw, None)
-        await send(authority, is_posted, f"{authority.party} accedes to {alias}", path)
+        said = f"{authority.party} accedes to {alias}"
+        done: Shape = await send(authority, is_posted, said, path, statement)
         if is_posted:
             view = await authority.follow(alias)
             say(_openness(view))
+            done = {**done, "is_open": view.cell.is_open}
             if charter.payload.channel and view.cell.charter == charter.digest:
                 say("The successor charter is in force. Next: liaison directory sign --post")
+        answer(done)
 
     desk.as_authority(context, work, node=node)
 
@@ -219,12 +228,7 @@ def show(context: typer.Context, alias: Alias) -> None:
 
     view = _either(context, of)
     say(f"{view.cell.alias}: {_openness(view)}")
-    for acceded in view.cell.acceded:
-        say(f"{acceded.party} acceded at {to_dtg(acceded.at)}.")
-    for standing in view.cell.standings or ():
-        done = "left" if standing.state is Standing.LEFT else "suspended its part"
-        say(f"{standing.party} {done} at {to_dtg(standing.at)}.")
-    for line in charter_in_words(view.charter):
+    for line in (*_standings_in_words(view), *charter_in_words(view.charter)):
         say(line)
     for kind in view.cell.kinds:
         for line in of_charter(view, kind):
@@ -254,6 +258,7 @@ def list_command(context: typer.Context) -> None:
     desk.say_table((v.cell.alias, v.cell.type, _openness(v)) for v in views)
     if not views:
         say("There is no channel yet.")
+    answer({"channels": [of_channel(view) for view in views]})
 
 
 def _either(context: typer.Context, work: Any) -> Any:

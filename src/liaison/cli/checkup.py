@@ -33,6 +33,7 @@ from liaison.audit import walk
 from liaison.audit.report import Report
 from liaison.audit.source import Anchors
 from liaison.cli.audit import anchors_in
+from liaison.cli.context import Shape
 from liaison.cli.progress import Tell
 from liaison.main import load_keys, read_card
 from liaison.node.clockwatch import STEP_MAX
@@ -84,10 +85,13 @@ class Finding:
     do: str = ""
 
 
-def to_json(findings: Sequence[Finding]) -> str:
-    rows = [asdict(finding) | {"mark": finding.mark.value.lower()} for finding in findings]
+def to_shape(findings: Sequence[Finding]) -> Shape:
+    rows = [
+        {**asdict(finding), "mark": finding.mark.value.lower(), "do": finding.do or None}
+        for finding in findings
+    ]
     is_bad = any(finding.mark is Mark.BAD for finding in findings)
-    return json.dumps({"result": "bad" if is_bad else "good", "findings": rows}, indent=2)
+    return {"result": "bad" if is_bad else "good", "findings": rows}
 
 
 # What a store holds

@@ -26,7 +26,7 @@ from typing import Annotated, Final
 
 import typer
 
-from liaison.cli.context import say
+from liaison.cli.context import answer, say
 from liaison.cli.founding import found, homes
 from liaison.words.errors import LiaisonError
 
@@ -119,7 +119,9 @@ def demo(
             say("     liaison --home F status london-hotline/1; liaison --home O desk")
         else:
             shutil.rmtree(folder)
-    say(f"All of it held, in {time.monotonic() - started:.0f} s.")
+    took_s = time.monotonic() - started
+    say(f"All of it held, in {took_s:.0f} s.")
+    answer({"held": True, "seconds": round(took_s), "folder": folder if keep else None})
 
 
 def _play(stage: Stage, *, is_kept: bool) -> None:

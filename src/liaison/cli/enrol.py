@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from liaison.cli import desk
-from liaison.cli.context import say
+from liaison.cli.context import answer, say
 from liaison.client import Approval, Client, fingerprint, post_approval, request_device
 from liaison.client import take_approval as take
 from liaison.words.errors import Malformed
@@ -18,10 +18,9 @@ from liaison.words.errors import Malformed
 class _PostOrCommand(TyperGroup):
     """``enrol POST`` is short for ``enrol request POST``."""
 
-    def parse_args(self, ctx, args):  # type: ignore[no-untyped-def]
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            args.insert(0, "request")
-        return super().parse_args(ctx, args)
+    def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]
+        named = args if args[0] in self.commands else ["request", *args]
+        return super().resolve_command(ctx, named)
 
 
 enrol = typer.Typer(
@@ -49,9 +48,11 @@ def request(
     home = desk.home_at(context)
     made = request_device(home, desk.passphrase(context, is_new=True), post, local=local, name=name)
     path = desk.write(context, f"{post.partition('@')[0]}.request", made.to_bytes(), out)
+    groups = " ".join(fingerprint(made.device))
     say(f"{made.member} asks to hold {made.post}.")
     say(f"Hand {path} to your authority, and read it this device's fingerprint:")
-    say(f"  {' '.join(fingerprint(made.device))}")
+    say(f"  {groups}")
+    answer({"member": made.member, "post": made.post, "fingerprint": groups, "file": path})
 
 
 @enrol.command()
@@ -75,5 +76,16 @@ def finish(
 
     desk.as_member(context, work)
     party = approval.party.payload
-    say(f"{approval.member.payload.member} holds {approval.posting.payload.post} at {card.origin}.")
-    say(f"Your own authority {party.party} is pinned: {' '.join(fingerprint(party.authority))}")
+    member, post = approval.member.payload.member, approval.posting.payload.post
+    groups = " ".join(fingerprint(party.authority))
+    say(f"{member} holds {post} at {card.origin}.")
+    say(f"Your own authority {party.party} is pinned: {groups}")
+    answer(
+        {
+            "member": member,
+            "post": post,
+            "origin": card.origin,
+            "party": party.party,
+            "fingerprint": groups,
+        }
+    )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from liaison.cli import desk
-from liaison.cli.context import say
+from liaison.cli.context import answer, say
 from liaison.cli.notes import TIME, ChannelName, precedence_of, say_done, say_sent, time_of
 from liaison.client import Client, Done, Sent
 from liaison.words.times import to_dtg
@@ -48,3 +48,4 @@ def line_test(context: typer.Context, channel: ChannelName) -> None:
         say_sent(done)
     else:
         say(f"No test is due from you: your next slot begins at {to_dtg(done)}")
+        answer({"next": done})

@@ -21,7 +21,7 @@ from liaison.cli.configured import (
     settings_at,
     settings_of,
 )
-from liaison.cli.context import say
+from liaison.cli.context import answer, say
 from liaison.cli.desk import wrong_file
 from liaison.client.transport import Transport
 from liaison.main import (
@@ -90,6 +90,9 @@ def init(
     }
     if config is None and (file := remember(settings, **told)) is not None:
         say(f"{file} keeps what was said here, for the commands to come.")
+    answer(
+        {"origin": origin, "card": settings.card, "guard": settings.guard, "keys": settings.keys}
+    )
 
 
 @node.command("serve")
@@ -106,7 +109,7 @@ def serve_command(
     settings = settings_of(context, config, listen=listen, guard=guard, database=database)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(serve(settings, ready=lambda url: say(f"serving {url}")))
+            runner.run(serve(settings, ready=_say_serving))
         except OSError as exc:
             if exc.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
                 raise
@@ -115,6 +118,11 @@ def serve_command(
                 safe="nothing was served or signed",
                 do="stop what listens there, or name another address with --listen",
             ) from exc
+
+
+def _say_serving(url: str) -> None:
+    say(f"serving {url}")
+    answer({"serving": url})
 
 
 @node.command()
@@ -134,6 +142,7 @@ def admit(
     statement.check_signature(from_base64(statement.payload.authority))
     asyncio.run(admit_party(_url(context, card), card["origin"], keys.administrator, statement))
     say(f"{statement.payload.party} ({visible(statement.payload.name)}) is admitted.")
+    answer({"party": statement.payload.party, "authority": statement.payload.key})
 
 
 @node.command("confirm-time")
@@ -143,7 +152,8 @@ def confirm_time_command(context: typer.Context, config: Config = None) -> None:
     card = read_card(settings)
     keys = load_keys(settings)
     at = asyncio.run(_confirm(_url(context, card), card["origin"], keys.node))
-    say(f"The clock is confirmed at {at}; the node commits again.")
+    say(f"The clock is confirmed at {to_rfc3339(at)}; the node commits again.")
+    answer({"at": at})
 
 
 @node.command("rules-version")
@@ -155,7 +165,9 @@ def rules_version_command(
     """Switch the log to a newer version of the rules, on record; there is no way back."""
     event = {"event": "rules-version", "rules_version": version}
     at = _node_says(context, config, event)
-    say(f"Rules version {version} is in force from {at} on; what came before replays as it was.")
+    since = to_rfc3339(at)
+    say(f"Rules version {version} is in force from {since} on; what came before replays as it was.")
+    answer({"rules_version": version, "at": at})
 
 
 @node.command()
@@ -167,24 +179,25 @@ def advance(
     """Move the time of a node made for exercises ahead, on record. Its timers follow."""
     micros = from_typed(f"+{by.lstrip('+')}", 0)
     at = _node_says(context, config, {"event": "time-advanced", "advance_us": micros})
-    say(f"Exercise time was moved ahead by {by}, at {at}.")
+    say(f"Exercise time was moved ahead by {by}, at {to_rfc3339(at)}.")
+    answer({"advance_us": micros, "at": at})
 
 
-def _node_says(context: typer.Context, config: Path | None, event: dict[str, Any]) -> str:
+def _node_says(context: typer.Context, config: Path | None, event: dict[str, Any]) -> int:
     settings = settings_of(context, config)
     card = read_card(settings)
     keys = load_keys(settings)
     return asyncio.run(_say_event(_url(context, card), card["origin"], keys.node, event))
 
 
-async def _say_event(url: str, origin: str, key: SigningKey, event: dict[str, Any]) -> str:
+async def _say_event(url: str, origin: str, key: SigningKey, event: dict[str, Any]) -> int:
     async with Transport(url) as node:
         at = _time(await node.about())
         statement = make_statement(
             Node(by=origin, key=key.id, issued=at, lapse=at + HOUR, log=origin, **event), key
         )
         await node.submit(statement.raw)
-        return to_rfc3339(at)
+        return at
 
 
 @node.command()
@@ -228,6 +241,15 @@ def retire(
         f"the store had {predecessor.store_size}."
     )
     say(f"Hand {new.card} to whoever used the old node.")
+    answer(
+        {
+            "retired": predecessor.origin,
+            "origin": origin,
+            "card": new.card,
+            "guard_size": size,
+            "store_size": predecessor.store_size,
+        }
+    )
 
 
 def _url(context: typer.Context, card: dict[str, str]) -> str:
@@ -286,11 +308,11 @@ async def admit_party(url: str, origin: str, key: SigningKey, party: Statement[P
         await node.submit(party.raw)
 
 
-async def _confirm(url: str, origin: str, key: SigningKey) -> str:
+async def _confirm(url: str, origin: str, key: SigningKey) -> int:
     async with Transport(url) as node:
         at = _time(await node.about())
         await node.submit(confirm_time(origin, key, at).raw)
-        return to_rfc3339(at)
+        return at
 
 
 def _time(about: dict[str, object]) -> int:

@@ -40,9 +40,7 @@ from liaison.client import (
     Precedence,
     Sent,
     Told,
-    Unopened,
 )
-from liaison.client.watching import Happening
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole, Verdict
 from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable
@@ -415,7 +413,7 @@ def _say_item(item: Item) -> None:
         say(told_in_words(item))
     elif isinstance(item, News):
         say(f"{'! ' if item.is_urgent else ''}{visible(item.text)}")
-    elif isinstance(item, Unopened) and not is_json():
+    elif not is_json():
         warn(f"{item.reference} was not opened: {item.error} ({_code(item.error)})")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import typer
 
 from liaison.cli import desk
-from liaison.cli.context import say
+from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import tell
-from liaison.cli.notes import say_done, say_sent, told_in_words
+from liaison.cli.notes import done_in_words, sent_in_words, told_in_words
+from liaison.cli.shapes import of_done, of_sent, of_told
 from liaison.client import Client, Done, Sent, Told
 from liaison.client.outbox import Outbox
 from liaison.words.errors import LiaisonError
@@ -30,6 +31,19 @@ def list_command(context: typer.Context) -> None:
     desk.say_table((item.kind, item.alias, item.about, item.digest) for item in waiting)
     if not waiting:
         say("The outbox is empty.")
+    answer(
+        {
+            "waiting": [
+                {
+                    "kind": each.kind,
+                    "channel": each.alias,
+                    "about": each.about,
+                    "statement": each.digest,
+                }
+                for each in waiting
+            ]
+        }
+    )
 
 
 @outbox.command()
@@ -41,16 +55,22 @@ def flush(context: typer.Context) -> None:
 
     code = 0
     outcomes = desk.as_member(context, work)
+    done: list[Shape] = []
     for outcome in outcomes:
         if isinstance(outcome, Sent):
-            say_sent(outcome)
+            for line in sent_in_words(outcome):
+                say(line)
+            done.append(of_sent(outcome))
         elif isinstance(outcome, Told):
             say(told_in_words(outcome))
+            done.append(of_told(outcome))
         elif isinstance(outcome, Done):
-            say_done(outcome)
+            say(done_in_words(outcome))
+            done.append(of_done(outcome))
         else:
             code = max(code, tell(outcome))
     if not outcomes:
         say("The outbox is empty.")
+    answer({"sent": done})
     if code:
         raise typer.Exit(code)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from liaison.cli import desk
-from liaison.cli.context import say
+from liaison.cli.context import Shape, answer, is_json, say
 from liaison.client import Authority, AuthorityPin, fingerprint
 from liaison.client.seat import wall_clock
 from liaison.rules.chain import id_of
@@ -41,8 +41,10 @@ def new(
     )
     path = desk.write(context, f"{party_id.partition('.')[0]}.party", statement.raw, out)
     say(f"{authority.party} begins; its authority key stays in {home.root}.")
+    groups = " ".join(fingerprint(statement.payload.authority))
     say(f"Hand over {path}, and read this fingerprint to whoever pins it:")
-    say(f"  {' '.join(fingerprint(statement.payload.authority))}")
+    say(f"  {groups}")
+    answer({"party": authority.party, "fingerprint": groups, "file": path})
 
 
 @party.command()
@@ -64,6 +66,8 @@ def pin(
     say(f"{payload.party} ({visible(payload.name)}) shows this fingerprint:")
     say(f"  {' '.join(groups)}")
     if not heard:
+        if is_json():
+            raise typer.BadParameter("with --json nothing is asked: add --heard GROUP")
         if not sys.stdin.isatty():
             raise NotReady(
                 "Nobody is here to say what was heard by telephone",
@@ -90,6 +94,7 @@ def pin(
     with home.locked():
         desk.pins(context).pin_authority(kept)
     say(f"{payload.party} is pinned, by {kept.who} at {to_dtg(kept.at)}.")
+    answer(_pin_as_shape(kept))
 
 
 @party.command()
@@ -104,3 +109,15 @@ def show(context: typer.Context) -> None:
     )
     if not pins.authorities:
         say("No party is pinned.")
+    node = {"origin": pins.node.origin, "url": pins.node.address} if pins.has_node else None
+    answer({"node": node, "parties": [_pin_as_shape(p) for p in pins.authorities.values()]})
+
+
+def _pin_as_shape(pin: AuthorityPin) -> Shape:
+    return {
+        "party": pin.party,
+        "authority": pin.authority,
+        "by": pin.who,
+        "how": pin.how,
+        "at": pin.at,
+    }

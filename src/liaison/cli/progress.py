@@ -11,6 +11,8 @@ from typing import Final
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from liaison.cli.context import is_json
+
 Tell = Callable[[int, int], None]
 """Told how much is done, and how much there is."""
 
@@ -19,8 +21,10 @@ PATIENCE_S: Final = 1.0
 
 @contextlib.contextmanager
 def bar(what: str) -> Iterator[Tell]:
-    """Give what shows a bar; nothing appears in a pipe, in a journal, or before a second is over."""
-    if not sys.stderr.isatty():
+    """Give what shows a bar; nothing appears in a pipe, in a journal, with ``--json``, or before a
+    second is over.
+    """
+    if is_json() or not sys.stderr.isatty():
         yield _silent
         return
     started = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from liaison.cli import desk
-from liaison.cli.context import say
+from liaison.cli.context import Shape, answer, say
 from liaison.client.receipts import Proven, prove
 from liaison.ledger.facts import (
     AnswerFacts,
@@ -62,6 +62,7 @@ def show(context: typer.Context, file: File, node: Card = None) -> None:
         say(f"statement {facts.statement}")
     if record.note:
         say(f"about     {record.note}")
+    answer(_as_shape(proven))
 
 
 @receipt.command()
@@ -73,6 +74,7 @@ def verify(context: typer.Context, file: File, node: Card = None) -> None:
     proven = _proven(context, file, node)
     record = proven.record
     say(f"VERIFIED {file}")
+    answer({"verified": file, **_as_shape(proven)})
     if isinstance(record.facts, DueFacts):
         _verify_due(proven, record.facts)
         return
@@ -129,6 +131,24 @@ def _proven(context: typer.Context, file: Path, card: Path | None) -> Proven:
             safe="it proves nothing so",
             do="verify the file that was written at the time, not one that an editor saved",
         ) from exc
+
+
+def _as_shape(proven: Proven) -> Shape:
+    record = proven.record
+    facts = record.facts.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {
+        "origin": proven.origin,
+        "index": proven.index,
+        "size": proven.size,
+        "kind": record.kind,
+        "by": record.actor,
+        "at": record.at,
+        "channel": record.channel.id,
+        "n": record.channel.n,
+        "note": record.note or None,
+        "outcome": record.urgency.outcome or None,
+        "facts": facts,
+    }
 
 
 def _level(precedence: Precedence) -> str:

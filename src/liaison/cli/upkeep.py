@@ -6,7 +6,6 @@ What there is to look at, and what counts as bad, is in ``checkup``.
 from __future__ import annotations
 
 import contextlib
-import json
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -30,7 +29,7 @@ from liaison.adapters.sql.backup import (
 from liaison.adapters.sql.migrate import Schema, check, pending
 from liaison.audit.source import Anchors
 from liaison.cli.asking import Yes, ask
-from liaison.cli.audit import AsJson, Card, anchors_in
+from liaison.cli.audit import Card, anchors_in
 from liaison.cli.checkup import (
     REPLACED,
     RESTORING,
@@ -43,10 +42,10 @@ from liaison.cli.checkup import (
     head_in_words,
     recompute,
     standing,
-    to_json,
+    to_shape,
 )
 from liaison.cli.configured import Config, Database, GuardAt, Listen, loaded, settings_of
-from liaison.cli.context import say
+from liaison.cli.context import Shape, answer, say
 from liaison.cli.desk import say_table
 from liaison.cli.failure import REFUSED, warn
 from liaison.cli.node import node
@@ -55,6 +54,7 @@ from liaison.main import read_card
 from liaison.node.ports import Head
 from liaison.rules.ruling import NEWEST_RULES
 from liaison.settings import FILE, NAMES, Settings
+from liaison.words.encoding import to_base64
 from liaison.words.errors import GuardRefused, LiaisonError, LogUntrusted, NotReady
 from liaison.words.times import SECOND, to_rfc3339
 
@@ -127,8 +127,8 @@ def backup(
         say("It is on the disk of the store: copy it to another one, best to another place.")
     for line in _not_in_it(settings):
         say(line)
-    if folder is not None and keep is not None:
-        _thin_out(folder, stem, keep)
+    deleted = [] if folder is None or keep is None else _thin_out(folder, stem, keep)
+    answer({**_where_as_shape(stands, file), "bytes": file.stat().st_size, "deleted": deleted})
 
 
 def _whole_copy(draft: Path, settings: Settings, depth: Depth, tell: Tell) -> tuple[Standing, str]:
@@ -163,11 +163,12 @@ def _not_in_it(settings: Settings) -> Iterator[str]:
     yield "It names who wrote to whom and when, never what: keep it as closed as the store."
 
 
-def _thin_out(folder: Path, stem: str, keep: int) -> None:
+def _thin_out(folder: Path, stem: str, keep: int) -> list[Path]:
     mine = sorted(folder.glob(f"{stem}-{'[0-9]' * 8}T{'[0-9]' * 6}Z{_BACKUP}"))
     for old in mine[:-keep]:
         old.unlink()
         say(f"Deleted {old}: {keep} newer ones are kept.")
+    return mine[:-keep]
 
 
 def _fresh(folder: Path, stem: str, suffix: str = "") -> Path:
@@ -217,6 +218,13 @@ def restore(
         say(
             "As things are, serving is refused (exit 3): docs/administering.md, the second bad night."
         )
+    answer(
+        {
+            **_where_as_shape(stands, file),
+            "kept": aside if is_replaced else None,
+            "serves": bool(stands.holds),
+        }
+    )
 
 
 def _held_guard(settings: Settings, held: contextlib.ExitStack) -> Head | None:
@@ -294,6 +302,16 @@ def _tell_of_replaced(store: Path, stands: Standing, guarded: Head | None) -> No
         )
 
 
+def _where_as_shape(stands: Standing, file: Path) -> Shape:
+    return {
+        "file": file,
+        "size": stands.head.size,
+        "root": to_base64(stands.head.root),
+        "at": stands.head.at,
+        "rules_version": stands.log.rules_version,
+    }
+
+
 def _where(stands: Standing) -> str:
     return f"{head_in_words(stands.head)}, up to {to_rfc3339(stands.head.at)}"
 
@@ -303,7 +321,6 @@ def _where(stands: Standing) -> str:
 
 def check_command(
     context: typer.Context,
-    as_json: AsJson = False,
     guard: GuardAt = None,
     database: Database = None,
     listen: Listen = None,
@@ -314,12 +331,11 @@ def check_command(
     findings = list(examine(found))
     with bar("entries") as tell:
         findings += recompute(found, tell)
-    _say_findings(findings, as_json=as_json)
+    _say_findings(findings)
 
 
 def doctor(
     context: typer.Context,
-    as_json: AsJson = False,
     guard: GuardAt = None,
     database: Database = None,
     listen: Listen = None,
@@ -327,26 +343,23 @@ def doctor(
 ) -> None:
     """Say in a second what is good, what is bad, and what to do. Exit 1 if anything is bad."""
     found = loaded(context, config, guard=guard, database=database, listen=listen)
-    _say_findings(list(examine(found)), as_json=as_json)
+    _say_findings(list(examine(found)))
 
 
-def _say_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
+def _say_findings(findings: Sequence[Finding]) -> None:
     bad = [finding for finding in findings if finding.mark is Mark.BAD]
-    if as_json:
-        say(to_json(findings))
-    else:
-        for finding in findings:
-            say(f"{finding.mark.value:<5} {finding.what:<10} {finding.said}")
-            if finding.do:
-                say(f"{'':<5} {'':<10} → {finding.do}")
-        say("Nothing is bad." if not bad else f"BAD: {', '.join(finding.what for finding in bad)}.")
+    for finding in findings:
+        say(f"{finding.mark.value:<5} {finding.what:<10} {finding.said}")
+        if finding.do:
+            say(f"{'':<5} {'':<10} → {finding.do}")
+    say("Nothing is bad." if not bad else f"BAD: {', '.join(finding.what for finding in bad)}.")
+    answer(to_shape(findings))
     if bad:
         raise typer.Exit(REFUSED)
 
 
 def settings_command(
     context: typer.Context,
-    as_json: AsJson = False,
     guard: GuardAt = None,
     database: Database = None,
     listen: Listen = None,
@@ -354,11 +367,8 @@ def settings_command(
 ) -> None:
     """Say which settings are in effect, and where each was said. Secrets are not shown."""
     found = loaded(context, config, guard=guard, database=database, listen=listen)
-    if as_json:
-        rows = {name: {"value": found.shown(name), "source": found.sources[name]} for name in NAMES}
-        say(json.dumps(rows, indent=2))
-        return
     say_table((name, found.shown(name), found.sources[name]) for name in NAMES)
+    answer({name: {"value": found.shown(name), "source": found.sources[name]} for name in NAMES})
 
 
 # Before an upgrade
@@ -397,6 +407,14 @@ def upgrade_check(
             f"  until you switch, on record and for good: liaison node rules-version {NEWEST_RULES}"
         )
     say("Nothing was switched: neither the store nor the guard was touched.")
+    answer(
+        {
+            **_where_as_shape(stands, file),
+            "version": __version__,
+            "schema": steps,
+            "checked": checked,
+        }
+    )
 
 
 def _tried(
