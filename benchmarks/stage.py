@@ -8,8 +8,9 @@ import secrets
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.wire import Prepared
@@ -54,8 +55,8 @@ class Stage:
     folder: Path
     url: str
     pid: int
-    serial: int = 0
-    """The last one that the pre-sealed notes spent."""
+    serials: Counter[str] = field(default_factory=Counter)
+    """The last one that the pre-sealed notes of a home spent."""
 
     def client(self, name: str) -> Client:
         return Client.open(self.folder / name, PASSPHRASE, url=self.url)
@@ -77,14 +78,14 @@ def rss_mib(pid: int) -> float:
     return 0.0
 
 
-def draft(reply_by: int | None = None) -> Draft:
-    """Return a note with 1 KiB of text; ROUTINE, so that its kind needs no reason."""
+def draft(reply_by: int | None = None, *, precedence: Precedence = Precedence.ROUTINE) -> Draft:
+    """Return a note with 1 KiB of text, of a kind that needs no reason."""
     return Draft(
         channel=ALIAS,
         to=(DUTY,),
         content=Content.text("Load", "x" * CONTENT_BYTES),
-        kind="service",
-        precedence=Precedence.ROUTINE,
+        kind="service" if precedence is Precedence.ROUTINE else "leader",
+        precedence=precedence,
         reply_by=reply_by,
     )
 
@@ -93,7 +94,7 @@ def draft(reply_by: int | None = None) -> Draft:
 async def stage(folder: Path) -> AsyncIterator[Stage]:
     """Set everything up through the SDK; F, W and M are members' homes.
 
-    W writes the pre-sealed notes, so that the serials of F stay its client's own.
+    W writes the pre-sealed notes where F sends by the SDK: its serials stay its client's own.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -101,10 +102,11 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
     settings = Settings(home=folder / "N")
     seeds = {purpose: secrets.token_bytes(32) for purpose in KEY_PURPOSES}
     begin(settings, ORIGIN, seeds=seeds, url=f"http://{listen}")
-    node = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "liaison.cli", "--home", str(settings.home), "node", "serve",
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    with (folder / "node.log").open("wb") as journal:
+        node = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "liaison.cli", "--home", str(settings.home), "node", "serve",
+            stdout=asyncio.subprocess.PIPE, stderr=journal,
+        )  # fmt: skip
     try:
         assert node.stdout is not None
         line = (await node.stdout.readline()).decode()
@@ -169,11 +171,11 @@ async def _admit(url: str, settings: Settings, party: Statement[Party]) -> None:
         await node.submit(party.raw)
 
 
-async def prepare(stage: Stage, drafts: Sequence[Draft]) -> list[Prepared]:
+async def prepare(stage: Stage, drafts: Sequence[Draft], writer: str = "W") -> list[Prepared]:
     """Return sealed submissions, with serials in the order in which they will be sent."""
     if not drafts:
         return []
-    async with stage.client("W") as client:
+    async with stage.client(writer) as client:
         planner = Planner(
             client.book,
             client.device.member,
@@ -185,8 +187,8 @@ async def prepare(stage: Stage, drafts: Sequence[Draft]) -> list[Prepared]:
         prepared = []
         for said in drafts:
             now = wall_clock()
-            stage.serial += 1
-            serials = dict.fromkeys(plan.addressed, stage.serial)
+            stage.serials[writer] += 1
+            serials = dict.fromkeys(plan.addressed, stage.serials[writer])
             signed = seal_note(
                 said,
                 plan,

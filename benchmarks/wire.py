@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from liaison.tlog.proof import TlogProof
@@ -72,6 +73,20 @@ def request_of(prepared: Prepared) -> bytes:
         f"Content-Length: {len(prepared.body)}\r\n\r\n"
     )
     return head.encode("ascii") + prepared.body
+
+
+async def load(
+    url: str, senders: int, notes: Sequence[Prepared], *, until: asyncio.Future[Any] | None = None
+) -> Loaded:
+    """Send all ``notes`` by ``senders`` closed loops, or as many as go ``until`` something is done."""
+    loaded = Loaded()
+    answers: list[tuple[float, float, bytes]] = []
+    requests = (request_of(note) for note in notes if until is None or not until.done())
+    started = time.perf_counter()
+    await asyncio.gather(*(_send(url, requests, answers) for _ in range(senders)))
+    loaded.elapsed_s = time.perf_counter() - started
+    loaded.accepted_s = [received - sent for sent, received, _ in answers]
+    return loaded
 
 
 async def run(url: str, token: str, senders: int, notes: Sequence[Prepared]) -> Loaded:

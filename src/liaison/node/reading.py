@@ -73,7 +73,7 @@ class Reading:
 
     async def _logged(self, indexes: Collection[int]) -> dict[int, Logged]:
         """Return entries as receipts show them: the newest from memory, others from the store."""
-        recent = self.sequencer.recent
+        recent = self.sequencer.newest.entries
         found = {index: recent[index] for index in indexes if index in recent}
         for start, end in _runs(index for index in indexes if index not in found):
             for row in await self.store.entries(start, end):
@@ -273,8 +273,17 @@ class Reading:
         self, reader: Reader, indexes: Sequence[int], most_bytes: int
     ) -> dict[int, Json]:
         """Return CONTENT (API-15) by the note's index, for those whose ciphertext isn't larger."""
-        ciphertexts = await self.store.contents(indexes, most_bytes=most_bytes)
-        wraps = await self.store.wraps(list(ciphertexts), reader.key)
+        newest = self.sequencer.newest.contents
+        kept = {i: newest[i] for i in indexes if i in newest}
+        ciphertexts = {
+            i: one.ciphertext for i, one in kept.items() if len(one.ciphertext) <= most_bytes
+        }
+        wraps = {i: one.wraps.get(reader.key, {}) for i, one in kept.items()}
+        older = [index for index in indexes if index not in kept]
+        if older:
+            stored = await self.store.contents(older, most_bytes=most_bytes)
+            wraps |= await self.store.wraps(list(stored), reader.key)
+            ciphertexts |= stored
         return {
             index: {
                 "ciphertext": to_base64(ciphertext),

@@ -18,9 +18,10 @@ import structlog
 from liaison.ledger.facts import DueFacts, NodeFacts, RungFacts
 from liaison.node.cellar import Asks, Cellar
 from liaison.node.clockwatch import ClockWatch
-from liaison.node.deciding import Deciding, Entered, Logged, Turn, poison
+from liaison.node.deciding import Deciding, Entered, Turn, poison
 from liaison.node.delivery import Delivery
 from liaison.node.figures import Figures, level_of, seconds
+from liaison.node.newest import Newest
 from liaison.node.pace import Pace
 from liaison.node.ports import (
     Batch,
@@ -49,7 +50,6 @@ QUEUE_MAX: Final = 4096
 """So many wait, of one band and those above: what is less urgent turns away nothing more urgent."""
 BESIDE_DUE: Final = 8
 """So many units at least are taken beside due moments: those of an outage may be very many."""
-RECENT_KEPT: Final = 1024
 
 T = TypeVar("T")
 
@@ -153,8 +153,7 @@ class Sequencer:
     crash_point: Callable[[str], None] = no_crash
     make_room: Callable[[int], object] = no_room_needed
     """Called in the writer's thread before so many bytes are written."""
-    recent: dict[int, Logged] = field(default_factory=dict)
-    """The newest entries, for readers who are online."""
+    newest: Newest = field(default_factory=Newest)
     pace: Pace = field(default_factory=Pace)
     figures: Figures = field(default_factory=Figures)
     set_aside: set[CellKey] = field(default_factory=set)
@@ -390,7 +389,7 @@ class Sequencer:
         self.cellar.merge(overlay.changes)
         if any(_confirms(e) for e in entered):
             self.clock.confirm(head.at)
-        self._keep_recent(entered)
+        self.newest.take(entered, batch)
         for tell in self._followers:
             tell(overlay.changes)
         self.delivery.publish(rows)
@@ -401,12 +400,6 @@ class Sequencer:
             _resolve(waiting.future, Accepted(_receipt(e, grown, checkpoint)))
         self.crash_point("after-answer")
         return handed - began + self._now() - answering
-
-    def _keep_recent(self, entered: Iterable[Entered]) -> None:
-        for e in entered:
-            self.recent[e.row.index] = e.logged
-        while len(self.recent) > RECENT_KEPT:
-            del self.recent[next(iter(self.recent))]
 
     def _measure(self, entered: Iterable[Entered]) -> None:
         for e in entered:
