@@ -14,8 +14,9 @@ from liaison.client.following import BACKOFF_MAX_S, BACKOFF_S, PACING, Delay, Pa
 from liaison.main import run_node
 from liaison.node.streaming import FAILED, NOT_ALLOWED, REPLACED, SESSION_ENDED, SILENT, Ended
 from liaison.settings import Settings
-from liaison.words.errors import Busy, LogUntrusted, Malformed, NotReady
+from liaison.words.errors import Busy, LogUntrusted, Malformed, NodeUnreachable, NotReady
 from liaison.words.precedence import Precedence
+from liaison.words.times import HOUR, SECOND
 from tests.client.council import CANARY, DUTY, council
 
 PATIENCE_S = 30
@@ -308,3 +309,25 @@ async def test_one_item_that_cant_be_had_keeps_back_no_other_and_comes_later(wor
         monkeypatch.setattr(reading, "note_content", honest)
         assert subjects(await m.inbox()) == ["large"]
         assert await m.inbox() == []
+
+
+async def test_one_note_that_is_no_longer_ours_to_answer_keeps_back_none_of_the_others(
+    world, monkeypatch
+):
+    async with world.client("F") as f:
+        sent = [await f.send(note(f"note {n}")) for n in range(4)]
+        late = await f.send(note("late", latest_delivery=world.clock.now() + HOUR))
+        sent.append(await f.send(note("last")))
+
+    async def gone(*_: object) -> str:
+        raise NodeUnreachable("it is gone")
+
+    async with world.client("M") as m:
+        with monkeypatch.context() as patched:
+            patched.setattr(m.transport, "submit", gone)
+            assert len(await m.inbox()) == 6
+        await world.passes(2 * HOUR // SECOND)
+        await m.inbox()
+    async with world.client("F") as f:
+        assert [await _lives(f, one.reference) for one in sent] == [["delivered"]] * 5
+        assert await _lives(f, late.reference) == ["non-delivered"]

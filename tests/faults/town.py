@@ -81,23 +81,24 @@ async def founded(folder: Path) -> None:
         begin(settings, ORIGIN, seeds=SEEDS, url=f"http://{listen}")
         async with run_node(settings):
             await founding.found(folder, f"http://{listen}", PASSPHRASE)
-            await _second_device(folder)
+            await second_device(folder)
             async with Authority.open(folder / "FA", PASSPHRASE) as office:
                 office.set_roles("attache.london.1@fco.example", ("attache", "releaser"))
                 office.sign_directory()
                 await office.post()
 
 
-async def _second_device(folder: Path) -> None:
+async def second_device(folder: Path, now: Callable[[], int] = wall_clock) -> None:
+    """Make M2, a second device of the duty officer; its member may write OVERRIDE from then on."""
     request = request_device(Home(folder / "M2"), PASSPHRASE, DUTY)
-    async with Authority.open(folder / "MA", PASSPHRASE) as ministry:
-        approval = ministry.approve(request, ("releaser",))  # for OVERRIDE
+    async with Authority.open(folder / "MA", PASSPHRASE, now=now) as ministry:
+        approval = ministry.approve(request, ("releaser",))
         first = Pins(Home(folder / "M"))
-        take_approval(Home(folder / "M2"), approval, first.node)
+        take_approval(Home(folder / "M2"), approval, first.node, now=now)
         second = Pins(Home(folder / "M2"))
         for party in ("fco.example", "partner.example", "council.example"):
             second.pin_authority(first.authority(party))
-        async with Client.open(folder / "M2", PASSPHRASE) as client:
+        async with Client.open(folder / "M2", PASSPHRASE, now=now) as client:
             await post_approval(client, approval)
         ministry.sign_directory()
         await ministry.post()

@@ -726,8 +726,12 @@ class Client(Actor):
             self.take_receipt(await self.transport.submit(raw), raw)
         except (LinkBroken, SignatureInvalid, NotReady, NodeUnreachable, Busy):
             return False  # a channel that can't be trusted is not answered in either
-        except RefusedByNode:
-            pass  # known already, or no longer ours to say
+        except RefusedByNode as exc:
+            if exc.problem != "already-so" and len(notes) > 1:
+                # It is refused as a whole: one that is no longer ours to say keeps back no other.
+                half = len(notes) // 2
+                parts = [notes[:half], notes[half:]]
+                return all([await self._say(channel_id, post, code, part) for part in parts])
         return True
 
 
