@@ -747,6 +747,19 @@ class MemoryWorld:
         text = {"text": "They were told by telephone"} if action in saying else {}
         return self.speak(procedures.Watch, by, action=action, note=note, **{**text, **members})
 
+    def minimize(
+        self,
+        by: str,
+        below: Precedence | None = Precedence.IMMEDIATE,
+        lasts: int = HOUR,
+        **changes: Any,
+    ) -> Statement[procedures.Watch]:
+        """Return that an operator minimizes the channel; below None ends it."""
+        said: dict[str, Any] = {}
+        if below is not None:
+            said = {"below": below, "until": self.clock + lasts, "text": "The cable is cut"}
+        return self.watch(by, procedures.WatchAction.MINIMIZE, **{**said, **changes})
+
     def hold(
         self,
         by: str,

@@ -32,7 +32,8 @@ def test_the_file_is_what_its_generator_makes():
 
 
 SECOND: dict[str, Any] = VECTORS["second"]
-RECORDS: list[dict[str, Any]] = [*VECTORS["records"], *SECOND["records"]]
+THIRD: dict[str, Any] = VECTORS["third"]
+RECORDS: list[dict[str, Any]] = [*VECTORS["records"], *SECOND["records"], *THIRD["records"]]
 
 
 def test_every_kind_of_record_has_a_vector():
@@ -56,11 +57,14 @@ def test_the_records_of_the_vectors():
 def test_the_log_goes_on_under_the_second_version():
     hashes = [leaf_hash(each["entry"].encode()) for each in RECORDS]
     get = Frontier().append(hashes).nodes.__getitem__
-    first, roots = SECOND["from"], [from_base64(said["root"]) for said in (VECTORS, SECOND)]
-    assert first == len(VECTORS["records"])
-    assert [root_at(first, get), root_at(len(RECORDS), get)] == roots
-    proof = [from_base64(each) for each in SECOND["consistency"]]
-    check_consistency(first, len(RECORDS), proof, *roots)
+    first = size = 0
+    for before, part in ((VECTORS, SECOND), (SECOND, THIRD)):
+        first += len(before["records"])
+        size, roots = first + len(part["records"]), [from_base64(p["root"]) for p in (before, part)]
+        assert part["from"] == first
+        assert [root_at(first, get), root_at(size, get)] == roots
+        check_consistency(first, size, [from_base64(p) for p in part["consistency"]], *roots)
+    assert size == len(RECORDS)
 
 
 def test_the_records_say_every_member_of_facts():
@@ -89,7 +93,9 @@ def test_entries_that_the_vectors_refuse(case):
 
 
 @pytest.mark.parametrize(
-    "each", [*VECTORS["receipts"], *SECOND["receipts"]], ids=lambda each: str(each["index"])
+    "each",
+    [*VECTORS["receipts"], *SECOND["receipts"], *THIRD["receipts"]],
+    ids=lambda each: str(each["index"]),
 )
 def test_a_receipt_of_the_vectors(each):
     receipt = Receipt.from_text(each["text"])

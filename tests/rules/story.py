@@ -15,7 +15,7 @@ from liaison.statements.charters import Seat, Seated, Silence, Standing
 from liaison.statements.payloads import AddresseeRole, MemberRole, NotePrecedence, State, Verdict
 from liaison.statements.procedures import WatchAction
 from liaison.words.precedence import Precedence
-from liaison.words.times import HOUR, MINUTE
+from liaison.words.times import DAY, HOUR, MINUTE
 from tests.world import (
     ACTION,
     ANNA,
@@ -119,6 +119,9 @@ def tell_all() -> MemoryWorld:
     world.accept(world.extension(proposed, world.clock + 12 * MINUTE, by=ANNA))
     world.elapse(13 * MINUTE)
     world.accept(world.objection(proposed))
+    world.accept(world.minimize(PETE, lasts=HOUR))
+    world.accept(world.minimize(PETE, below=None))
+    world.accept(world.minimize(PETE, below=Precedence.PRIORITY, lasts=DAY))
     # A missed line test, an amendment, a party that suspends its part.
     world.elapse(2 * HOUR)
     world.accept(world.watch(PETE, WatchAction.ANNOTATE))

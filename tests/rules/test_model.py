@@ -136,6 +136,24 @@ class Watched(MemoryWorld):
         statement = parse_statement(record.statement)
         timed = RULINGS[record.kind].timed(statement, view.get)
         assert first_due(view, timed, record.at) is None
+        if isinstance(record.facts, NoteFacts):
+            check_essential(view.get(cells.Channel, record.channel.id), record.facts, record.at)
+
+
+def check_essential(channel: cells.Channel | None, note: NoteFacts, at: int) -> None:
+    """While a party has the channel minimized, it neither gets nor writes what is below."""
+    assert channel is not None
+    passes = note.kind in ("proposal", "service") or note.in_reply_to is not None
+    passes = passes or any(rule.parameters.get("kind") == note.kind for rule in channel.rules)
+    if passes or note.precedence.rank >= Precedence.FLASH.rank:
+        return
+    for said in channel.minimized or ():
+        if (note.deferred_until or at) < said.until:
+            levels = [note.precedence] if party_of(note.sender) == said.party else []
+            for a in note.addressees:
+                if party_of(a.post) == said.party and a.role in (ACTION, INFO):
+                    levels.append(note.precedence if a.role is ACTION else note.info_precedence)
+            assert all(level.rank >= said.below.rank for level in levels)
 
 
 def check_lives(before: cells.Note | None, after: cells.Note) -> None:
@@ -263,6 +281,12 @@ class AnyTime(RuleBasedStateMachine):
     def state(self, statement: Statement[Any]) -> None:
         outcome = self.world.submit(statement)
         assert isinstance(outcome, Record | Refused | Duplicate)
+        if isinstance(outcome, Refused) and outcome.code == "minimize":
+            # Nobody gets out of a procedure by minimizing.
+            payload = statement.payload
+            assert statement.kind == "note"
+            assert payload.kind not in ("proposal", "service")
+            assert payload.precedence.action.rank < Precedence.FLASH.rank
 
     def pick(
         self, data: st.DataObject, kind: str = "", *, drafts: bool = False
@@ -397,7 +421,7 @@ class AnyTime(RuleBasedStateMachine):
                 self.state(self.world.answer(by, verdict, note.note))
 
     @rule(
-        action=st.sampled_from(WatchAction),
+        action=st.sampled_from([a for a in WatchAction if a is not WatchAction.MINIMIZE]),
         snooze=st.sampled_from((SECOND, MINUTE, 10 * MINUTE)),
         data=st.data(),
     )
@@ -440,6 +464,16 @@ class AnyTime(RuleBasedStateMachine):
     )
     def hold(self, post: str, below: Precedence | None, lasts: int) -> None:
         self.state(self.world.hold(worlds.HOLDERS[post][0], below, lasts))
+
+    @rule(
+        by=st.sampled_from((PETE, EDWIN, OLGA, ULLA)),
+        below=st.sampled_from((None, Precedence.ROUTINE, Precedence.IMMEDIATE, Precedence.FLASH)),
+        lasts=st.sampled_from((SECOND, 10 * MINUTE, HOUR)),
+        really=RARELY,
+    )
+    def minimize(self, by: str, below: Precedence | None, lasts: int, really: bool) -> None:
+        if really:
+            self.state(self.world.minimize(by, below, lasts))
 
     # What stands around them, less often
 

@@ -7,13 +7,14 @@ never changed: what is new is added.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from liaison.ledger.entry import Opening, commit_to
 from liaison.ledger.receipt import Receipt
-from liaison.ledger.record import FIELDS, fields_of
+from liaison.ledger.record import FIELDS, Record, fields_of
 from liaison.tlog.checkpoint import Checkpoint, sign_checkpoint
 from liaison.tlog.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash, root_at
 from liaison.tlog.note import SignerKey
@@ -165,13 +166,31 @@ def make() -> dict[str, object]:
                 ("malformed", "RCPT-2", "no extra line", _without_extra(last.to_text())),
             )
         ],
-        "second": _second(size, signer),
+        "second": _later(
+            "The log of 'records' goes on under rules version 2: 'root' is that of all entries. "
+            "Due records have no statement. 'consistency' leads from the first root to this one.",
+            second.told().records,
+            size,
+            ("conclusion", "deadline", "release", "rung"),
+            signer,
+        ),
+        "third": _later(
+            "The log goes on once more: a channel is minimized. As in 'second'.",
+            second.minimized().records,
+            len(second.told().records),
+            ("watch",),
+            signer,
+        ),
     }
 
 
-def _second(first: int, signer: SignerKey) -> dict[str, object]:
-    """Return the records behind the ``first`` ones, with which the same log goes on."""
-    records = second.told().records
+def _later(
+    about: str, records: Sequence[Record], first: int, receipted: Iterable[str], signer: SignerKey
+) -> dict[str, object]:
+    """Return the records behind the ``first`` ones, with which the same log goes on.
+
+    Of the kinds ``receipted`` the newest has a receipt.
+    """
     leaf_keys = [fixed(f"leaf {index}") for index in range(len(records))]
     committed = [
         commit_to(fields_of(record), key) for record, key in zip(records, leaf_keys, strict=True)
@@ -182,13 +201,10 @@ def _second(first: int, signer: SignerKey) -> dict[str, object]:
     newest = {record.kind: index for index, record in enumerate(records) if index >= first}
     receipts = [
         Receipt(index, *committed[index], inclusion_proof(index, size, get), note)
-        for index in sorted(newest[kind] for kind in ("conclusion", "deadline", "release", "rung"))
+        for index in sorted(newest[kind] for kind in receipted)
     ]
     return {
-        "about": (
-            "The log of 'records' goes on under rules version 2: 'root' is that of all entries. "
-            "Due records have no statement. 'consistency' leads from the first root to this one."
-        ),
+        "about": about,
         "from": first,
         "root": to_base64(root_at(size, get)),
         "consistency": [to_base64(each) for each in consistency_proof(first, size, get)],

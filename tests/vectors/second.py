@@ -7,7 +7,7 @@ The world of the first part (``tests.rules.story``) stays what it was. From its 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -60,6 +60,7 @@ ACTION: Final = AddresseeRole.ACTION
 INFO: Final = AddresseeRole.INFO
 STANDBY: Final = AddresseeRole.STANDBY
 CALM, FLASH = Precedence.ROUTINE, Precedence.FLASH
+URGENT = NotePrecedence(action=Precedence.IMMEDIATE, info=Precedence.PRIORITY)
 
 
 def _rung(after_s: int, effect: Effect, **members: Any) -> Rung:
@@ -402,20 +403,33 @@ def told() -> SecondWorld:
     return world
 
 
+@lru_cache(1)
+def minimized() -> SecondWorld:
+    """Return the world after an operator minimized the channel too, as its newest charter lets."""
+    world = SecondWorld()
+    world.__dict__.update(told().copy().__dict__)
+    present = world.have(cells.Channel, world.channel).charter
+    members = {"channel": world.channel, "previous": present, "kinds": kinds()[:4], "rules": ()}
+    limits = terms(snooze_max_s=3600, hold_max_s=86400, minimize_max_s=28800)
+    amended = world.take(charter(world, **members, terms=limits))
+    for party in (FCO, MOD):
+        world.take(world.accession(party, charter=amended.digest))
+    for party in (FCO, MOD):
+        world.take(world.directory(party))
+    said = {"below": Precedence.PRIORITY, "text": "The cable is cut; the radio carries little"}
+    world.watches(WatchAction.MINIMIZE, until=world.clock + 4 * HOUR, **said)
+    world.take(world.writes(DORA, DUTY, {LONDON: ACTION}, precedence=URGENT))
+    world.watches(WatchAction.MINIMIZE)
+    world.take(world.writes(DORA, DUTY, {LONDON: ACTION}))
+    return world
+
+
 def samples() -> list[Statement[Any]]:
     """Return the second part's statements: one of each form, and some that this log wouldn't take."""
     world = told()
-    begun = tell().accepted
-    taken = world.accepted[len(begun) :]
-    found: list[Statement[Any]] = []
+    first, second = len(tell().accepted), len(world.accepted)
     forms: set[tuple[object, ...]] = set()
-    for statement in taken:
-        form = _form(statement)
-        if statement.kind in _OLD and not form - _OLD[statement.kind]:
-            continue
-        if (statement.kind, *sorted(form)) not in forms:
-            forms.add((statement.kind, *sorted(form)))
-            found.append(statement)
+    found = _new_forms(world.accepted[first:], forms)
     other = SecondWorld()
     other.clock = T0
     exercise = other.node_init(rules_version=2, exercise=True)
@@ -426,7 +440,23 @@ def samples() -> list[Statement[Any]]:
     forum = _forum(far)
     drill = far.charter(alias="drill", exercise=True)
     left = far.part(charters.Standing.LEFT)
-    return [*found, exercise, advanced, forum, drill, left]
+    later = _new_forms(minimized().accepted[second:], forms)
+    return [*found, exercise, advanced, forum, drill, left, *later]
+
+
+def _new_forms(
+    statements: Iterable[Statement[Any]], forms: set[tuple[object, ...]]
+) -> list[Statement[Any]]:
+    """Return those of a form that neither the first part nor ``forms`` has, which get it."""
+    found = []
+    for statement in statements:
+        form = _form(statement)
+        if statement.kind in _OLD and not form - _OLD[statement.kind]:
+            continue
+        if (statement.kind, *sorted(form)) not in forms:
+            forms.add((statement.kind, *sorted(form)))
+            found.append(statement)
+    return found
 
 
 def _forum(world: MemoryWorld) -> Statement[charters.Charter]:
@@ -456,6 +486,8 @@ def _form(statement: Statement[Any]) -> set[str]:
         }
     if statement.kind in ("watch", "participation"):
         said.add(str(getattr(payload, "action", None) or payload.state))
+    if statement.kind == "charter" and payload.terms.minimize_max_s is not None:
+        said.add("minimize_max_s")
     return said
 
 
@@ -475,6 +507,7 @@ def refused() -> list[tuple[str, str, Statement[Any], dict[str, Any]]]:
     said = {statement.kind: statement for statement in reversed(samples())}
     said["charter"] = next(s for s in samples() if s.kind == "charter" and s.payload.ladders)
     said["note"] = next(s for s in samples() if s.kind == "note" and s.payload.drafted)
+    said["minimize"] = next(s for s in samples() if s.kind == "watch" and s.payload.below)
     said["node"] = next(s for s in samples() if s.kind == "node" and s.payload.advance_us)
     cases: list[tuple[str, str, Statement[Any], dict[str, Any]]] = []
 
@@ -532,4 +565,10 @@ def refused() -> list[tuple[str, str, Statement[Any], dict[str, Any]]]:
     case("NODE-4", "time-advanced by nothing", "node/advance_us", None)
     case("NODE-4", "time-advanced with exercise", "node/exercise", True)
     case("PART-1", "a state that is none", "participation/state", "asleep")
+    case("MINIMIZE-1", "below without until", "minimize/until", None)
+    case("MINIMIZE-1", "below without text", "minimize/text", None)
+    case("MINIMIZE-1", "until and text without below", "minimize/below", None)
+    case("MINIMIZE-1", "minimize of a note", "minimize/note", digest("note"))
+    case("MINIMIZE-1", "minimize at a post", "minimize/post", DUTY)
+    case("WATCH-1", "a claim below a precedence", "watch/below", "priority")
     return cases

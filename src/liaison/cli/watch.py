@@ -10,8 +10,8 @@ import typer
 from liaison.cli import desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock, span
-from liaison.cli.context import say
-from liaison.cli.notes import TIME, say_done, time_of
+from liaison.cli.context import answer, say
+from liaison.cli.notes import TIME, ChannelName, precedence_of, say_done, time_of
 from liaison.cli.standing import State
 from liaison.client import Client
 from liaison.sealing.content import visible
@@ -42,9 +42,9 @@ def listing(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
 
-    async def work(client: Client) -> tuple[list[State], int]:
+    async def work(client: Client) -> tuple[list[State], list[State], int]:
         try:
-            return await client.queue(), client.now()
+            return await client.queue(), await client.minimized(), client.now()
         except NotHere as exc:
             raise NotReady(
                 "The queue is for operators: this member has not that role",
@@ -52,12 +52,15 @@ def listing(context: typer.Context) -> None:
                 do="ask your authority: member approve FILE --role operator",
             ) from exc
 
-    items, now = desk.as_member(context, work)
+    items, minimized, now = desk.as_member(context, work)
+    for one in minimized:
+        say(_minimized(one, now))
     for item in items:
         for line in _item(item, now):
             say(line)
     if not items:
         say("Nothing needs you.")
+    answer({"minimized": minimized, "items": items})
 
 
 def _item(item: State, now: int) -> Iterator[str]:
@@ -88,6 +91,13 @@ def _item(item: State, now: int) -> Iterator[str]:
         yield f"    next: {coming.get('what', '')}{tier} at {clock(due, now)}, {left}"
     if item.get("annotation"):
         yield f"    said: {visible(str(item['annotation']))}"
+
+
+def _minimized(one: State, now: int) -> str:
+    return (
+        f"{one['channel']}  MINIMIZE of {one['party']} below {str(one['below']).upper()} until "
+        f"{clock(_int(one, 'until'), now)}, by {one['by']}: {visible(str(one['text']))}"
+    )
 
 
 def _claimed(item: State, now: int) -> str:
@@ -144,6 +154,43 @@ def escalate(context: typer.Context, reference: Item, is_yes: Yes = False) -> No
     )
     ask("Escalate it?", is_yes=is_yes)
     _act(context, reference, WatchAction.ESCALATE)
+
+
+@queue.command()
+def minimize(
+    context: typer.Context,
+    channel: ChannelName,
+    below: Annotated[
+        str | None, typer.Option(help="ROUTINE to FLASH; what is lower waits. FLASH always passes.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help=f"Within the charter's bounds. {TIME}")] = None,
+    text: Annotated[str | None, typer.Option(help=f"Why. {desk.VISIBLE}")] = None,
+    is_end: Annotated[bool, typer.Option("--end", help="End it before its time.")] = False,
+    is_yes: Yes = False,
+) -> None:
+    """Ask all for essential traffic only: to your party and from it, until a time."""
+    given = [one for one in (below, until, text) if one is not None]
+    if len(given) != (0 if is_end else 3):
+        raise typer.BadParameter("--below, --until and --text together, or --end alone")
+    level = precedence_of(below)
+
+    async def work(client: Client) -> None:
+        now = client.now()
+        time = time_of("--until", until, now)
+        if level is not None and time is not None:
+            what = (
+                f"new notes below {level.value.upper()} that ask or inform your party, and its own"
+            )
+            then = [
+                f"until {clock(time, now)}, {what}, are refused",
+                "answers, proposals, service notes, line tests and FLASH pass all the same",
+            ]
+            rows = [("Channel", channel), ("Reason", f"{visible(text or '')} (visible)")]
+            show("To minimize:", rows, then)
+            ask("Minimize it?", is_yes=is_yes)
+        say_done(await client.minimize(channel, level, time, text))
+
+    desk.as_member(context, work)
 
 
 @queue.command()

@@ -96,6 +96,29 @@ class Actor(Sender):
         )
         return await self._do(payload, view, reference)
 
+    async def minimize(
+        self,
+        alias: str,
+        below: Precedence | None = None,
+        until: int | None = None,
+        text: str | None = None,
+    ) -> Done:
+        """Ask all for essential traffic only on a channel, until a time; without these, end that.
+
+        What is below a precedence and asks or informs this party, or is written by it, is refused.
+        The words are visible. For operators.
+        """
+        await self.tend()
+        view = await self.book.channel(alias)
+        said = {"below": below, "until": until, "text": text}
+        payload = self._payload(Watch, view, action=WatchAction.MINIMIZE, **said)
+        return await self._do(payload, view, alias)
+
+    async def minimized(self) -> list[dict[str, object]]:
+        """Return for whom this party's channels are minimized now, as the node shows operators."""
+        answer = await self.transport.read("/v1/watch?limit=1")
+        return cast("list[dict[str, object]]", answer.get("minimized", []))
+
     async def queue(self) -> list[dict[str, object]]:
         """Return the operators' queue as the node shows it, most urgent first; it proves nothing."""
         answer = await self.transport.read("/v1/watch?limit=256")

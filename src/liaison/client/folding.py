@@ -24,6 +24,7 @@ from liaison.ledger.facts import (
     PartyFacts,
     PostingFacts,
     RosterFacts,
+    WatchFacts,
 )
 from liaison.rules import cells
 from liaison.rules.authority import key_cell, member_cell, party_cell, post_cell
@@ -40,13 +41,23 @@ from liaison.rules.deriving import (
     party_facts,
     posting_facts,
     roster_facts,
+    watch_facts,
 )
+from liaison.rules.minimizing import minimize
 from liaison.rules.refusal import Refused
 from liaison.statements import charters, payloads
 from liaison.statements.payloads import Scope, Successive
+from liaison.statements.procedures import Watch
 from liaison.statements.statement import Statement
 from liaison.words.encoding import from_base64
-from liaison.words.errors import ChainBroken, LogUntrusted, Malformed, NotHere, NotReady
+from liaison.words.errors import (
+    ChainBroken,
+    LogUntrusted,
+    Malformed,
+    NotHere,
+    NotReady,
+    SignatureInvalid,
+)
 from liaison.words.ids import party_of
 
 FILE: Final = "directories.json"
@@ -260,10 +271,19 @@ class Book:
             rosters[roster.by] = editions.editions[-1]
         for item in shown.get("participations", ()):
             cell = await self._fold_participation(item, cell)
+        for item in shown.get("minimized", ()):
+            cell = await self._fold_minimized(item, cell)
         proposed = await self._fold_proposed(shown.get("proposed", []), cell)
         view = ChannelView(cell, charter, rosters, proposed)
         self._channels[alias] = view
         return view
+
+    def posts_known(self) -> dict[str, list[str]]:
+        """Return who can be written to on each channel that was asked for, by its alias."""
+        return {
+            alias: [post for party in view.cell.parties for post in view.posts(party)]
+            for alias, view in self._channels.items()
+        }
 
     def channel_by_id(self, channel: str) -> ChannelView | None:
         """Return a channel that was asked for before."""
@@ -325,6 +345,36 @@ class Book:
         if named is None:
             raise LinkBroken("member", f"The directory that it names has no {member}")
         return await self.member_at(named, member, index)
+
+    async def check_speaker(self, entry: Entry, said: payloads.Logged, directory: str) -> None:
+        """Return if ``said`` is by a device in force at the entry, of a member that ``directory`` names.
+
+        Authority pin, registrar, member, device at the position, signature: in this order.
+
+        Raises:
+            NotReady: the party isn't pinned.
+            LinkBroken, SignatureInvalid: the first of these that doesn't hold.
+        """
+        party = party_of(said.by)
+        current = await self.standing(party)
+        link = await self.directory(directory, party)
+        named = link.member(said.by)
+        if named is None:
+            raise LinkBroken(
+                "member", f"The directory of {party} that the note names has no {said.by}"
+            )
+        member = await self.member_at(named, said.by, entry.index)
+        at_entry = await self.party_at(party, entry.index)
+        _held("device", device_signs(at_entry, member, said.key, who=said.by))
+        assert current.party.party == party
+        try:
+            entry.statement.check_signature(public_of(member, said.key))
+        except SignatureInvalid as exc:
+            raise SignatureInvalid(
+                f"The signature of entry {entry.index} is not by the device that it names",
+                safe="nothing of it is shown",
+                do="keep the receipt and show it to the auditors",
+            ) from exc
 
     async def was_charter(self, channel: ChannelView, digest: str) -> bool:
         """Return whether ``digest`` is the channel's charter, or one that it succeeded.
@@ -459,6 +509,26 @@ class Book:
             raise LinkBroken("charter", f"{payload.by} said that of another channel")
         await self._authority_signed(entry, "charter")
         return participate(cell, facts, entry.at)
+
+    async def _fold_minimized(self, entry: Entry, cell: cells.Channel) -> cells.Channel:
+        """Fold what an operator said of the whole channel; what doesn't hold is not heard.
+
+        It is a warning, and the node refuses by its own: nobody must be kept from writing because
+        an operator is in no directory any more.
+        """
+        payload = _payload(entry, Watch)
+        facts = _same(entry, watch_facts(_of(entry, payload)), WatchFacts)
+        party = party_of(payload.by)
+        if payload.channel != cell.channel or party not in cell.parties:
+            raise LinkBroken("charter", f"{payload.by} said that of another channel")
+        try:
+            standing = await self.standing(party)
+            if standing.directory is None:
+                return cell
+            await self.check_speaker(entry, payload, standing.directory.digest)
+        except (NotReady, LinkBroken, SignatureInvalid):
+            return cell
+        return minimize(cell, facts, entry.at)
 
     async def _fold_proposed(self, shown: list[Entry], cell: cells.Channel) -> tuple[Proposed, ...]:
         """Return the charters that are to succeed the present one, oldest first."""

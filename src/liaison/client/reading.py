@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from liaison.client.folding import Book, ChannelView, LinkBroken, public_of
+from liaison.client.folding import Book, ChannelView, LinkBroken
 from liaison.client.transport import text_of
 from liaison.client.watching import Entry, Happening
 from liaison.ledger.facts import (
@@ -25,14 +25,13 @@ from liaison.ledger.facts import (
     ReleaseFacts,
     WatchFacts,
 )
-from liaison.rules.chain import device_signs
 from liaison.sealing.content import Content
 from liaison.sealing.keys import EncryptionKey
 from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, open_sealed, unwrap
-from liaison.statements.payloads import Addressee, AddresseeRole, Answer, Logged, Note, Reliance
+from liaison.statements.payloads import Addressee, AddresseeRole, Answer, Note, Reliance
 from liaison.statements.procedures import InChannel, Release
 from liaison.words.encoding import from_base64, to_base64
-from liaison.words.errors import LogUntrusted, Malformed, SignatureInvalid, Unreadable
+from liaison.words.errors import LogUntrusted, Malformed, Unreadable
 from liaison.words.ids import party_of
 
 FRESH_US: Final = 60 * 1_000_000
@@ -148,7 +147,7 @@ async def check_note(book: Book, entry: Entry, channel: ChannelView) -> Note:
     own = next((r for r in note.parties if r.party == party), None)
     if own is None:
         raise LinkBroken("directory", f"The note names no directory of {party}")
-    await _check_speaker(book, entry, note, own.directory)
+    await book.check_speaker(entry, note, own.directory)
     directory = await book.directory(own.directory, party)
     if directory.entry.index > entry.index or entry.at >= directory.payload.valid_until:
         raise LinkBroken(
@@ -162,31 +161,6 @@ async def check_note(book: Book, entry: Entry, channel: ChannelView) -> Note:
     _check_drafted(note, channel)
     await _check_rosters(book, entry, note, channel)
     return note
-
-
-async def _check_speaker(book: Book, entry: Entry, said: Logged, directory: str) -> None:
-    """Authority pin, registrar, member, device at the position, signature: in this order."""
-    by = said.by
-    party = party_of(by)
-    current = await book.standing(party)
-    link = await book.directory(directory, party)
-    named = link.member(by)
-    if named is None:
-        raise LinkBroken("member", f"The directory of {party} that the note names has no {by}")
-    member = await book.member_at(named, by, entry.index)
-    at_entry = await book.party_at(party, entry.index)
-    refused = device_signs(at_entry, member, said.key, who=by)
-    if refused is not None:
-        raise LinkBroken("device", refused.text)
-    assert current.party.party == party
-    try:
-        entry.statement.check_signature(public_of(member, said.key))
-    except SignatureInvalid as exc:
-        raise SignatureInvalid(
-            f"The signature of entry {entry.index} is not by the device that it names",
-            safe="nothing of it is shown",
-            do="keep the receipt and show it to the auditors",
-        ) from exc
 
 
 def _check_drafted(note: Note, channel: ChannelView) -> None:
@@ -223,7 +197,7 @@ async def check_release(
     own = next((r for r in release.parties if r.party == party), None)
     if own is None:
         raise LinkBroken("directory", f"The release names no directory of {party}")
-    await _check_speaker(book, entry, release, own.directory)
+    await book.check_speaker(entry, release, own.directory)
     kind = channel.cell.kind(note.kind)
     member = await book.member_named(own.directory, release.by, entry.index)
     if kind is not None and kind.release is not None and kind.release not in member.roles:
@@ -287,7 +261,7 @@ async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:
     standing = await book.standing(party)
     if standing.directory is None:
         raise LinkBroken("directory", f"{party} has no directory")
-    await _check_speaker(book, entry, answer, standing.directory.digest)
+    await book.check_speaker(entry, answer, standing.directory.digest)
     return answer, facts
 
 
@@ -305,7 +279,7 @@ async def check_said(book: Book, entry: Entry, channel: ChannelView) -> None:
     standing = await book.standing(party)
     if standing.directory is None:
         raise LinkBroken("directory", f"{party} has no directory")
-    await _check_speaker(book, entry, said, standing.directory.digest)
+    await book.check_speaker(entry, said, standing.directory.digest)
     facts = entry.record.facts
     names = ("channel", "note", *_ALIKE_LATER.get(entry.statement.kind, ()))
     if any(getattr(facts, name, None) != getattr(said, name, None) for name in names):

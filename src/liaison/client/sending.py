@@ -126,10 +126,10 @@ class Sender(Seat):
             except RefusedByNode as exc:
                 is_last = attempt == SEAL_ATTEMPTS or exc.problem not in OUTDATED
                 self.outbox.refused(signed.digest, is_free=is_last)
-                if is_last:
-                    raise
                 self.book.forget()
                 self._planner.forget()
+                if is_last:
+                    raise
                 continue
             self.outbox.receipted(signed.digest)
             return await self._sent(signed, entry, draft.content)

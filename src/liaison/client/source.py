@@ -48,8 +48,9 @@ class NodeSource:
     def channel_entries(self, answer: dict[str, object]) -> dict[str, list[Entry]]:
         shown = {name: self._entries(answer, name) for name in _OF_CHANNEL}
         shown["charter"] = self._entries(answer, "charter", is_one=True)
-        # Nodes of an earlier release show neither.
-        shown["participations"] = self._entries({"participations": [], **answer}, "participations")
+        # Nodes of an earlier release show none of these.
+        for name in ("participations", "minimized"):
+            shown[name] = self._entries({name: [], **answer}, name)
         shown["proposed"] = []
         proposed = answer.get("proposed", [])
         for item in proposed if isinstance(proposed, list) else []:

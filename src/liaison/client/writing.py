@@ -7,7 +7,7 @@ each addressed post that has a key in use and kept long enough (rules.chain, CHA
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
@@ -16,6 +16,9 @@ from liaison.client.folding import Book, ChannelView, DirectoryLink, Standing, n
 from liaison.client.outbox import Signed
 from liaison.client.reading import FRESH_US, sha256
 from liaison.rules.chain import device_signs, key_opens
+from liaison.rules.kinds.line_tests import line_test_kind
+from liaison.rules.minimizing import Written, turns_away
+from liaison.rules.refusal import Refused
 from liaison.sealing.content import Content
 from liaison.sealing.keys import load_public
 from liaison.sealing.seal import Recipient, SealContext, seal
@@ -109,6 +112,8 @@ class Plan:
     unreached: tuple[str, ...]
     """Standby posts of the ladder that nobody can be reached at now."""
     made_at: int
+    turned_away: Refused | None = None
+    """Why the node would refuse it as things stand: a party minimized the channel."""
 
     @property
     def addressed(self) -> tuple[str, ...]:
@@ -154,7 +159,7 @@ class Planner:
         key = (draft.channel, *wanted, draft.kind, draft.precedence, draft.no_redirect)
         known = self._plans.get(key)
         if known is not None and now - known.made_at < FRESH_US:
-            return known
+            return self._looked_at(known, draft, now)
         for post in draft.posts:
             check_id("address", post)
         if len(set(draft.posts)) != len(draft.posts):
@@ -169,10 +174,26 @@ class Planner:
         channel = await self._open_channel(draft.channel)
         plan = await self._make(channel, draft, now)
         self._plans[key] = plan
-        return plan
+        return self._looked_at(plan, draft, now)
+
+    def _looked_at(self, plan: Plan, draft: Draft, now: int) -> Plan:
+        """Return the plan with why the node would refuse it now."""
+        note = Written(
+            party=party_of(self._member),
+            precedence=_precedence(plan.kind, draft),
+            asked=tuple(
+                (a.post, a.role)
+                for a in (*plan.addressees, *plan.drafted)
+                if a.role is not AddresseeRole.COPY
+            ),
+            shown_at=draft.deferred_until or now,
+            is_answer=draft.in_reply_to is not None,  # whether to one that asked, the node knows
+            is_line_test=plan.kind.kind == line_test_kind(plan.channel.cell.rules),
+        )
+        return replace(plan, turned_away=turns_away(plan.channel.cell, plan.kind, note))
 
     async def _open_channel(self, alias: str) -> ChannelView:
-        channel = await self._book.channel(alias)
+        channel = await self._book.channel(alias, is_fresh=True)
         if not channel.cell.is_open:
             acceded = {accession.party for accession in channel.cell.acceded}
             missing = ", ".join(p for p in channel.cell.parties if p not in acceded)
@@ -522,8 +543,7 @@ def seal_note(
         )
     context = SealContext(spent.note_id, channel.charter, key.id, kind.kind)
     sealed = seal(draft.content, context, plan.recipients, wrapper=key.id)
-    action = draft.precedence or kind.default
-    info = min(action, kind.info_max, key=lambda level: level.rank)
+    precedence = _precedence(kind, draft)
     note = made(
         Note,
         by=by,
@@ -542,7 +562,7 @@ def seal_note(
         ),
         checkpoint=seen,
         kind=kind.kind,
-        precedence=NotePrecedence(action=action, info=info),
+        precedence=precedence,
         justification=draft.justification,
         addressees=tuple(
             Addressee(
@@ -598,7 +618,7 @@ def seal_note(
         ciphertext=sealed.ciphertext,
         wraps=b"".join(sealed.wraps[wrap.key] for wrap in note.wraps()),
         parsed=statement,
-        about=f"{action.value.upper()} to {', '.join((*draft.to, *draft.info))}",
+        about=f"{precedence.action.value.upper()} to {', '.join((*draft.to, *draft.info))}",
     )
 
 
@@ -631,6 +651,12 @@ def _no_redirect(draft: Draft, addressee: Wrapped) -> Literal[True] | None:
 def _reply_by(draft: Draft, addressee: Wrapped) -> int | None:
     is_asked = addressee.role is AddresseeRole.ACTION
     return draft.replies_by.get(addressee.post) if is_asked else None
+
+
+def _precedence(kind: NoteKind, draft: Draft) -> NotePrecedence:
+    action = draft.precedence or kind.default
+    info = min(action, kind.info_max, key=lambda level: level.rank)
+    return NotePrecedence(action=action, info=info)
 
 
 def _kind(view: ChannelView, draft: Draft) -> NoteKind:

@@ -332,6 +332,7 @@ class WatchFacts(Stated):
     post: Address | None = None
     text: Text | None = None
     until: Micros | None = None
+    below: Precedence | None = None
     told: tuple[Address, ...]
 
 

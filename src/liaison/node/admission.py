@@ -22,6 +22,7 @@ from liaison.node.ports import Clock
 from liaison.node.queueing import NOBODY, Owner, Queue
 from liaison.rules import cells
 from liaison.statements.payloads import Note, Payload, Verdict
+from liaison.statements.procedures import Watch, WatchAction
 from liaison.statements.statement import Statement
 from liaison.words.errors import Limited, Overloaded
 from liaison.words.ids import party_of
@@ -43,7 +44,7 @@ STOPPING: Final = frozenset(
         "withdrawal",
     }
 )
-"""Kinds that stop something, beside answers that acknowledge or decline."""
+"""Kinds that stop something, beside answers that acknowledge or decline, and *minimize*."""
 
 STOPS_AT_ONCE: Final = 16
 STOPS_PER_S: Final = 4
@@ -266,6 +267,8 @@ class Admission:
 def _stops(payload: Payload) -> bool:
     if payload.kind_name in STOPPING:
         return True
+    if isinstance(payload, Watch):
+        return payload.action is WatchAction.MINIMIZE
     return getattr(payload, "verdict", None) in (Verdict.ACKNOWLEDGED, Verdict.DECLINED)
 
 

@@ -128,6 +128,7 @@ class Intake:
             status=status,
             refusal=signed.raw,
             safe="nothing of it is in the log",
+            do=refused.do,
         )
 
 

@@ -27,7 +27,7 @@ from liaison.node.sequencer import Published, Sequencer
 from liaison.node.sessions import Reader
 from liaison.node.sight import Sight, concerns, is_operator, may_open, names_readers, sight_of
 from liaison.node.status import state_of
-from liaison.node.watchlist import by_urgency, items_for
+from liaison.node.watchlist import by_urgency, items_for, minimized_of
 from liaison.rules import cells
 from liaison.rules.chain import id_of
 from liaison.rules.inbox import InboxRow, ItemKind
@@ -241,11 +241,13 @@ class Reading:
             raise NotHere("the queue is for operators")
         known = await self.cellar.get(cells.PartyChannels, reader.party)
         found: list[Json] = []
+        minimized: list[Json] = []
         is_cut = False
         for digest in known.channels if known else ():
             channel = await self.cellar.get(cells.Channel, digest)
             if channel is None or reader.party not in channel.parties:
                 continue
+            minimized += [minimized_of(channel, said) for said in self._minimized(channel)]
             # What is due late may be the most urgent: all is read before any is left out.
             stored = await self.store.open_items(digest, limit=SCANNED_MAX)
             is_cut = is_cut or len(stored) == SCANNED_MAX
@@ -256,7 +258,16 @@ class Reading:
             found += items_for(reader.party, channel, [*notes, *([line] if line else [])])
         found.sort(key=by_urgency)
         limit = min(limit, PAGE_MAX)
-        return {"items": found[:limit], "more": is_cut or len(found) > limit}
+        return {
+            "items": found[:limit],
+            "more": is_cut or len(found) > limit,
+            "minimized": minimized,
+        }
+
+    def _minimized(self, channel: cells.Channel) -> list[cells.Minimized]:
+        """Return for whom the channel is minimized now."""
+        now = self.sequencer.clock.clock.now()
+        return [said for said in channel.minimized or () if now < said.until]
 
     async def _note(self, reader: Reader, digest: str, least: Sight) -> tuple[EntryRow, cells.Note]:
         row = await self.store.entry_of(digest)
@@ -323,6 +334,7 @@ class Reading:
             if known is not None:
                 rosters.append(known.editions[-1].statement)
         standings = channel.standings or () if is_within else ()
+        minimized = self._minimized(channel) if is_within else []
         return {
             "channel": channel.channel,
             "alias": channel.alias,
@@ -332,6 +344,7 @@ class Reading:
             "accessions": await self._by_digest([a.statement for a in channel.acceded]),
             "rosters": await self._by_digest(rosters),
             "participations": await self._by_digest([s.statement for s in standings]),
+            "minimized": await self._by_digest([m.statement for m in minimized]),
             "proposed": [
                 {
                     "charter": (await self._by_digest([amendment.charter]))[0],

@@ -10,7 +10,7 @@ from typing import Any
 
 from liaison.node.status import addressee_of, next_rung
 from liaison.rules import ladder
-from liaison.rules.cells import Channel, Item, LineTest, Note
+from liaison.rules.cells import Channel, Item, LineTest, Minimized, Note
 from liaison.words.ids import party_of
 from liaison.words.precedence import Precedence
 
@@ -38,6 +38,19 @@ def by_urgency(item: Json) -> tuple[int, int, str]:
     """Order the queue: highest precedence first, then by when it is due."""
     due = item["missed"][0]["at"] if "missed" in item else item["next"]["due"]
     return -Precedence(item["precedence"]).rank, due, item["reference"]
+
+
+def minimized_of(channel: Channel, said: Minimized) -> Json:
+    """Return that a party asks for essential traffic only: its own operators see it, and others'."""
+    return {
+        "channel": channel.alias,
+        "party": said.party,
+        "below": said.below.value,
+        "until": said.until,
+        "by": said.by,
+        "at": said.at,
+        "text": said.text,
+    }
 
 
 def _of_note(party: str, channel: Channel, note: Note) -> Json | None:

@@ -252,6 +252,18 @@ class PartyStanding(Frozen):
     statement: str
 
 
+class Minimized(Frozen):
+    """A party asks for essential traffic only: what is below a precedence waits until a time."""
+
+    party: str
+    below: Precedence
+    until: int
+    at: int
+    by: str
+    text: str
+    statement: str
+
+
 class Channel(Cell):
     """A channel under its charter. It opens when all parties have acceded."""
 
@@ -276,6 +288,8 @@ class Channel(Cell):
     """Charters proposed to succeed this one, the newest last."""
     proposers: tuple[str, ...] | None = None
     """Who proposed them, once for each, ascending; also of those that are not kept in sight."""
+    minimized: tuple[Minimized, ...] | None = None
+    """One of a party at most, ascending; each counts until its time."""
 
     @property
     def is_open(self) -> bool:

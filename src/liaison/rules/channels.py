@@ -96,7 +96,7 @@ def _first_version(payload: Charter) -> Refused | None:
     for name in ("previous", "channel", "exercise", "seats", "ladders"):
         if getattr(payload, name) is not None:
             return not_yet(name)
-    for name in ("snooze_max_s", "hold_max_s"):
+    for name in ("snooze_max_s", "hold_max_s", "minimize_max_s"):
         if getattr(payload.terms, name) is not None:
             return not_yet(name)
     for kind in payload.kinds:
@@ -292,8 +292,14 @@ def _line(statement: Statement[Any], _: Peek) -> Iterable[CellKey]:
 def succeed(channel: Channel, proposed: Channel) -> Channel:
     """Return the channel under its new charter: as open as before, its parties standing as before."""
     standings = tuple(s for s in channel.standings or () if s.party in proposed.parties)
+    minimized = tuple(m for m in channel.minimized or () if m.party in proposed.parties)
     return proposed.model_copy(
-        update={"opened_at": channel.opened_at, "standings": standings or None, "pending": None}
+        update={
+            "opened_at": channel.opened_at,
+            "standings": standings or None,
+            "minimized": minimized or None,
+            "pending": None,
+        }
     )
 
 

@@ -17,12 +17,15 @@ from liaison.ledger.facts import (
     PostingFacts,
     RegistrarFacts,
     RosterFacts,
+    WatchFacts,
 )
 from liaison.statements.charters import Accession, Charter, Participation
 from liaison.statements.keys import ENCRYPTION, key_id
 from liaison.statements.payloads import Directory, Key, Member, Party, Posting, Roster
+from liaison.statements.procedures import Watch
 from liaison.statements.statement import Statement
 from liaison.words.encoding import from_base64
+from liaison.words.ids import party_of
 
 
 def party_facts(statement: Statement[Party]) -> PartyFacts:
@@ -123,6 +126,25 @@ def participation_facts(statement: Statement[Participation]) -> ParticipationFac
         party=payload.by,
         channel=payload.channel,
         state=payload.state,
+    )
+
+
+def watch_facts(statement: Statement[Watch]) -> WatchFacts:
+    """Without what is known of its note, and who is told."""
+    payload = statement.payload
+    return WatchFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        channel=payload.channel,
+        action=payload.action,
+        party=party_of(payload.by),
+        by=payload.by,
+        note=payload.note,
+        post=payload.post,
+        text=payload.text,
+        until=payload.until,
+        below=payload.below,
+        told=(),
     )
 
 

@@ -25,6 +25,7 @@ from liaison.rules.cells import (
 )
 from liaison.rules.kinds import forum, load_rule
 from liaison.rules.lives import Life, Stage
+from liaison.rules.minimizing import Written, turns_away
 from liaison.rules.refusal import Refused
 from liaison.rules.reliances import (
     check_reliances,
@@ -37,7 +38,14 @@ from liaison.rules.reliances import (
 )
 from liaison.rules.ruling import Drafted, Peek, Ruling
 from liaison.rules.serials import spend
-from liaison.rules.showing import add_held, hold_on, replaced, showing_changes, superseding_needs
+from liaison.rules.showing import (
+    add_held,
+    hold_on,
+    is_by_asked,
+    replaced,
+    showing_changes,
+    superseding_needs,
+)
 from liaison.rules.speaking import (
     channel_of,
     name_of,
@@ -365,6 +373,7 @@ def _second_version(
         or _standby(view, channel, kind, payload)
         or _alternates(payload)
         or _predecessors(view, channel, payload)
+        or _minimized(view, channel, kind, payload, at)
     )
 
 
@@ -550,6 +559,27 @@ def _predecessors(view: View, channel: Channel, payload: Note) -> Refused | None
         if name == "supersedes" and payload.deferred_until is not None:
             return Refused("times", "deferred_until: what supersedes another is shown at once")
     return None
+
+
+def _minimized(
+    view: View, channel: Channel, kind: NoteKind, payload: Note, at: int
+) -> Refused | None:
+    addressees = [a for a in payload.addressees if a.role is not AddresseeRole.COPY]
+    asked = tuple((a.post, a.role) for a in (*addressees, *(payload.drafted or ())))
+    line = view.get(LineTest, payload.channel)
+    answered = None
+    if payload.in_reply_to is not None:
+        answered = view.get(cells.Note, payload.channel, payload.in_reply_to)
+    own, posts = _copy_of(payload).post, [post for post, _ in asked]
+    written = Written(
+        party=party_of(payload.by),
+        precedence=payload.precedence,
+        asked=asked,
+        shown_at=payload.deferred_until or at,
+        is_answer=answered is not None and is_by_asked(answered, payload.by, own, posts),
+        is_line_test=line is not None and not line.stopped and payload.kind == line.kind,
+    )
+    return turns_away(channel, kind, written)
 
 
 def _may_take_back(note: cells.Note, payload: Note) -> bool:

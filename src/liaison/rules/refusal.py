@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Refused:
-    """``code`` for machines, ``text`` for people: what is wrong with the statement."""
+    """``code`` for machines, ``text`` for people: what is wrong with the statement; ``do`` what helps."""
 
     code: str
     text: str
+    do: str = ""

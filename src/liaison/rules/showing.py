@@ -69,18 +69,22 @@ def replaced(view: View, channel: str, *digests: str | None) -> tuple[ReplacedFa
 
 
 def answers(note: Note, answered: Note) -> bool:
-    """Whether a note that is shown is an answer of its party to what it names in reply.
+    """Whether a note that is shown is an answer of its party to what it names in reply."""
+    posts = (a.post for a in note.addressees)
+    return not note.service and is_by_asked(answered, note.sender, note.post, posts)
 
-    The asking party gets it, and it is by one who was asked: from a post that is to act, or by a
-    member who can read the note there.
+
+def is_by_asked(answered: Note, sender: str, own: str | None, posts: Iterable[str]) -> bool:
+    """Whether who asked gets what ``sender`` writes from the post ``own``, and had asked them.
+
+    The asking party is among those of ``posts``, and it is by one who was asked: from a post that
+    is to act, or by a member who can read the note there.
     """
-    if note.service or not any(
-        party_of(a.post) == party_of(answered.sender) for a in note.addressees
-    ):
+    if all(party_of(post) != party_of(answered.sender) for post in posts):
         return False
     return any(
-        a.post == note.post or note.sender in (a.readers or ())
-        for a in ladder.acting(answered, party_of(note.sender))
+        a.post == own or sender in (a.readers or ())
+        for a in ladder.acting(answered, party_of(sender))
     )
 
 

@@ -1,7 +1,8 @@
 """Rulings on what operators do with their queue. protocols/statements.md, WATCH.
 
 An operator acts on the items of their own party only, and stops no escalation for good: a note is
-closed only after its ladder was exhausted, and snoozed within bounds.
+closed only after its ladder was exhausted, and snoozed within bounds. What *minimize* means is in
+``minimizing``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final
 
 from liaison.ledger.facts import WatchFacts
 from liaison.ledger.record import Record, Urgency
-from liaison.rules import ladder, lives
+from liaison.rules import ladder, lives, minimizing
 from liaison.rules.cells import (
     Cell,
     CellKey,
@@ -23,6 +24,7 @@ from liaison.rules.cells import (
     Note,
     View,
 )
+from liaison.rules.deriving import watch_facts
 from liaison.rules.lives import Step
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Drafted, Peek, Ruling
@@ -87,7 +89,9 @@ def _decide(view: View, statement: Statement[Watch], at: int) -> Drafted | Refus
         return Refused("role", f"{payload.by} is no operator")
     party = member.party
     note: Note | None = None
-    if payload.note is None:
+    if payload.action is WatchAction.MINIMIZE:
+        refused = minimizing.bounds(channel, payload, at)
+    elif payload.note is None:
         line = view.get(LineTest, payload.channel)
         refused = _on_line(view, channel, line, payload, party)
     else:
@@ -97,23 +101,16 @@ def _decide(view: View, statement: Statement[Watch], at: int) -> Drafted | Refus
         refused = _on_note(view, channel, note, payload, party, at)
     if refused is not None:
         return refused
+    facts = watch_facts(statement).model_copy(
+        update={
+            "index": note.index if note else None,
+            "sender": note.sender if note else None,
+            "precedence": note.precedence if note else None,
+            "told": _told(note, payload),
+        }
+    )
     return Drafted(
-        WatchFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            channel=payload.channel,
-            action=payload.action,
-            party=party,
-            by=payload.by,
-            note=payload.note,
-            index=note.index if note else None,
-            sender=note.sender if note else None,
-            precedence=note.precedence if note else None,
-            post=payload.post,
-            text=payload.text,
-            until=payload.until,
-            told=_told(note, payload),
-        ),
+        facts,
         note=payload.note or "",
         urgency=Urgency(
             precedence=note.precedence if note else None,
@@ -228,6 +225,11 @@ def _bounds(
 def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
     facts = record.facts
     assert isinstance(facts, WatchFacts)
+    if facts.action is WatchAction.MINIMIZE:
+        channel = view.get(Channel, facts.channel)
+        assert channel is not None
+        yield minimizing.minimize(channel, facts, record.at)
+        return
     if facts.note is None:
         line = view.get(LineTest, facts.channel)
         assert line is not None

@@ -267,6 +267,7 @@ class Channel(Shape):
     accessions: tuple[Receipt, ...]
     rosters: tuple[Receipt, ...]
     participations: tuple[Receipt, ...]
+    minimized: tuple[Receipt, ...]
     proposed: tuple[Proposed, ...]
 
 
@@ -342,6 +343,18 @@ class WatchedLine(_Watched):
     next: Coming | None = None
 
 
+class Minimized(Shape):
+    """A party asks for essential traffic only (API-26)."""
+
+    channel: Alias
+    party: PartyId
+    below: Precedence
+    until: Micros
+    by: Address
+    at: Micros
+    text: str
+
+
 class Watch(Shape):
     """What needs a human of the operator's party, the most urgent first (API-26)."""
 
@@ -350,3 +363,7 @@ class Watch(Shape):
         Field(max_length=PAGE_MAX),
     ]
     more: bool
+    minimized: Annotated[
+        tuple[Minimized, ...],
+        Field(description="for whom the channels of the operator's party are minimized now"),
+    ]

@@ -196,6 +196,7 @@ class Terms(Frozen):
     # Rules version 2
     snooze_max_s: Annotated[int, Field(ge=60, le=7 * DAY_S)] | None = None
     hold_max_s: Annotated[int, Field(ge=60, le=30 * DAY_S)] | None = None
+    minimize_max_s: Annotated[int, Field(ge=60, le=7 * DAY_S)] | None = None
 
 
 class RuleUse(Frozen):

@@ -106,13 +106,18 @@ class WatchAction(StrEnum):
     SNOOZE = "snooze"
     CLOSE = "close"
     REOPEN = "reopen"
+    MINIMIZE = "minimize"
 
 
 _SAYING: Final = frozenset({WatchAction.ANNOTATE, WatchAction.CLOSE, WatchAction.REOPEN})
 
 
 class Watch(InChannel):
-    """An operator acts on an item of the queue: a note, or where none is named the line itself."""
+    """An operator acts on an item of the queue: a note, or where none is named the line itself.
+
+    Or has the channel minimized for the own party: ``below``, ``until`` and ``text`` together begin
+    that, none of them ends it.
+    """
 
     kind_name: ClassVar[str] = "watch"
 
@@ -121,9 +126,14 @@ class Watch(InChannel):
     post: Address | None = None
     text: Text | None = None
     until: Micros | None = None
+    below: Precedence | None = None
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
+        if self.action is WatchAction.MINIMIZE:
+            return self._minimizes()
+        if self.below is not None:
+            raise ValueError("below: said where the action is 'minimize', and only there")
         if (self.action is WatchAction.SNOOZE) != (self.until is not None):
             raise ValueError("until: said where the action is 'snooze', and only there")
         if (self.action is WatchAction.REOPEN) != (self.post is not None):
@@ -136,6 +146,14 @@ class Watch(InChannel):
             WatchAction.REOPEN,
         ):
             raise ValueError(f"note: '{self.action}' is about a note")
+        return self
+
+    def _minimizes(self) -> Self:
+        if self.note is not None or self.post is not None:
+            raise ValueError("note: 'minimize' is about a channel as a whole")
+        said = {self.below is None, self.until is None, self.text is None}
+        if len(said) != 1:
+            raise ValueError("below: stands beside until and text, or none of them does")
         return self
 
 

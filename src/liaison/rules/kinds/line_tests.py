@@ -7,6 +7,7 @@ grace; what the charter says by then counts from the next one on.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -14,7 +15,7 @@ from pydantic import Field
 from liaison.rules.cells import Channel, Item, LineTest
 from liaison.rules.kinds.common import ChannelRule
 from liaison.rules.refusal import Refused
-from liaison.statements.charters import Charter, Standing
+from liaison.statements.charters import Charter, RuleUse, Standing
 from liaison.statements.fields import Word
 from liaison.words.times import SECOND
 
@@ -51,6 +52,12 @@ class LineTests(ChannelRule):
             turn=turn,
             items=tuple(Item(party=party) for party in sorted(channel.parties)),
         )
+
+
+def line_test_kind(rules: Iterable[RuleUse]) -> str | None:
+    """Return the kind of note that tests the line, by a charter's rules."""
+    used = (use.parameters.get("kind") for use in rules if use.use == LineTests.name)
+    return next((str(kind) for kind in used if kind is not None), None)
 
 
 def turn_of(channel: Channel, slot: int) -> str | None:
