@@ -245,6 +245,28 @@ def show(context: typer.Context, alias: Alias) -> None:
     for proposed in view.proposed:
         lacking = ", ".join(p for p in proposed.payload.parties if proposed.lacks(p))
         say(f"{proposed.payload.by} proposes a successor charter; it waits for {lacking}.")
+    answer(
+        {
+            **of_channel(view),
+            "rosters": of_rosters(view),
+            "proposed": of_proposed(view),
+            "charter": view.charter.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+    )
+
+
+def _standings_in_words(view: ChannelView) -> Iterator[str]:
+    """Say how each party takes part."""
+    for acceded in view.cell.acceded:
+        yield f"{acceded.party} acceded at {to_dtg(acceded.at)}."
+    for standing in view.cell.standings or ():
+        done = "left" if standing.state is Standing.LEFT else "suspended its part"
+        yield f"{standing.party} {done} at {to_dtg(standing.at)}."
+    for said in view.cell.minimized or ():
+        yield (
+            f"{said.party} has MINIMIZE below {said.below.value.upper()} since {to_dtg(said.at)} "
+            f"until {to_dtg(said.until)}, by {said.by}: {visible(said.text)}"
+        )
 
 
 @channel.command("list")
