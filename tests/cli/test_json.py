@@ -211,6 +211,7 @@ class Typed:
         assert self.type("--home XA posting set desk@x.example")["sent"] is False
         assert self.type("--home XA directory sign --post")["sequence"] == 1
         assert self.type("channel defaults hotline")["terms"]["kind"]
+        assert "_LIAISON_COMPLETE" in self.type("completion bash")["script"]
         proposed = "--home FA channel propose hotline --alias second --with mod.example"
         assert self.type(f"{proposed} --exercise --post")["signed"] == "charter"
         assert self.type("--home FA channel accede second --post")["is_open"] is False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from contextvars import copy_context
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.completion import completion_init  # type: ignore[attr-defined]
+from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 from typer.main import get_command, get_group
 
 from liaison import __version__
@@ -40,8 +42,12 @@ MODULES: Final = {  # module: its commands
     "upkeep": ("node",),
     "audit": ("audit",),
     "demo": ("demo",),
+    "completing": ("completion",),
 }
 """A person who sends a note doesn't wait until a database was imported: only what is typed is."""
+
+COMPLETING: Final = "_LIAISON_COMPLETE"
+"""Set where it is a shell that asks, on behalf of somebody who types."""
 
 _PLACE: Final = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT}
@@ -56,6 +62,11 @@ class Root(TyperGroup):
     def list_commands(self, ctx: object) -> list[str]:
         del ctx
         return list(dict.fromkeys(name for names in MODULES.values() for name in names))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[CompletionItem]:
+        named = [CompletionItem(n) for n in self.list_commands(ctx) if n.startswith(incomplete)]
+        # Beyond the commands, which typer would import for their help: the options.
+        return [*named, *super(TyperGroup, self).shell_complete(ctx, incomplete)]
 
     def get_command(self, ctx: object, cmd_name: str) -> Any:
         del ctx
@@ -131,6 +142,8 @@ def main() -> None:
 
 
 def _run() -> int:
+    if COMPLETING in os.environ:
+        completion_init()
     try:
         code = get_command(app).main(prog_name="liaison", standalone_mode=False)
     except typer.TyperException as exc:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from liaison.cli import desk
+from liaison.cli import completing, desk
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.client import Approval, Authority, Request, fingerprint
@@ -132,7 +132,9 @@ def posting_set(
 @roster.command("set")
 def roster_set(
     context: typer.Context,
-    channel: Annotated[str, typer.Argument(help="The channel's alias.")],
+    channel: Annotated[
+        str, typer.Argument(autocompletion=completing.channels, help="The channel's alias.")
+    ],
     tiers: Annotated[
         list[str],
         typer.Argument(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from liaison.cli import desk
+from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask
 from liaison.cli.asking import show as show_screen
 from liaison.cli.authority import NodeCard, Post, send
@@ -29,7 +29,12 @@ channel = typer.Typer(
     no_args_is_help=True, help="Channels: propose, accede, show, amend, suspend, leave."
 )
 
-Alias = Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's alias.")]
+Alias = Annotated[
+    str,
+    typer.Argument(
+        metavar="CHANNEL", autocompletion=completing.channels, help="The channel's alias."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -174,7 +179,14 @@ def leave(
 @channel.command()
 def accede(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="CHANNEL", help="Its alias, or a charter file.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHANNEL",
+            autocompletion=completing.channels,
+            help="Its alias, or a charter file.",
+        ),
+    ],
     is_posted: Post = False,
     node: NodeCard = None,
 ) -> None:

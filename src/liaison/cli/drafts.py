@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from liaison.cli import desk
+from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import of_note
 from liaison.cli.context import answer, say
@@ -52,17 +52,26 @@ def draft(
     subject: Subject,
     info: Annotated[
         list[str] | None,
-        typer.Option(help="Who is to know: of your party now (the releaser too), of others later."),
+        typer.Option(
+            autocompletion=completing.posts,
+            help="Who is to know: of your party now (the releaser too), of others later.",
+        ),
     ] = None,
     clear: Annotated[
         list[str] | None,
-        typer.Option(help="A post of your party that must acknowledge it before the release."),
+        typer.Option(
+            autocompletion=completing.posts,
+            help="A post of your party that must acknowledge it before the release.",
+        ),
     ] = None,
     kind: Kind = None,
     precedence: Level = None,
     justification: Why = None,
     label: Label = None,
-    reply_to: Annotated[str | None, typer.Option(help="The note that this one answers.")] = None,
+    reply_to: Annotated[
+        str | None,
+        typer.Option(autocompletion=completing.references, help="The note that this one answers."),
+    ] = None,
     is_not_redirected: NoRedirect = False,
     reply_by: RepliesBy = None,
     expires: Expires = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from liaison.cli import desk
+from liaison.cli import completing, desk
 from liaison.cli.context import answer, say
 from liaison.cli.notes import TIME, ChannelName, precedence_of, say_done, say_sent, time_of
 from liaison.client import Client, Done, Sent
@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
 def hold(
     context: typer.Context,
     channel: ChannelName,
-    post: Annotated[str, typer.Argument(help="A post that you hold.")],
+    post: Annotated[
+        str, typer.Argument(autocompletion=completing.posts, help="A post that you hold.")
+    ],
     below: Annotated[
         str | None, typer.Option(help="Notes below this precedence wait; IMMEDIATE at most.")
     ] = None,

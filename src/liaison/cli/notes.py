@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from liaison.cli import desk
+from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock, of_note
 from liaison.cli.context import Shape, answer, is_json, say
@@ -70,10 +70,26 @@ def precedence_of(text: str | None) -> Precedence | None:
 
 TIME = "As a DTG, RFC 3339, or +4h."
 
-Reference = Annotated[str, typer.Argument(metavar="REF", help="Such as london-hotline/1.")]
-ChannelName = Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's alias.")]
-To = Annotated[list[str], typer.Option(help="A post that must act; repeatable.")]
-Info = Annotated[list[str] | None, typer.Option(help="A post that is to know; repeatable.")]
+Reference = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF", autocompletion=completing.references, help="Such as london-hotline/1."
+    ),
+]
+ChannelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="CHANNEL", autocompletion=completing.channels, help="The channel's alias."
+    ),
+]
+To = Annotated[
+    list[str],
+    typer.Option(autocompletion=completing.posts, help="A post that must act; repeatable."),
+]
+Info = Annotated[
+    list[str] | None,
+    typer.Option(autocompletion=completing.posts, help="A post that is to know; repeatable."),
+]
 Subject = Annotated[str, typer.Option(help="Sealed, like the text.")]
 Level = Annotated[str | None, typer.Option(help="DEFERRED to OVERRIDE.")]
 Kind = Annotated[str | None, typer.Option(help="One of the charter's kinds of note.")]
@@ -82,7 +98,8 @@ Label = Annotated[str | None, typer.Option(help=f"Classification. {desk.VISIBLE}
 Standby = Annotated[
     list[str] | None,
     typer.Option(
-        help="Who gets it if an escalation opens their tier; by default as the charter says."
+        autocompletion=completing.posts,
+        help="Who gets it if an escalation opens their tier; by default as the charter says.",
     ),
 ]
 NoStandby = Annotated[bool, typer.Option("--no-standby", help="No copy for a later tier.")]
@@ -101,8 +118,18 @@ DeliverBy = Annotated[
     str | None, typer.Option(help=f"Who hasn't opened it by then gets it no more. {TIME}")
 ]
 NotBefore = Annotated[str | None, typer.Option(help=f"Nobody can read it before. {TIME}")]
-Supersedes = Annotated[str | None, typer.Option(help="A note of yours that this one replaces.")]
-Corrects = Annotated[str | None, typer.Option(help="A note of yours that this one corrects.")]
+Supersedes = Annotated[
+    str | None,
+    typer.Option(
+        autocompletion=completing.references, help="A note of yours that this one replaces."
+    ),
+]
+Corrects = Annotated[
+    str | None,
+    typer.Option(
+        autocompletion=completing.references, help="A note of yours that this one corrects."
+    ),
+]
 
 
 def text_of_input(subject: str) -> Content:
@@ -292,7 +319,10 @@ def reply(
     expires: Expires = None,
     info: Info = None,
     clear: Annotated[
-        list[str] | None, typer.Option(help="A post of yours that must clear a draft.")
+        list[str] | None,
+        typer.Option(
+            autocompletion=completing.posts, help="A post of yours that must clear a draft."
+        ),
     ] = None,
     is_yes: Yes = False,
 ) -> None:
@@ -566,7 +596,12 @@ def done_in_words(done: Done) -> str:
 def status(
     context: typer.Context,
     reference: Annotated[
-        str | None, typer.Argument(metavar="[REF]", help="None: what you wrote and isn't settled.")
+        str | None,
+        typer.Argument(
+            metavar="[REF]",
+            autocompletion=completing.references,
+            help="None: what you wrote and isn't settled.",
+        ),
     ] = None,
 ) -> None:
     """Show where each addressee stands, what is due next, and what happens then."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from liaison.cli import desk
+from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock
 from liaison.cli.notes import (
@@ -49,12 +49,17 @@ def propose(
     subject: Subject,
     until: Until,
     to: Annotated[
-        list[str] | None, typer.Option(help="A post; by default all that can read.")
+        list[str] | None,
+        typer.Option(autocompletion=completing.posts, help="A post; by default all that can read."),
     ] = None,
     info: Info = None,
     kind: Kind = None,
     amends: Annotated[
-        str | None, typer.Option(help="The proposal that this text replaces: its silence breaks.")
+        str | None,
+        typer.Option(
+            autocompletion=completing.references,
+            help="The proposal that this text replaces: its silence breaks.",
+        ),
     ] = None,
     precedence: Level = None,
     justification: Why = None,

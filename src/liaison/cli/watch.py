@@ -7,7 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
-from liaison.cli import desk
+from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock, span
 from liaison.cli.context import answer, say
@@ -26,7 +26,9 @@ queue = typer.Typer(
 Item = Annotated[
     str,
     typer.Argument(
-        metavar="REF", help="A note such as london-hotline/1; a channel for its line tests."
+        metavar="REF",
+        autocompletion=completing.items,
+        help="A note such as london-hotline/1; a channel for its line tests.",
     ),
 ]
 Text = Annotated[str, typer.Option(help=desk.VISIBLE)]
@@ -216,7 +218,12 @@ def close(context: typer.Context, reference: Item, text: Text, is_yes: Yes = Fal
 def reopen(
     context: typer.Context,
     reference: Item,
-    post: Annotated[str, typer.Option(help="The post of yours that is asked again.")],
+    post: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completing.posts, help="The post of yours that is asked again."
+        ),
+    ],
     text: Text,
 ) -> None:
     """Ask a post again that had acknowledged or declined: the ladder is armed anew."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Final, Self, cast
 
 from liaison.client.cabinet import Cabinet
 from liaison.client.device import Device
@@ -47,6 +47,8 @@ from liaison.words.errors import (
     TooLarge,
 )
 from liaison.words.times import MINUTE
+
+KNOWN: Final = "known.json"
 
 
 def wall_clock() -> int:
@@ -158,12 +160,20 @@ class Seat:
             if is_settled:
                 await self._settle()
             self.device.destroy(self.watch.log_time)
+            self._keep_known()
         finally:
             self.watch.save()
             await self.transport.close()
             self.outbox.close()
             self.cabinet.close()
             self._held.close()
+
+    def _keep_known(self) -> None:
+        """Keep what completing a line may offer: it can ask neither node nor keystore."""
+        before = self.home.read_state(KNOWN)
+        known = {**before, **self.book.posts_known()}
+        if known != before:
+            self.home.write_state(KNOWN, known)
 
     @property
     def disputed(self) -> list[str]:
