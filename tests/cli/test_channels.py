@@ -83,6 +83,47 @@ def test_a_flash_that_nobody_answers_climbs_and_is_closed_by_a_person(council):
     assert "By then it was not taken on by: duty.desk@mod.example, deputy@mod.example." in shown
 
 
+def test_an_operator_minimizes_a_channel_and_both_sides_see_it(council):
+    screen = council
+    asked = "--home O desk minimize london-hotline --below IMMEDIATE --until +2h"
+    shown = times(screen.ok(f"{asked} --text The~cable~is~cut --yes"))
+    assert shown.startswith(
+        "To minimize:\n"
+        "  Channel:     london-hotline\n"
+        "  Reason:      The cable is cut (visible)\n"
+        "  Then:        until DTG, new notes below IMMEDIATE that ask or inform your party, and its "
+        "own, are refused;\n"
+        "               answers, proposals, service notes, line tests and FLASH pass all the same.\n"
+        "MINIMIZE london-hotline at DTG (receipt: "
+    )
+    whose = "watch.floor.1@mod.example: The cable is cut\n"
+    for operator in ("O", "W"):
+        assert times(screen.ok(f"--home {operator} desk")) == (
+            f"london-hotline  MINIMIZE of mod.example below IMMEDIATE until DTG, by {whose}"
+            "Nothing needs you.\n"
+        )
+    for home in ("F", "M", "FA"):
+        assert (
+            f"mod.example has MINIMIZE below IMMEDIATE since DTG until DTG, by {whose}"
+        ) in screen.ok(f"--home {home} channel show london-hotline")
+    code, shown = screen.type(f"{SEND} --precedence ROUTINE", CANARY)
+    shown = times(shown)
+    assert code == 1
+    assert (
+        "  Then:        the node REFUSES it now: mod.example has MINIMIZE on london-hotline below "
+        "IMMEDIATE until DTG: The cable is cut;\n"
+        "               what helps: raise its precedence if it warrants that; write it then, or "
+        "defer it until then; leave out duty.desk@mod.example.\n"
+    ) in shown
+    assert "nothing of it is in the log" in shown
+    assert shown.endswith("leave out duty.desk@mod.example (minimize)\n")
+    screen.ok(SEND, CANARY)  # FLASH
+    assert screen.type("--home O desk minimize london-hotline --end --below FLASH")[0] == 2
+    screen.ok("--home O desk minimize london-hotline --end")
+    assert "MINIMIZE" not in screen.ok("--home W desk")
+    screen.ok(f"{SEND} --precedence ROUTINE", CANARY)
+
+
 def test_an_answer_is_due_from_each_post_at_its_own_time(council):
     screen = council
     both = SEND + " --to deputy@mod.example --no-standby"

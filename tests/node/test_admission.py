@@ -18,13 +18,14 @@ from liaison.node.admission import PAST_MAX, STOPS_AT_ONCE, Admission, Admitted
 from liaison.node.queueing import OLDEST_EVERY, Queue
 from liaison.statements import payloads
 from liaison.statements.payloads import NotePrecedence, State, Verdict
+from liaison.statements.procedures import WatchAction
 from liaison.statements.statement import Statement
 from liaison.words.errors import Overloaded
 from liaison.words.precedence import STOP_BAND, Precedence
 from liaison.words.times import SECOND
 from tests.faults.writers import BrokenWriter
 from tests.node.live import HandClock, LiveNode, Sent, live_node
-from tests.world import ANNA, DORA, FCO, MOD, signing
+from tests.world import ANNA, DORA, EDWIN, FCO, MOD, signing
 
 ROUTINE, PRIORITY, FLASH = Precedence.ROUTINE, Precedence.PRIORITY, Precedence.FLASH
 
@@ -183,6 +184,7 @@ async def test_what_stops_something_goes_above_override(node: LiveNode) -> None:
         world.admission(FCO, state=State.SUSPENDED),
         world.party(FCO),
         world.member(ANNA),
+        world.minimize(EDWIN),
     )
     for statement in stops:
         assert await band(admission, statement) == STOP_BAND
@@ -192,6 +194,7 @@ async def test_what_stops_something_goes_above_override(node: LiveNode) -> None:
         world.answer(DORA, Verdict.UNREADABLE, note),
         world.encryption_key(ANNA, "2"),
         world.directory(FCO),
+        world.watch(EDWIN, WatchAction.CLAIM),
     )
     for statement in others:
         assert await band(admission, statement) == ROUTINE.rank

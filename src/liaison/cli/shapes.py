@@ -154,6 +154,17 @@ def of_channel(view: ChannelView) -> Shape:
             {"party": each.party, "state": each.state.value, "at": each.at}
             for each in cell.standings or ()
         ],
+        "minimized": [
+            {
+                "party": each.party,
+                "below": each.below.value,
+                "until": each.until,
+                "by": each.by,
+                "at": each.at,
+                "text": each.text,
+            }
+            for each in cell.minimized or ()
+        ],
     }
 
 
