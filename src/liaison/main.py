@@ -23,6 +23,7 @@ import structlog
 from aiohttp import web
 
 from liaison.adapters.clock import ExerciseClock, SystemClock
+from liaison.adapters.descriptors import room_for
 from liaison.adapters.disk import RESERVE, Disk, Reserve
 from liaison.adapters.guard import FileGuard
 from liaison.adapters.keyfile import create_seed, load_seed
@@ -50,7 +51,7 @@ from liaison.rules.cells import Cell, CellKey, Log
 from liaison.server.app import Services, make_app
 from liaison.server.gate import LINGER_S, Gates, swept
 from liaison.server.keys import State
-from liaison.server.listening import Listening
+from liaison.server.listening import BACKLOG, Listening
 from liaison.settings import Settings
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import Predecessor
@@ -260,7 +261,7 @@ async def run_node(
         services = Services(intake, sequencer, sessions, reading, timers, figures, storage, streams)
         watch(figures, admission, sequencer, timers, sessions)
         state = State()
-        gates = Gates(asyncio.get_running_loop().time, settings.connections)
+        gates = Gates(asyncio.get_running_loop().time, _connections(settings))
         _watch_gates(figures, gates)
         runner = web.AppRunner(
             make_app(services, state, gates, metrics_for=settings.metrics),
@@ -301,6 +302,19 @@ def _check_listen(settings: Settings) -> None:
         do="set tls_certificate and tls_key; or listen on 127.0.0.1 behind a TLS proxy; or, where "
         "nobody but such a proxy is on that network, set plain = true",
     )
+
+
+def _connections(settings: Settings) -> int:
+    """Return how many connections may stand: none may take a descriptor that the store needs."""
+    most = room_for(settings.connections, BACKLOG)
+    if most < settings.connections:
+        log.warning(
+            "few-descriptors",
+            connections=most,
+            wanted=settings.connections,
+            do="raise the limit of open files (systemd: LimitNOFILE) or lower connections",
+        )
+    return most
 
 
 def _tls(settings: Settings) -> Tls | None:

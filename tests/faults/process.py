@@ -90,11 +90,14 @@ class Process:
         return await asyncio.wait_for(self.child.wait(), timeout_s)
 
 
-async def spawn(args: Sequence[str], journal: Path) -> asyncio.subprocess.Process:
+async def spawn(
+    args: Sequence[str], journal: Path, *, stdin: int | None = None
+) -> asyncio.subprocess.Process:
     with journal.open("ab") as stderr:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *args,
+            stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
             env=environment(),
