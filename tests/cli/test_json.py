@@ -19,6 +19,7 @@ from liaison.cli import app, commands_in, context, main, notes
 from liaison.cli.context import Shape
 from liaison.cli.founding import found
 from tests.cli.screen import PASSPHRASE, Screen, serving
+from tests.cli.test_scripts import NOTE
 
 CANARY = "The canary sings at dawn."
 HOTLINE = "--home F send london-hotline --to duty.desk@mod.example --subject Convoy"
@@ -237,6 +238,7 @@ class Typed:
         (item,) = self.type("--home M inbox")["items"]
         assert (item["kind"], item["subject"]) == ("note", "Convoy")
         assert item["precedence"] == "flash"
+        assert set(item) == {*NOTE, "exercise"}
         assert item["at"] == sent["at"]
         assert self.type("--home M read london-hotline/1")["parts"][0]["text"] == CANARY
         told = self.type("--home M ack london-hotline/1")

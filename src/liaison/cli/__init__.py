@@ -74,7 +74,7 @@ class Root(TyperGroup):
         if made is not None:
             takes_json = next(each for each in self.params if each.name == "is_json")
             for command in commands_in(made):
-                if takes_json not in command.params:
+                if all(each.name != takes_json.name for each in command.params):
                     command.params.append(takes_json)
         return made
 

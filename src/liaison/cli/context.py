@@ -1,7 +1,7 @@
 """What every command has: its home, ``say`` for people, ``answer`` for scripts.
 
 A command says its lines with ``say`` and gives what they mean to ``answer``, once. With ``--json`` only
-the answer is printed, without it only the lines: no command has to ask which (docs/decisions/0015).
+the answer is printed, without it only the lines: no command has to ask which (docs/decisions/0016).
 """
 
 from __future__ import annotations
