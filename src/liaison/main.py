@@ -255,11 +255,11 @@ async def run_node(
         admission = Admission(cellar, clock, figures=figures, rates=rates)
         intake = Intake(cellar, admission, sequencer, reading, keys.node, card["origin"], storage)
         sessions = Sessions(cellar, clock, card["origin"])
-        streams = Streams(reading, delivery, sessions, clock)
+        streams = Streams(reading, delivery, sessions, clock, figures=figures)
         sequencer.follow(streams.look)
         sessions.follow(streams.ended)
         services = Services(intake, sequencer, sessions, reading, timers, figures, storage, streams)
-        watch(figures, admission, sequencer, timers, sessions)
+        watch(figures, admission, sequencer, timers, sessions, streams)
         state = State()
         gates = Gates(asyncio.get_running_loop().time, _connections(settings))
         _watch_gates(figures, gates)
@@ -338,9 +338,9 @@ def is_loopback(host: str) -> bool:
 def _watch_gates(figures: Figures, gates: Gates) -> None:
     figures.gauge("liaison_connections", "Connections that stand.", lambda: len(gates))
     figures.gauge("liaison_connections_idle", "Those that ask for nothing now.", lambda: gates.idle)
-    figures.gauges(
+    figures.counts(
         "liaison_connections_ended",
-        "Connections that the node ended or turned away since it began, and why.",
+        "Connections that the node ended or turned away, and why.",
         "reason",
         lambda: {reason: float(count) for reason, count in gates.turned_away.items()},
     )

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from liaison.node import timers
 from liaison.settings import Settings
 from liaison.words.times import MINUTE, SECOND
+from tests.node.device import device
 from tests.node.line import live_line, send
 from tests.node.live import LiveNode, live_node
 from tests.timed import WITH_DEPUTY
@@ -64,8 +65,82 @@ async def test_what_happens_is_counted(node):
     assert now["liaison_disk_reserve_bytes"] > 0
     assert now["liaison_disk_room"] in (1, 2, 3)
     assert now["liaison_connections"] >= 1
-    assert now["liaison_connections_ended{reason=slow}"] == 0
+    assert now["liaison_connections_ended_total{reason=slow}"] == 0
     assert now["process_open_fds"] > 0
+
+
+FIGURES = {
+    "admission": ("liaison_admission_waiting{precedence=flash}", "liaison_admission_past"),
+    "turned away": ("liaison_admission_refused_total{precedence=routine}",),
+    "queue by precedence": ("liaison_queue_waiting{precedence=stop}",),
+    "batch size and time": ("liaison_batch_statements_count", "liaison_batch_seconds_count"),
+    "commit": ("liaison_commit_seconds_count", "liaison_commit_failures_total"),
+    "guard": ("liaison_guard_seconds_count",),
+    "admit to at": ("liaison_admit_to_at_seconds_count{precedence=flash}",),
+    "delivery lag": ("liaison_delivery_lag_seconds_count{precedence=flash}",),
+    "items pushed by precedence": ("liaison_stream_items_total{precedence=flash}",),
+    "window shut": ("liaison_stream_window_shut_seconds_count", "liaison_streams_shut"),
+    "streams open": ("liaison_streams",),
+    "sockets": ("liaison_connections", "liaison_connections_ended_total{reason=slow}"),
+    "refusals by code": ("liaison_refusals_total{code=malformed}",),
+    "WAL bytes": ("liaison_wal_bytes",),
+    "checkpoint age": ("liaison_checkpoint_age_seconds",),
+    "lateness of rungs": ("liaison_rung_lateness_seconds_count",),
+}
+"""What who runs a node is promised to see, by the samples that tell of it."""
+COUNTED = (
+    "liaison_batch_seconds_count",
+    "liaison_commit_seconds_count",
+    "liaison_guard_seconds_count",
+    "liaison_admit_to_at_seconds_count{precedence=flash}",
+    "liaison_delivery_lag_seconds_count{precedence=flash}",
+    "liaison_stream_items_total{precedence=flash}",
+    "liaison_stream_window_shut_seconds_count",
+    "liaison_streams",
+    "liaison_connections",
+    "liaison_refusals_total{code=malformed}",
+    "liaison_wal_bytes",
+    "liaison_rung_lateness_seconds_count",
+)
+"""Those among them that the traffic of the test moves."""
+
+
+async def test_every_figure_that_is_promised_is_there_after_traffic(tmp_path, monkeypatch):
+    monkeypatch.setattr(timers, "LOOK_S", 3600.0)
+    async with live_line(tmp_path / "home") as node, device(node, DORA) as dora:
+        await dora.hello(window=1)
+        await dora.hear("behind")
+        for _ in range(2):
+            await send(node, node.world.note(to=WITH_DEPUTY))
+        first = await dora.item()
+        node.running.services.streams.tick()
+        assert (await figures(node))["liaison_streams_shut"] == 1
+        node.clock.advance(2 * SECOND)
+        await dora.got(first)
+        await dora.item()
+        now = await figures(node)
+        assert now["liaison_streams_shut"] == 0
+        assert now["liaison_stream_window_shut_seconds_count"] == 1
+        assert now["liaison_stream_window_shut_seconds_sum"] == pytest.approx(2, abs=0.1)
+        assert (await node.post(statement=b"{}"))[0] == 400
+        node.clock.advance(MINUTE)
+        await node.running.services.timers.fire_due()
+        now = await figures(node)
+    assert {name for names in FIGURES.values() for name in names} <= now.keys()
+    assert {name for name in COUNTED if not now[name] > 0} == set()
+
+
+async def test_the_lag_counts_what_came_while_a_device_was_there_and_not_its_arrears(node):
+    await node.send()
+    async with device(node, DORA) as dora:
+        await dora.hello()
+        await dora.item(got=True)
+        await node.send()
+        await dora.item(got=True)
+        now = await figures(node)
+    assert now["liaison_stream_items_total{precedence=flash}"] == 2
+    assert now["liaison_delivery_lag_seconds_count{precedence=flash}"] == 1
+    assert now["liaison_delivery_lag_seconds_sum{precedence=flash}"] < 1
 
 
 async def test_an_escalation_that_does_not_come_is_seen_and_its_lateness_after_it_came(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from liaison.words.precedence import STOP_BAND, Precedence
@@ -30,8 +30,12 @@ Reads = Callable[[], float | None]
 """Says a number at the moment at which somebody asks; None where there is none."""
 
 
+Family = CounterMetricFamily | GaugeMetricFamily
+
+
 @dataclass(frozen=True)
-class _Gauge:
+class _Read:
+    family: type[Family]
     name: str
     says: str
     read: Callable[[], float | Mapping[str, float] | None]
@@ -40,10 +44,10 @@ class _Gauge:
 
 @dataclass
 class Figures:
-    """What is counted as it happens; ``gauge`` and ``gauges`` add what is read when asked for."""
+    """What is counted as it happens; ``gauge``, ``gauges`` and ``counts`` add what is read when asked for."""
 
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    _gauges: list[_Gauge] = field(default_factory=list)
+    _read: list[_Read] = field(default_factory=list)
     _codes: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -103,21 +107,49 @@ class Figures:
         self.moments = Counter(
             "liaison_moments", "Due moments that took effect.", registry=registry
         )
+        self.pushed = Counter(
+            "liaison_stream_items",
+            "Items sent to devices on their streams.",
+            ["precedence"],
+            registry=registry,
+        )
+        self.delivery_lag = Histogram(
+            "liaison_delivery_lag_seconds",
+            "From the receipt of what came while a device was connected until it was sent there.",
+            ["precedence"],
+            buckets=_SHORT,
+            registry=registry,
+        )
+        self.window_shut = Histogram(
+            "liaison_stream_window_shut_seconds",
+            "For how long a device took nothing more while something waited for it.",
+            buckets=_LONG,
+            registry=registry,
+        )
         for level in _BANDS.values():  # so that a rate has something to begin from
             self.admit_to_at.labels(level)
             self.turned_away.labels(level)
-        self.registry.register(_Asked(self._gauges))
+        for precedence in Precedence:
+            self.pushed.labels(precedence.value)
+            self.delivery_lag.labels(precedence.value)
+        self.registry.register(_Asked(self._read))
         ProcessCollector(registry=self.registry)
 
     def gauge(self, name: str, says: str, read: Reads) -> None:
         """Have ``read`` called for ``name`` whenever the figures are asked for."""
-        self._gauges.append(_Gauge(name, says, read))
+        self._read.append(_Read(GaugeMetricFamily, name, says, read))
 
     def gauges(
         self, name: str, says: str, label: str, read: Callable[[], Mapping[str, float]]
     ) -> None:
         """Have ``read`` called for a number for each value of ``label``."""
-        self._gauges.append(_Gauge(name, says, read, label))
+        self._read.append(_Read(GaugeMetricFamily, name, says, read, label))
+
+    def counts(
+        self, name: str, says: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """As ``gauges``, of what only grows; its samples are called ``name`` and ``_total``."""
+        self._read.append(_Read(CounterMetricFamily, name, says, read, label))
 
     def refused(self, code: str) -> None:
         """Count a problem. Codes are this program's and its charters' rules': there is an end to them."""
@@ -148,19 +180,17 @@ def by_level(counts: Mapping[int, int]) -> dict[str, float]:
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """prometheus_client's Collector over gauges that are read when asked for."""
+    """prometheus_client's Collector over what is read when somebody asks."""
 
-    gauges: list[_Gauge]
+    read: list[_Read]
 
-    def describe(self) -> Iterable[GaugeMetricFamily]:
+    def describe(self) -> Iterable[Family]:
         return ()  # what it collects is asked of it, and not at its registration
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        for gauge in self.gauges:
-            told = gauge.read()
-            family = GaugeMetricFamily(
-                gauge.name, gauge.says, labels=[gauge.label] if gauge.label else []
-            )
+    def collect(self) -> Iterator[Family]:
+        for one in self.read:
+            told = one.read()
+            family = one.family(one.name, one.says, labels=[one.label] if one.label else [])
             if isinstance(told, Mapping):
                 for value, number in told.items():
                     family.add_metric([value], number)
