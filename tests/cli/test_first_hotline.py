@@ -128,7 +128,7 @@ def test_the_first_hotline_as_it_is_typed(begun):
     assert screen.ok("--home F receipt verify london-hotline/1.receipt").startswith(
         "VERIFIED london-hotline/1.receipt\n"
         "The log localhost/test is bound to this: entry 18, a note by "
-        "attache.london.1@fco.example, accepted at TIME, in a tree of 19 entries.\n"
+        "attache.london.1@fco.example, accepted at DTG, in a tree of 19 entries.\n"
     )
     assert screen.ok("--home F outbox list") == "The outbox is empty.\n"
     assert "mod.example  pinned by  anna " in screen.ok("--home F party show")

@@ -304,7 +304,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_backup_says_what_is_in_it_and_what_is_not_the_guard_first(node):
     shown = node.screen.ok("node backup B")
     lines = shown.splitlines()
-    assert re.fullmatch(r"BACKED UP 3 entries \(root .{12}…\), up to TIME\.", lines[0])
+    assert re.fullmatch(r"BACKED UP 3 entries \(root .{12}…\), up to DTG\.", lines[0])
     assert re.fullmatch(
         r"It is B, 0\.1 MiB\. Checked: its pages, each opening, signature and tile, its root\.",
         lines[1],
@@ -390,11 +390,11 @@ def test_a_restored_backup_serves_and_the_guard_was_not_touched(node):
     replaced = store.read_bytes()
     shown = node.screen.ok("node restore B --check replay --yes")
     assert re.fullmatch(
-        r"Backup:  3 entries \(root .{12}…\), up to TIME, B\n"
-        r"Guard:   3 entries \(root .{12}…\), up to TIME, mnt/second/liaison/guard\n"
+        r"Backup:  3 entries \(root .{12}…\), up to DTG, B\n"
+        r"Guard:   3 entries \(root .{12}…\), up to DTG, mnt/second/liaison/guard\n"
         r"The backup holds what the guard has: the node will serve\.\n"
-        r"Store:   3 entries \(root .{12}…\), up to TIME, var/lib/liaison/node\.db\n"
-        r"RESTORED 3 entries \(root .{12}…\), up to TIME, from B\.\n"
+        r"Store:   3 entries \(root .{12}…\), up to DTG, var/lib/liaison/node\.db\n"
+        r"RESTORED 3 entries \(root .{12}…\), up to DTG, from B\.\n"
         r"What it replaced is kept: var/lib/liaison/node\.db\.replaced-\d{8}T\d{6}Z\.\n"
         r"The guard was not touched\.\n",
         shown,

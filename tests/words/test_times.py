@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from liaison.words.canonical import MAX_INTEGER
 from liaison.words.errors import Malformed
-from liaison.words.times import DAY, HOUR, MINUTE, SECOND, from_dtg, to_dtg, to_rfc3339
+from liaison.words.times import DAY, HOUR, MINUTE, SECOND, from_dtg, from_typed, to_dtg, to_rfc3339
 
 FIRST = 946_684_800 * SECOND  # 2000-01-01T00:00:00Z
 END = 4_102_444_800 * SECOND  # 2100-01-01T00:00:00Z
@@ -52,6 +52,17 @@ def test_a_dtg_names_a_minute(text, when):
     assert from_dtg(text) == at
     assert to_dtg(at) == text
     assert to_dtg(at + MINUTE - 1) == text
+
+
+def test_exact_it_has_seconds_and_is_typed_so():
+    at = from_dtg("170915Z JUN 26")
+    assert to_dtg(at + 7 * SECOND, exact=True) == "17091507Z JUN 26"
+    assert from_typed("17091507z jun 26", 0) == at + 7 * SECOND
+    assert from_typed("170915Z JUN 26", 0) == at
+    with pytest.raises(Malformed):
+        from_typed("17091560Z JUN 26", 0)
+    with pytest.raises(Malformed):
+        from_dtg("17091507Z JUN 26")  # statements have minutes
 
 
 @pytest.mark.parametrize("text", ["290000Z FEB 26", "000000Z JAN 26", "012400Z JAN 26"])

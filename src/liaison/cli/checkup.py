@@ -44,7 +44,7 @@ from liaison.tlog.merkle import root_at
 from liaison.tlog.tiles import TILE_WIDTH, Tile, node_from_tiles, tiles_for_root
 from liaison.words.encoding import to_base64
 from liaison.words.errors import GuardRefused, LiaisonError, LogUntrusted, NotReady
-from liaison.words.times import DAY, SECOND, to_rfc3339
+from liaison.words.times import DAY, SECOND, to_dtg
 
 T = TypeVar("T")
 
@@ -357,7 +357,7 @@ def _store(stands: Standing | LiaisonError) -> str:
         raise stands
     return (
         f"{head_in_words(stands.head)}, rules version {stands.log.rules_version}, "
-        f"last record of {to_rfc3339(stands.head.at)}"
+        f"last record of {to_dtg(stands.head.at, exact=True)}"
     )
 
 
@@ -420,13 +420,17 @@ def _disk(settings: Settings) -> str | Finding:
 def _clock(stands: Standing | LiaisonError) -> str | Finding:
     now = SystemClock().now()
     if isinstance(stands, LiaisonError):
-        return Finding("clock", Mark.NOTE, f"{to_rfc3339(now)}; there is no log to compare it with")
+        return Finding(
+            "clock",
+            Mark.NOTE,
+            f"{to_dtg(now, exact=True)}; there is no log to compare it with",
+        )
     now += stands.log.advanced or 0
     ahead = stands.head.at - now
     if ahead > STEP_MAX:
         raise NotReady(
-            f"the log's last record is of {to_rfc3339(stands.head.at)}, {ahead // SECOND:,} s ahead of "
-            f"the clock, which says {to_rfc3339(now)}",
+            f"the log's last record is of {to_dtg(stands.head.at, exact=True)}, "
+            f"{ahead // SECOND:,} s ahead of the clock, which says {to_dtg(now, exact=True)}",
             do="set the clock right; if it is right as it is, serve and say so: "
             "liaison node confirm-time",
         )
@@ -434,10 +438,10 @@ def _clock(stands: Standing | LiaisonError) -> str | Finding:
         return Finding(
             "clock",
             Mark.NOTE,
-            f"{to_rfc3339(now)}; nothing keeps it right",
+            f"{to_dtg(now, exact=True)}; nothing keeps it right",
             "run chrony, ntpd or systemd-timesyncd",
         )
-    return f"{to_rfc3339(now)}, not behind the log"
+    return f"{to_dtg(now, exact=True)}, not behind the log"
 
 
 def _tls(settings: Settings) -> str | Finding:
@@ -448,10 +452,13 @@ def _tls(settings: Settings) -> str | Finding:
         raise NotReady(f"the key {key} is open to all users", do=f"chmod o= {key}")
     own, *_ = x509.load_pem_x509_certificates(settings.tls_certificate.read_bytes())
     ends = int(own.not_valid_after_utc.timestamp()) * SECOND
-    left, said = ends - SystemClock().now(), f"the certificate is good until {to_rfc3339(ends)}"
+    left, said = (
+        ends - SystemClock().now(),
+        f"the certificate is good until {to_dtg(ends, exact=True)}",
+    )
     do = "put a new one in its place, then: systemctl reload liaison-node"
     if left <= 0:
-        raise NotReady(f"the certificate ran out at {to_rfc3339(ends)}", do=do)
+        raise NotReady(f"the certificate ran out at {to_dtg(ends, exact=True)}", do=do)
     return Finding("tls", Mark.NOTE, said, do) if left < TLS_LEFT_LEAST else said
 
 

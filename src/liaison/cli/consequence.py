@@ -13,7 +13,7 @@ from liaison.statements.charters import Effect, NoteKind, Rung
 from liaison.statements.payloads import AddresseeRole
 from liaison.words.ids import party_of
 from liaison.words.precedence import Precedence
-from liaison.words.times import MINUTE, SECOND, to_dtg, to_rfc3339
+from liaison.words.times import MINUTE, SECOND, to_dtg
 
 Moment = Callable[[int], str]
 """Says a number of seconds after the start in words."""
@@ -30,9 +30,7 @@ def span(seconds: int) -> str:
 
 def clock(at: int, now: int) -> str:
     """Return a moment for a screen: a DTG; to the second where it is less than ten minutes off."""
-    if abs(at - now) < 10 * MINUTE:
-        return f"{to_rfc3339(at)[11:19]}Z"
-    return to_dtg(at)
+    return to_dtg(at, exact=abs(at - now) < 10 * MINUTE)
 
 
 def after(start: int | None) -> Moment:

@@ -41,7 +41,7 @@ from liaison.statements.statement import Statement, make_statement, parse_statem
 from liaison.words.encoding import from_base64
 from liaison.words.errors import Malformed, NotReady, RefusedByNode
 from liaison.words.ids import check_id
-from liaison.words.times import HOUR, from_typed, to_rfc3339
+from liaison.words.times import HOUR, from_typed, to_dtg
 
 node = typer.Typer(no_args_is_help=True, help="Begin, serve and keep a node.")
 
@@ -152,7 +152,7 @@ def confirm_time_command(context: typer.Context, config: Config = None) -> None:
     card = read_card(settings)
     keys = load_keys(settings)
     at = asyncio.run(_confirm(_url(context, card), card["origin"], keys.node))
-    say(f"The clock is confirmed at {to_rfc3339(at)}; the node commits again.")
+    say(f"The clock is confirmed at {to_dtg(at, exact=True)}; the node commits again.")
     answer({"at": at})
 
 
@@ -165,7 +165,7 @@ def rules_version_command(
     """Switch the log to a newer version of the rules, on record; there is no way back."""
     event = {"event": "rules-version", "rules_version": version}
     at = _node_says(context, config, event)
-    since = to_rfc3339(at)
+    since = to_dtg(at, exact=True)
     say(f"Rules version {version} is in force from {since} on; what came before replays as it was.")
     answer({"rules_version": version, "at": at})
 
@@ -179,7 +179,7 @@ def advance(
     """Move the time of a node made for exercises ahead, on record. Its timers follow."""
     micros = from_typed(f"+{by.lstrip('+')}", 0)
     at = _node_says(context, config, {"event": "time-advanced", "advance_us": micros})
-    say(f"Exercise time was moved ahead by {by}, at {to_rfc3339(at)}.")
+    say(f"Exercise time was moved ahead by {by}, at {to_dtg(at, exact=True)}.")
     answer({"advance_us": micros, "at": at})
 
 

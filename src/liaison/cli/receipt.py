@@ -23,7 +23,7 @@ from liaison.ledger.facts import (
 )
 from liaison.words.errors import Malformed
 from liaison.words.precedence import Precedence
-from liaison.words.times import to_rfc3339
+from liaison.words.times import to_dtg
 
 receipt = typer.Typer(no_args_is_help=True, help="Receipts: what the log is bound to, offline.")
 
@@ -53,10 +53,10 @@ def show(context: typer.Context, file: File, node: Card = None) -> None:
     elif isinstance(facts, AnswerFacts):
         what = f"an answer: {facts.verdict.value}, for {facts.post}"
     elif isinstance(facts, DueFacts):
-        what = f"a {record.kind}: {record.urgency.outcome}, due {to_rfc3339(facts.due)}"
+        what = f"a {record.kind}: {record.urgency.outcome}, due {to_dtg(facts.due, exact=True)}"
     say(f"entry {proven.index}: {what}")
     say(f"by        {record.actor}")
-    say(f"at        {to_rfc3339(record.at)}")
+    say(f"at        {to_dtg(record.at, exact=True)}")
     say(f"in        {record.channel.id}, record {record.channel.n}")
     if isinstance(facts, Stated):
         say(f"statement {facts.statement}")
@@ -80,7 +80,8 @@ def verify(context: typer.Context, file: File, node: Card = None) -> None:
         return
     say(
         f"The log {proven.origin} is bound to this: entry {proven.index}, a {record.kind} by "
-        f"{record.actor}, accepted at {to_rfc3339(record.at)}, in a tree of {proven.size} entries."
+        f"{record.actor}, accepted at {to_dtg(record.at, exact=True)}, "
+        f"in a tree of {proven.size} entries."
     )
     say("Checked: each opening against the entry, the entry against the tree, the tree's")
     say("signature against the pinned log key, the statement against what the record says of it.")
@@ -93,8 +94,8 @@ def _verify_due(proven: Proven, facts: DueFacts) -> None:
     record = proven.record
     say(
         f"The log {proven.origin} is bound to this: entry {proven.index}, a {record.kind} that was "
-        f"due at {to_rfc3339(facts.due)} and recorded at {to_rfc3339(record.at)}, in a tree of "
-        f"{proven.size} entries."
+        f"due at {to_dtg(facts.due, exact=True)} and recorded at {to_dtg(record.at, exact=True)}, "
+        f"in a tree of {proven.size} entries."
     )
     if isinstance(facts, MomentFacts):
         say(f"It is about the note of entry {facts.index}, by {facts.sender}.")

@@ -56,7 +56,7 @@ from liaison.rules.ruling import NEWEST_RULES
 from liaison.settings import FILE, NAMES, Settings
 from liaison.words.encoding import to_base64
 from liaison.words.errors import GuardRefused, LiaisonError, LogUntrusted, NotReady
-from liaison.words.times import SECOND, to_rfc3339
+from liaison.words.times import SECOND, to_dtg, to_rfc3339
 
 _UNCHANGED: Final = "nothing was changed"
 _BACKUP: Final = ".backup"
@@ -119,7 +119,7 @@ def backup(
         with bar("entries") as tell:
             stands, checked = _whole_copy(draft, settings, depth, tell)
         mib = draft.stat().st_size / (1 << 20)
-    say(f"BACKED UP {head_in_words(stands.head)}, up to {to_rfc3339(stands.head.at)}.")
+    say(f"BACKED UP {head_in_words(stands.head)}, up to {to_dtg(stands.head.at, exact=True)}.")
     say(f"It is {file}, {mib:,.1f} MiB. Checked: {checked}.")
     if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         say("It is open to other users, for this file system keeps no modes: shut the disk away.")
@@ -210,7 +210,9 @@ def restore(
             warn(f"The store {store} is damaged; it is kept as it is.")
         aside = _fresh(store.parent, f"{store.name}{REPLACED}")
         put_in_place(draft, store, aside)
-    say(f"RESTORED {head_in_words(stands.head)}, up to {to_rfc3339(stands.head.at)}, from {file}.")
+    say(
+        f"RESTORED {head_in_words(stands.head)}, up to {to_dtg(stands.head.at, exact=True)}, from {file}."
+    )
     if is_replaced:
         say(f"What it replaced is kept: {aside}.")
     say("The guard was not touched.")
@@ -279,7 +281,7 @@ def _foretell(stands: Standing, file: Path, settings: Settings, guarded: Head | 
         say(f"Guard:   missing or damaged, {settings.guard}")
         say("Serving WILL BE REFUSED: put back the copy of the guard that is on the second disk.")
         return
-    when = f", up to {to_rfc3339(guarded.at)}" if guarded.at else ""
+    when = f", up to {to_dtg(guarded.at, exact=True)}" if guarded.at else ""
     say(f"Guard:   {head_in_words(guarded)}{when}, {settings.guard}")
     if stands.holds:
         say("The backup holds what the guard has: the node will serve.")
@@ -313,7 +315,7 @@ def _where_as_shape(stands: Standing, file: Path) -> Shape:
 
 
 def _where(stands: Standing) -> str:
-    return f"{head_in_words(stands.head)}, up to {to_rfc3339(stands.head.at)}"
+    return f"{head_in_words(stands.head)}, up to {to_dtg(stands.head.at, exact=True)}"
 
 
 # Looking

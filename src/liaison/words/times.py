@@ -34,14 +34,16 @@ _DTG: Final = re.compile(r"([0-9]{2})([0-9]{2})([0-9]{2})Z ([A-Z]{3}) ([0-9]{2})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def to_dtg(at: int) -> str:
+def to_dtg(at: int, *, exact: bool = False) -> str:
     """Return ``at`` (microseconds) as a date-time group ``DDHHMMZ MON YY``, cut to the minute.
 
+    Exact, it has seconds, ``DDHHMMSSZ MON YY``; no statement carries that form.
     A screen must be able to show any time that a statement holds, so no century is refused here;
     ``from_dtg`` reads the years 2000 to 2099 only.
     """
     t = _EPOCH + timedelta(microseconds=at)
-    return f"{t.day:02}{t.hour:02}{t.minute:02}Z {_MONTHS[t.month - 1]} {t.year % 100:02}"
+    seconds = f"{t.second:02}" if exact else ""
+    return f"{t.day:02}{t.hour:02}{t.minute:02}{seconds}Z {_MONTHS[t.month - 1]} {t.year % 100:02}"
 
 
 def from_dtg(text: str) -> int:
@@ -62,6 +64,7 @@ def from_dtg(text: str) -> int:
 
 
 _SPAN: Final = re.compile(r"\+([1-9][0-9]{0,5})([smhd])\Z", re.ASCII)
+_DTG_SECONDS: Final = re.compile(r"([0-9]{6})([0-5][0-9])(Z [A-Z]{3} [0-9]{2})\Z", re.ASCII)
 _RFC3339: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})\Z",
@@ -71,7 +74,9 @@ _UNITS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 
 
 def from_typed(text: str, now: int) -> int:
-    """Return the time that a person typed: a DTG, RFC 3339, or ``+4h`` from ``now`` (s, m, h, d).
+    """Return the time that a person typed: ``+4h`` from ``now`` (s, m, h, d), a DTG, RFC 3339.
+
+    A DTG may have seconds, as screens show them.
 
     Raises:
         Malformed: none of these; the text says what one looks like.
@@ -81,6 +86,9 @@ def from_typed(text: str, now: int) -> int:
         return now + int(span[1]) * _UNITS[span[2]]
     if _DTG.match(text.upper()):
         return from_dtg(text.upper())
+    exact = _DTG_SECONDS.match(text.upper())
+    if exact:
+        return from_dtg(exact[1] + exact[3]) + int(exact[2]) * SECOND
     found = _RFC3339.match(text)
     if not found:
         raise Malformed(
@@ -106,5 +114,5 @@ def year_of(at: int) -> int:
 
 
 def to_rfc3339(at: int) -> str:
-    """Return ``at`` (microseconds) in UTC with all six decimals, for screens and journals."""
+    """Return ``at`` (microseconds) in UTC with all six decimals, for journals and audits."""
     return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
