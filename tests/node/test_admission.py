@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from liaison.words.errors import Overloaded
 from liaison.words.precedence import STOP_BAND, Precedence
 from liaison.words.times import SECOND
 from tests.faults.writers import BrokenWriter
-from tests.node.live import HandClock, LiveNode, Sent, live_node
+from tests.node.live import HandClock, LiveNode, Sent, live_node, until
 from tests.world import ANNA, DORA, EDWIN, FCO, MOD, signing
 
 ROUTINE, PRIORITY, FLASH = Precedence.ROUTINE, Precedence.PRIORITY, Precedence.FLASH
@@ -76,13 +76,13 @@ async def door(admission: Admission) -> AsyncIterator[Door]:
     door = Door(admission)
     yield door
     await door.ends()
-    assert (admission.past, admission.waiting) == (0, 0)
+    assert (admission.past.taken, admission.waiting) == (0, 0)
 
 
 async def fill(door: Door, statement: Statement[Any]) -> None:
     for n in range(PAST_MAX):
         await door.comes(f"filling {n}", statement)
-    assert door.admission.past == PAST_MAX
+    assert door.admission.past.taken == PAST_MAX
     door.let_in.clear()
 
 
@@ -95,7 +95,7 @@ async def test_below_immediate_the_33rd_waits_until_the_turn_of_one_has_come(
     door.held["filling 3"].decided()
     await settled()
     assert door.let_in == ["another"]
-    assert door.admission.past == PAST_MAX
+    assert door.admission.past.taken == PAST_MAX
 
 
 @pytest.mark.parametrize("level", [Precedence.IMMEDIATE, FLASH, Precedence.OVERRIDE])
@@ -107,7 +107,7 @@ async def test_from_immediate_on_nothing_waits(
         await door.comes(f"urgent {n}", said(node, level))
     assert len(door.let_in) == 2 * PAST_MAX
     assert door.held["urgent 0"].band == level.rank
-    assert door.admission.past == PAST_MAX
+    assert door.admission.past.taken == PAST_MAX
 
 
 async def test_a_flash_of_an_unknown_key_waits_as_routine(node: LiveNode, door: Door) -> None:
@@ -163,7 +163,7 @@ async def test_who_goes_away_while_waiting_holds_no_place(node: LiveNode, door: 
     door.tasks["gone when let in"].cancel()  # which leaves before it can know
     await settled()
     assert door.let_in == ["next"]
-    assert door.admission.past == PAST_MAX
+    assert door.admission.past.taken == PAST_MAX
 
 
 # The band above OVERRIDE
@@ -267,12 +267,6 @@ def gate_of(node: LiveNode) -> Iterator[BrokenWriter]:
         yield writer
     finally:
         writer.gate.set()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 another thread's doing
-            await asyncio.sleep(0.002)
 
 
 async def test_over_its_bound_routine_is_429_and_flash_is_first_in_the_log(busy: LiveNode) -> None:

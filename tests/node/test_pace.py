@@ -12,8 +12,8 @@ from liaison.node.pace import BATCH_MAX, TARGET_US, Pace
 from liaison.statements.payloads import NotePrecedence
 from liaison.words.precedence import Precedence
 from tests.faults.writers import BrokenWriter
-from tests.node.live import HandClock, live_node
-from tests.node.test_admission import gate_of, until
+from tests.node.live import HandClock, live_node, until
+from tests.node.test_admission import gate_of
 from tests.world import ANNA, MOD, signing
 
 ROUTINE = NotePrecedence(action=Precedence.ROUTINE, info=Precedence.ROUTINE)

@@ -15,6 +15,7 @@ import pytest
 
 from liaison.node.express import OLDEST_EVERY
 from liaison.node.intake import WRAP_BYTES
+from liaison.node.places import Places
 from liaison.node.reading import INLINE_MAX_BYTES
 from liaison.node.sessions import TOKEN_LIFE
 from liaison.node.streaming import (
@@ -32,7 +33,7 @@ from liaison.words.encoding import from_base64
 from liaison.words.precedence import Precedence
 from liaison.words.times import SECOND
 from tests.node.device import Device, device
-from tests.node.live import LiveNode, live_node, with_content
+from tests.node.live import LiveNode, live_node, until, with_content
 from tests.world import ANNA, DORA, MOD, signing
 
 ROUTINE, FLASH = Precedence.ROUTINE, Precedence.FLASH
@@ -573,3 +574,21 @@ async def test_more_frames_than_may_be_close_the_stream_and_a_second_earns_new_o
         assert (await dora.item())["position"] == position
         await dora.say("pong")
         assert await dora.closed() == (4429, "too-many-frames")
+
+
+async def test_few_streams_are_composed_at_once_and_the_urgent_first(node):
+    async with device(node, DORA) as dora, device(node, ANNA) as anna:
+        await dora.hello()
+        await anna.hello()
+        streams = node.running.services.streams
+        streams.composing = Places(1)
+        await streams.composing.take(ROUTINE.rank)
+        first = await note(node)
+        waits = streams.composing.queue
+        await until(lambda: waits.by_band[ROUTINE.rank] == 2)
+        await note(node, FLASH)
+        streams.composing.leave()
+        for each in (dora, anna):
+            assert (await each.item())["position"] == first
+            assert (await each.item())["precedence"] == FLASH.value
+        assert (streams.composing.taken, waits.waiting) == (0, 0)

@@ -102,7 +102,7 @@ async def door(node: LiveNode):
     door = Door(node.running.services.intake.admission)
     yield door
     await door.ends()
-    assert (door.admission.past, door.admission.waiting) == (0, 0)
+    assert (door.admission.past.taken, door.admission.waiting) == (0, 0)
 
 
 async def test_routine_is_receipted_while_immediate_saturates_a_node(node):

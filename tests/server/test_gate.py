@@ -141,7 +141,7 @@ async def test_a_body_that_does_not_come_is_408_and_ends_the_connection(node, mo
         assert headers["connection"] == "close"
         await asyncio.sleep(LINGER_S)
         assert await line.is_ended()
-    assert node.running.services.intake.admission.past == 0
+    assert node.running.services.intake.admission.past.taken == 0
 
 
 async def test_a_body_beyond_the_limit_is_413_before_it_is_sent(node):

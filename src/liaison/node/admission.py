@@ -8,7 +8,6 @@ people do. protocols/api.md, API-32 to API-34. Whether a statement is right is d
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -18,8 +17,9 @@ from typing import Any, Final
 from liaison.node.buckets import Buckets
 from liaison.node.cellar import Cellar
 from liaison.node.figures import Figures, level_of
+from liaison.node.places import Places
 from liaison.node.ports import Clock
-from liaison.node.queueing import NOBODY, Owner, Queue
+from liaison.node.queueing import NOBODY, Owner
 from liaison.rules import cells
 from liaison.statements.payloads import Note, Payload, Verdict
 from liaison.statements.procedures import Watch, WatchAction
@@ -87,7 +87,7 @@ class Admitted:
     band: int
     owner: Owner = NOBODY
     _paid: list[tuple[Buckets, str]] = field(default_factory=list)
-    _held: Admission | None = None
+    _held: Places | None = None
 
     def decided(self) -> None:
         """Its turn to be decided has come: let the next one in."""
@@ -95,9 +95,9 @@ class Admitted:
             self._held.leave()
             self._held = None
 
-    def hold(self, admission: Admission) -> None:
+    def hold(self, places: Places) -> None:
         """It takes a place that others may wait for."""
-        self._held = admission
+        self._held = places
 
     def forged(self) -> None:
         """The key that it names did not sign it, and doesn't pay for it."""
@@ -115,15 +115,14 @@ class Admitted:
 
 @dataclass
 class Admission:
-    """``past`` counts those below IMMEDIATE that were let in and whose turn hasn't come yet."""
+    """``past`` are those below IMMEDIATE that were let in and whose turn hasn't come yet."""
 
     cellar: Cellar
     clock: Clock
     wait_s: float = WAIT_S
     figures: Figures = field(default_factory=Figures)
     rates: Rates = Rates()
-    past: int = 0
-    _queue: Queue[asyncio.Future[None]] = field(default_factory=Queue)
+    past: Places = field(default_factory=lambda: Places(PAST_MAX))
     _stops: Buckets = field(default_factory=lambda: Buckets(STOPS_AT_ONCE, STOPS_PER_S))
     _express: dict[str, Buckets] = field(default_factory=dict)
     _rates: dict[str, Buckets] = field(default_factory=dict)
@@ -138,19 +137,19 @@ class Admission:
     @property
     def waiting(self) -> int:
         """How many wait to be let in."""
-        return self._queue.waiting
+        return self.past.queue.waiting
 
     @property
     def waiting_by_band(self) -> Mapping[int, int]:
         """How many wait to be let in, by their band."""
-        return self._queue.by_band
+        return self.past.queue.by_band
 
     def is_crowded(self, statement: Statement[Any]) -> bool:
         """Return whether so much waits in this member's name that forgers may be among it.
 
         Then its signature is checked before it takes a place from the one who is named.
         """
-        return self._queue.by_owner[_owner(statement)] >= CROWD
+        return self.past.queue.by_owner[_owner(statement)] >= CROWD
 
     @contextlib.asynccontextmanager
     async def admitted(
@@ -177,7 +176,7 @@ class Admission:
             self.figures.turned_away.labels(level_of(admitted.band)).inc()
             admitted.forged()  # it did nothing, and pays nothing
             raise
-        admitted.hold(self)
+        admitted.hold(self.past)
         try:
             yield admitted
         finally:
@@ -210,36 +209,16 @@ class Admission:
                 )
 
     async def _wait(self, admitted: Admitted) -> None:
-        if self.past < PAST_MAX and not self._queue.waiting:
-            self.past += 1
-            return
-        owner = admitted.owner
+        owner, queue = admitted.owner, self.past.queue
         if (
-            self._queue.by_owner[owner] >= WAITING_OF_MEMBER
-            or self._queue.by_party[owner.party] >= WAITING_OF_PARTY
+            queue.by_owner[owner] >= WAITING_OF_MEMBER
+            or queue.by_party[owner.party] >= WAITING_OF_PARTY
         ):
             raise _overloaded("too much of what this member or party sent waits already")
-        let_in = asyncio.get_running_loop().create_future()
-        place = self._queue.put(let_in, admitted.band, owner)
         try:
-            async with asyncio.timeout(self.wait_s):
-                await let_in
-        except BaseException as exc:
-            self._queue.leave(place)
-            if let_in.done() and not let_in.cancelled():
-                self.leave()  # let in at the moment at which it gave up
-            if isinstance(exc, TimeoutError):
-                raise _overloaded("the node has more to decide than it can") from exc
-            raise
-
-    def leave(self) -> None:
-        """Give a place back, and let in whose turn it is."""
-        self.past -= 1
-        while self._queue.waiting and self.past < PAST_MAX:
-            let_in = self._queue.take()
-            if not let_in.done():
-                self.past += 1
-                let_in.set_result(None)
+            await self.past.take(admitted.band, owner, within_s=self.wait_s)
+        except TimeoutError as exc:
+            raise _overloaded("the node has more to decide than it can") from exc
 
     # What a statement's precedence is
 

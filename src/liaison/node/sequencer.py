@@ -392,12 +392,13 @@ class Sequencer:
         self.newest.take(entered, batch)
         for tell in self._followers:
             tell(overlay.changes)
-        self.delivery.publish(rows)
         self._measure(entered)
         for waiting, e in accepted:
             level = level_of(waiting.submitted.band)
             self.figures.admit_to_at.labels(level).observe(seconds(e.record.at - waiting.since))
             _resolve(waiting.future, Accepted(_receipt(e, grown, checkpoint)))
+        # Behind the senders: there may be very many to be told.
+        self.delivery.publish(rows)
         self.crash_point("after-answer")
         return handed - began + self._now() - answering
 
