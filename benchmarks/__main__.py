@@ -13,9 +13,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import due, sdk, wire
+from benchmarks import crowd, due, flash, sdk, wire
 from benchmarks.limits import limits
-from benchmarks.stage import Stage, draft, prepare, rss_mib, stage, token
+from benchmarks.stage import Stage, draft, prepare, rss_mib, served, stage, token
 
 SENDERS = {1: 600, 32: 4000, 128: 6000}
 """Concurrent senders, and how many notes they send together."""
@@ -24,15 +24,16 @@ DUE = (10, 100, 1000)
 PENDING = (0, 10_000, 100_000, 1_000_000)
 TITLES = {
     "load": "1 KiB notes, durable, one online recipient",
+    "flash": "FLASH every 100 ms: alone, and while ROUTINE takes all it can get",
+    "fan_out": "A note to a forum whose devices are online: until each has it",
+    "storm": "All these devices come back at once: until each is told where its inbox is",
+    "inbox": f"A long inbox: pages of {crowd.PAGE}, and its stream's first item",
     "lateness_ms": "Answers overdue within one second: ms from due to decided",
     "pending": "Moments pending in the next hour: to arm one, to start with them, memory",
 }
+ONLINE = (100, 1000)
+INBOX = 100_000
 OUTPUT = Path("build/bench.json")
-
-
-def percentile_ms(values: list[float], percent: int) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1000
 
 
 def row_of(
@@ -44,10 +45,10 @@ def row_of(
         "generator": generator,
         "senders": senders,
         "notes_per_s": round(count / loaded.elapsed_s, 1),
-        "accept_p50_ms": round(percentile_ms(loaded.accepted_s, 50), 2),
-        "accept_p99_ms": round(percentile_ms(loaded.accepted_s, 99), 2),
-        "e2e_p50_ms": round(percentile_ms(e2e, 50), 2),
-        "e2e_p99_ms": round(percentile_ms(e2e, 99), 2),
+        "accept_p50_ms": wire.percentile_ms(loaded.accepted_s, 50),
+        "accept_p99_ms": wire.percentile_ms(loaded.accepted_s, 99),
+        "e2e_p50_ms": wire.percentile_ms(e2e, 50),
+        "e2e_p99_ms": wire.percentile_ms(e2e, 99),
         "server_cpu_s_per_1000": round(cpu_s / count * 1000, 3),
         "rss_mib": round(rss, 1),
     }
@@ -76,6 +77,21 @@ async def main() -> dict[str, Any]:
                 for generator in ("wire", "sdk"):
                     console.print(f"{generator}, {senders} senders, {notes} notes …")
                     measured.append(await measure(made, generator, senders, notes))
+        console.print("FLASH beside ROUTINE …")
+        async with stage(Path(folder) / "flash") as made:
+            urgent = await flash.flash(made)
+        fanned, storms = [], []
+        for count in ONLINE:
+            console.print(f"{count} devices online …")
+            async with stage(Path(folder) / f"crowd-{count}") as made:
+                people = await crowd.crowd(made, count)
+                fan, storm = await crowd.fan_out(made, people)
+                fanned.append(fan)
+                storms.append(storm)
+        console.print(f"an inbox of {INBOX} …")
+        crowd.lengthen(Path(folder) / "N", "attache.london.1@fco.example", INBOX)
+        async with served(Path(folder)) as made:
+            inbox = await crowd.long_inbox(made, "F", INBOX)
         late = []
         for loaded in (False, True):
             for count in DUE:
@@ -91,6 +107,10 @@ async def main() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.platform(),
         "load": measured,
+        "flash": urgent,
+        "fan_out": fanned,
+        "storm": storms,
+        "inbox": inbox,
         "lateness_ms": late,
         "pending": pending,
         "limits": {name: round(rate, 1) for name, rate in found.items()},
@@ -102,9 +122,10 @@ async def main() -> dict[str, Any]:
 def show(console: Console, report: dict[str, Any]) -> None:
     for part, title in TITLES.items():
         table = Table(title=title)
-        for name in report[part][0]:
+        rows = report[part] if isinstance(report[part], list) else [report[part]]
+        for name in rows[0]:
             table.add_column(name.replace("_", " "), justify="right")
-        for row in report[part]:
+        for row in rows:
             table.add_row(*("" if value is None else str(value) for value in row.values()))
         console.print(table)
     beside = Table(title="Beside it, in the same run: what this machine does at most")

@@ -28,11 +28,6 @@ ROUTINES = 13_000
 CONNECTIONS = 16
 
 
-def percentile_ms(values: Sequence[float], percent: int) -> float:
-    ordered = sorted(values)
-    return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1000, 2)
-
-
 async def flash(made: Stage) -> dict[str, Any]:
     """Return ``unloaded_p99_ms``, ``loaded_p99_ms``, ``routine_p99_ms`` and what explains them."""
     best = await _saturated(made, 4000)
@@ -44,12 +39,12 @@ async def flash(made: Stage) -> dict[str, Any]:
     loaded = await probing
     best_rate, beside_rate = (len(each.accepted_s) / each.elapsed_s for each in (best, beside))
     return {
-        "unloaded_p50_ms": percentile_ms(unloaded["e2e_s"], 50),
-        "unloaded_p99_ms": percentile_ms(unloaded["e2e_s"], 99),
-        "loaded_p50_ms": percentile_ms(loaded["e2e_s"], 50),
-        "loaded_p99_ms": percentile_ms(loaded["e2e_s"], 99),
-        "loaded_accept_p99_ms": percentile_ms(loaded["accept_s"], 99),
-        "routine_p99_ms": percentile_ms(beside.accepted_s, 99),
+        "unloaded_p50_ms": wire.percentile_ms(unloaded["e2e_s"], 50),
+        "unloaded_p99_ms": wire.percentile_ms(unloaded["e2e_s"], 99),
+        "loaded_p50_ms": wire.percentile_ms(loaded["e2e_s"], 50),
+        "loaded_p99_ms": wire.percentile_ms(loaded["e2e_s"], 99),
+        "loaded_accept_p99_ms": wire.percentile_ms(loaded["accept_s"], 99),
+        "routine_p99_ms": wire.percentile_ms(beside.accepted_s, 99),
         "routine_per_s": round(beside_rate),
         "routine_alone_per_s": round(best_rate),
     }

@@ -102,6 +102,15 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
     settings = Settings(home=folder / "N")
     seeds = {purpose: secrets.token_bytes(32) for purpose in KEY_PURPOSES}
     begin(settings, ORIGIN, seeds=seeds, url=f"http://{listen}")
+    async with served(folder) as made:
+        await _people(made, settings)
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[Stage]:
+    """Serve the node of a stage that was set up, in a process of its own."""
+    settings = Settings(home=folder / "N")
     with (folder / "node.log").open("wb") as journal:
         node = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "liaison.cli", "--home", str(settings.home), "node", "serve",
@@ -111,9 +120,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         assert node.stdout is not None
         line = (await node.stdout.readline()).decode()
         assert line.startswith("serving "), "the node doesn't serve"
-        made = Stage(folder, line.split()[1], node.pid)
-        await _people(made, settings)
-        yield made
+        yield Stage(folder, line.split()[1], node.pid)
     finally:
         node.send_signal(signal.SIGTERM)
         await node.wait()

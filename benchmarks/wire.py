@@ -19,6 +19,12 @@ from liaison.tlog.proof import TlogProof
 POLL_S = 0.005
 
 
+def percentile_ms(values: Sequence[float], percent: int) -> float:
+    """Return a percentile of seconds, in milliseconds."""
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1000, 2)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A submission as it goes over the wire."""
@@ -64,6 +70,15 @@ class Connection:
         start = lower.index(b"content-length:") + 15
         size = int(lower[start : lower.index(b"\r\n", start)])
         return status, await self._reader.readexactly(size)
+
+    async def page(self, token: str, after: str, *, limit: int = 256) -> dict[str, Any]:
+        """Return a page of an inbox, with contents, behind a position if there is one."""
+        path = f"/v1/inbox?limit={limit}&content=1" + (f"&after={after}" if after else "")
+        head = f"GET {path} HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {token}\r\n\r\n"
+        status, body = await self.ask(head.encode("ascii"))
+        assert status == 200, body
+        page: dict[str, Any] = json.loads(body)
+        return page
 
 
 def request_of(prepared: Prepared) -> bytes:
@@ -118,25 +133,15 @@ async def _send(
             answers.append((sent, time.perf_counter(), body))
 
 
-async def _page(connection: Connection, token: str, after: str) -> dict[str, object]:
-    path = f"/v1/inbox?limit=256&content=1{after}"
-    head = f"GET {path} HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {token}\r\n\r\n"
-    _, body = await connection.ask(head.encode("ascii"))
-    page: dict[str, object] = json.loads(body)
-    return page
-
-
-def _positions(page: dict[str, object]) -> list[str]:
-    items = page["items"]
-    assert isinstance(items, list)
-    return [item["position"] for item in items]
+def _positions(page: dict[str, Any]) -> list[str]:
+    return [item["position"] for item in page["items"]]
 
 
 async def _skip(connection: Connection, token: str) -> str:
     """Return where the inbox ends before the run."""
     after = ""
-    while positions := _positions(await _page(connection, token, after)):
-        after = f"&after={positions[-1]}"
+    while positions := _positions(await connection.page(token, after)):
+        after = positions[-1]
     return after
 
 
@@ -145,10 +150,10 @@ async def _listen(
 ) -> None:
     while len(loaded.listed_at) < expected:
         polled = time.perf_counter()
-        page = await _page(connection, token, after)
+        page = await connection.page(token, after)
         now = time.perf_counter()
         for position in _positions(page):
-            after = f"&after={position}"
+            after = position
             loaded.listed_at[int(position.partition(".")[0])] = now
         if not page["more"]:
             await asyncio.sleep(max(0.0, POLL_S - (time.perf_counter() - polled)))
