@@ -15,14 +15,17 @@ import pytest
 import liaison
 from liaison.words.encoding import to_base64
 from tests.audit.logs import ANCHORS, replayed, small
+from tests.tools import fetched, lacking
 
 SCRIPT = Path(__file__).with_name("digest_of.py")
 SOURCE = Path(liaison.__file__).parents[1]
 NEEDED = ("pydantic", "cryptography", "pynacl", "orjson")
+OTHERS = [minor for minor in (12, 13) if minor != sys.version_info.minor]
 INSTALL_S = 90
 _SAME = """
 import sys
 from importlib.metadata import version
+import cryptography, nacl, orjson, pydantic
 assert all(version(p.partition("==")[0]) == p.partition("==")[2] for p in sys.argv[1:])
 """
 
@@ -35,11 +38,12 @@ def log() -> str:
     return "\n".join(lines) + "\n"
 
 
-def digest_by(python: str, **environment: str) -> str:
+def digest_by(python: str, *packages: Path, **environment: str) -> str:
+    path = os.pathsep.join(map(str, (SOURCE, *packages)))
     done = subprocess.run(
         [python, str(SCRIPT)],
         input=log(),
-        env={**os.environ, "PYTHONPATH": str(SOURCE), **environment},
+        env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -54,40 +58,41 @@ async def test_the_digest_does_not_depend_on_the_hash_seed(seed):
     assert digest_by(sys.executable, PYTHONHASHSEED=seed) == (await replayed(small())).digest
 
 
-@pytest.mark.parametrize("minor", [12, 13])
+@pytest.mark.parametrize("minor", OTHERS)
 async def test_the_digest_does_not_depend_on_the_interpreter(minor, pytestconfig):
-    if sys.version_info[:2] == (3, minor):
-        pytest.skip(f"this is Python 3.{minor}")
     assert pytestconfig.cache is not None
-    python = interpreter(minor, pytestconfig.cache.mkdir(f"audit-python3.{minor}"))
-    assert digest_by(python) == (await replayed(small())).digest
+    python = interpreter(minor)
+    packages = packages_for(python, minor, pytestconfig.cache.mkdir(f"audit-python3.{minor}"))
+    assert digest_by(python, packages) == (await replayed(small())).digest
 
 
-def interpreter(minor: int, folder: Path) -> str:
-    """Return a Python 3.``minor`` that has what a replay needs; skips where there is none."""
+def interpreter(minor: int) -> str:
+    """Return a Python 3.``minor``: one of this machine, or Debian's."""
     name = f"python3.{minor}"
     home = Path("~/.pyenv/versions").expanduser()
     found = [shutil.which(name), *map(str, sorted(home.glob(f"3.{minor}.*/bin/{name}")))]
-    candidates = [path for path in found if path and runs(path, "-c", "import sys")]
-    if not candidates:
-        pytest.skip(f"no {name} on this machine")
-    for candidate in candidates:
-        if runs(candidate, "-c", "import cryptography, nacl, orjson, pydantic"):
-            return candidate
-    python = folder / "bin" / "python"  # of an earlier run, perhaps
+    for path in found:  # a shim of pyenv may lead nowhere
+        if path and runs(path, "-c", "import sys"):
+            return path
+    return fetched(name, name)
+
+
+def packages_for(python: str, minor: int, folder: Path) -> Path:
+    """Return a folder with what a replay needs, for that Python, in the versions of this one."""
     packages = [f"{package}=={version(package)}" for package in NEEDED]
-    if runs(str(python), "-c", _SAME, *packages):
-        return str(python)
-    if not runs(candidates[-1], "-m", "venv", str(folder)):
-        pytest.skip(f"{name} can't make an environment")
-    options = ("--quiet", "--retries=0", "--timeout=5", "--disable-pip-version-check")
-    if not runs(str(python), "-m", "pip", "install", *options, *packages, seconds=INSTALL_S):
-        pytest.skip(f"{name} lacks {', '.join(NEEDED)}, and they can't be installed here")
-    return str(python)
+    if not runs(python, "-c", _SAME, *packages, path=folder):
+        options = ("--quiet", "--retries=0", "--timeout=5", "--disable-pip-version-check")
+        target = ("--upgrade", "--target", str(folder), "--only-binary=:all:")
+        install = (sys.executable, "-m", "pip", "install", *options, *target)
+        if not runs(*install, f"--python-version=3.{minor}", *packages, seconds=INSTALL_S):
+            lacking(f"{', '.join(packages)} can't be had for Python 3.{minor}")
+    return folder
 
 
-def runs(*command: str, seconds: int = 30) -> bool:
+def runs(*command: str, path: Path | None = None, seconds: int = 30) -> bool:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, timeout=seconds, check=False

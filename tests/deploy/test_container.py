@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from liaison.settings import load_settings
-from tests.deploy.tools import run
+from tests.tools import run
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "container"

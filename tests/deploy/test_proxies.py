@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from liaison.server.app import MAX_BODY_BYTES
-from tests.deploy.tools import run, tool
 from tests.node.live import LiveNode, live_node
+from tests.tools import run, tool
 
 PROXIES = Path(__file__).parents[2] / "deploy" / "proxy"
 
