@@ -61,11 +61,15 @@ def test_a_flash_that_nobody_answers_climbs_and_is_closed_by_a_person(council):
     screen.until("--home D inbox", "london-hotline/1  EXERCISE  FLASH")
     shown = screen.ok("--home F inbox")
     assert "! london-hotline/1 was not taken on by" in shown
+    # The ministry is told of a note that it can't read: by its entry, which the log shows.
+    assert re.search(
+        r"! london-hotline/entry-[0-9]+ was not taken on by", screen.ok("--home R inbox")
+    )
     screen.ok("--home N node advance 10s")
     screen.until("--home O desk", "EXHAUSTED")
     shown = screen.ok("--home O desk close london-hotline/1 --text Called~them --yes")
     assert "CLOSE london-hotline/1 at DTG" in shown
-    assert screen.ok("--home O desk") == "Nothing needs you.\n"
+    assert screen.ok("--home O desk") == "Nothing waits for you.\n"
     assert "Called them" in screen.ok("--home F inbox")
     shown = screen.ok("--home F status london-hotline/1")
     assert (
@@ -95,7 +99,7 @@ def test_an_operator_minimizes_a_channel_and_both_sides_see_it(council):
     for operator in ("O", "W"):
         assert screen.ok(f"--home {operator} desk") == (
             f"london-hotline  MINIMIZE of mod.example below IMMEDIATE until DTG, by {whose}"
-            "Nothing needs you.\n"
+            "Nothing waits for you.\n"
         )
     for home in ("F", "M", "FA"):
         assert (
@@ -117,6 +121,20 @@ def test_an_operator_minimizes_a_channel_and_both_sides_see_it(council):
     screen.ok("--home O desk minimize london-hotline --end")
     assert "MINIMIZE" not in screen.ok("--home W desk")
     screen.ok(f"{SEND} --precedence ROUTINE", CANARY)
+
+
+def test_what_is_due_first_stands_on_top(council):
+    screen = council
+    asked = SEND.replace("--subject Convoy --yes", "--no-standby --yes --subject")
+    for more in ("A --precedence IMMEDIATE", "B", "C --reply-by +2h", "D --reply-by +1h"):
+        screen.ok(f"{asked} {more}", CANARY)
+    shown = screen.ok("--home M inbox")
+    assert re.findall(r": ([A-D])$", shown, re.MULTILINE) == ["D", "C", "B", "A"]
+    propose = "--home C propose council --subject A~patrol --yes --until"
+    for until in ("+9m", "+5m", "+7m"):
+        screen.ok(f"{propose} {until}", CANARY)
+    shown = screen.ok("--home C status")
+    assert re.findall(r"^council/([0-9])  accepted", shown, re.MULTILINE) == ["2", "3", "1"]
 
 
 def test_an_answer_is_due_from_each_post_at_its_own_time(council):

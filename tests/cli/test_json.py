@@ -246,7 +246,7 @@ class Typed:
         answered = self.type("--home M reply london-hotline/1 --yes", "Understood.")
         assert answered["reference"] == "london-hotline/2"
         heard = self.type("--home F inbox")["items"]
-        assert [one["kind"] for one in heard] == ["answer", "note"]
+        assert [one["kind"] for one in heard] == ["note", "answer"]
         refused = self.type("--home M ack london-hotline/1", exit_code=1)
         assert (refused["code"], refused["exit_code"]) == ("already-acknowledged", 1)
         assert "refusal" in refused

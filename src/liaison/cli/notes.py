@@ -43,6 +43,7 @@ from liaison.client import (
 )
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole, Verdict
+from liaison.words.canonical import MAX_INTEGER
 from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable
 from liaison.words.times import from_typed, to_dtg
 
@@ -378,7 +379,7 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
     async def work(client: Client) -> list[Item]:
         return await client.inbox()
 
-    items = desk.as_member(context, work)
+    items = sorted(desk.as_member(context, work), key=_first)
     rung = Counter((i.kind, i.reference) for i in items if isinstance(i, News) and i.is_urgent)
     for item in items:
         if isinstance(item, News) and item.is_urgent:
@@ -390,6 +391,16 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
     if not items:
         say("Nothing new.")
     answer({"items": [of_item(item) for item in items]})
+
+
+def _first(item: Item) -> tuple[int, int, int]:
+    """Return by what the inbox is ordered: alerts, notes by precedence, of these what is due first."""
+    if not isinstance(item, Letter):
+        return (0 if isinstance(item, News) and item.is_urgent else 2), 0, 0
+    note = item.note
+    dues = [note.reply_by, note.silence_until, note.expiry, *(a.reply_by for a in note.addressees)]
+    due = min((time for time in dues if time is not None), default=MAX_INTEGER)
+    return 1, -note.precedence.action.rank, due
 
 
 async def _follow(client: Client) -> None:

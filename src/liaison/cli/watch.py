@@ -61,7 +61,7 @@ def listing(context: typer.Context) -> None:
         for line in _item(item, now):
             say(line)
     if not items:
-        say("Nothing needs you.")
+        say("Nothing waits for you.")
     answer({"minimized": minimized, "items": items})
 
 

@@ -37,7 +37,7 @@ from liaison.client.seat import Told, exercise_lead
 from liaison.client.transport import text_of
 from liaison.client.watching import Entry, Happening, check_digest
 from liaison.client.writing import made
-from liaison.ledger.facts import NoteFacts, ReleaseFacts, ReplacedFacts
+from liaison.ledger.facts import MomentFacts, NoteFacts, ReleaseFacts, ReplacedFacts
 from liaison.rules.inbox import items_of
 from liaison.statements.payloads import (
     MAX_ANSWERED,
@@ -372,7 +372,8 @@ class Client(Actor):
             await check_said(self.book, entry, channel)
         if digest and reference == alias:
             reference = self.cabinet.reference(digest) if digest in self.cabinet else ""
-            reference = reference or await self._reference_of(digest, alias)
+            index = facts.index if isinstance(facts, MomentFacts) else None
+            reference = reference or await self._reference_of(digest, alias, index)
         if digest in self.cabinet:
             check_about(entry, self.kept(self.cabinet.reference(digest)))
         if isinstance(entry, Happening):
@@ -406,17 +407,20 @@ class Client(Actor):
             )
         alias = channel.cell.alias
         reference = self.cabinet.reference(old.note) if is_known else ""
-        reference = reference or await self._reference_of(old.note, alias)
+        reference = reference or await self._reference_of(old.note, alias, old.index)
         path = self._keep_receipt(f"{reference}.procedure.{entry.index}", entry)
         text = replaced_in_words(note, old.note, reference, entry.record.actor)
         return News("procedure", reference, entry.at, text, False, path)
 
-    async def _reference_of(self, digest: str, alias: str) -> str:
-        """Return the reference of a note that this member is told of and can't read."""
+    async def _reference_of(self, digest: str, alias: str, index: int | None) -> str:
+        """Return the reference of a note that this member is told of and can't read.
+
+        Where the node doesn't say it either, the entry at ``index`` is what the record names.
+        """
         try:
             answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
         except NotHere:
-            return f"{alias}/a note"
+            return f"{alias}/a note" if index is None else f"{alias}/entry-{index}"
         number = cast("dict[str, object]", answer.get("state", {})).get("reference")
         return f"{alias}/{number}" if isinstance(number, int) and number else f"{alias}/a draft"
 
@@ -596,16 +600,20 @@ class Client(Actor):
         return f"With reference to {what} of {letter.note.dtg} ({reference}):"
 
     async def unsettled_notes(self) -> list[str]:
-        """Return the references of this member's own notes that wait for somebody, newest last."""
-        found = []
+        """Return the references of this member's own notes that wait for somebody.
+
+        What is due first comes first; last what nothing is due of: drafts.
+        """
+        dues: dict[str, int] = {}
         for reference in self.cabinet.references()[-UNSETTLED_LOOKED_AT:]:
             letter = self.kept(reference)
             if letter.note.by != self.device.member:
                 continue
             state = await self.status(reference)
-            if state.get("next") or state.get("draft"):
-                found.append(reference)
-        return found
+            coming = cast("list[dict[str, int]]", state.get("next", []))
+            if coming or state.get("draft"):
+                dues[reference] = min((one["due"] for one in coming), default=MAX_INTEGER)
+        return sorted(dues, key=lambda reference: dues[reference])
 
     async def _reply_with(
         self, reference: str, verdict: Verdict, *, reason: str | None = None
