@@ -14,7 +14,8 @@ from typing import Any, Final
 import structlog
 
 from liaison.node.delivery import Delivery
-from liaison.node.express import LANE_ROWS, START, Express, Position
+from liaison.node.express import LANE_ROWS, START, Express, Position, position_of
+from liaison.node.figures import Figures, seconds
 from liaison.node.places import Places
 from liaison.node.ports import Clock
 from liaison.node.reading import INLINE_MAX_BYTES, Reading
@@ -35,6 +36,8 @@ FRAME_MAX_BYTES: Final = 16 * 1024
 """Of what a device sends."""
 BURST_FRAMES: Final = 512
 FRAMES_PER_S: Final = 128
+OFFERED_MAX: Final = 256
+"""Of so many items at most a stream knows when they came: those that are to be counted."""
 ITEMS_AT_ONCE: Final = 4
 """So many are read from the store together, and stand in memory while the socket takes them."""
 COMPOSING_MAX: Final = 4
@@ -102,6 +105,13 @@ class Stream:
         self._heard = self._pinged = self._counted = now
         self._allowed = float(BURST_FRAMES)
         self._shut_since: int | None = None
+        self._offered: dict[Position, int] = {}
+        """When what came meanwhile was published, until it is sent."""
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether it waits for its device to store something."""
+        return self._shut_since is not None
 
     def end(self, why: Ended) -> None:
         """Have it end, once, for the first reason given."""
@@ -159,14 +169,24 @@ class Stream:
         before = self._queue.under_way
         self._queue.got(positions)
         if self._queue.under_way < before:
-            self._shut_since = None
+            self.open_window()
         self._wake.set()
+
+    def open_window(self) -> None:
+        """Count for how long it was shut, if it was."""
+        if self._shut_since is not None:
+            shut = self._streams.clock.since_boot() - self._shut_since
+            self._streams.figures.window_shut.observe(seconds(shut))
+            self._shut_since = None
 
     # What it is sent
 
     def offer(self, rows: Sequence[InboxRow]) -> None:
         """Take the member's new rows (delivery.Listener)."""
         if self._queue is not None:
+            now = self._streams.clock.since_boot()
+            for row in rows[: OFFERED_MAX - len(self._offered)]:
+                self._offered[position_of(row)] = now
             self._queue.offer(rows)
             self._wake.set()
 
@@ -228,10 +248,19 @@ class Stream:
             composing.leave()
         # Last, so that nothing is sent to one who was suspended while this was read.
         await self._streams.sessions.reader(self.token)
+        self._count(rows)
         return [
             {"type": "item", **item, "more": has_more}
             for item, has_more in zip(items, more, strict=True)
         ]
+
+    def _count(self, rows: Sequence[InboxRow]) -> None:
+        now, figures = self._streams.clock.since_boot(), self._streams.figures
+        for row in rows:
+            figures.pushed.labels(row.precedence).inc()
+            offered = self._offered.pop(position_of(row), None)
+            if offered is not None:
+                figures.delivery_lag.labels(row.precedence).observe(seconds(now - offered))
 
     def _behind(self, queue: Express) -> list[Json]:
         """Say how much waits, where the device doesn't know it by the items."""
@@ -260,7 +289,7 @@ class Stream:
     def _look_at_window(self, now: int) -> None:
         queue = self._queue
         if queue is None or not queue.is_shut:
-            self._shut_since = None
+            self.open_window()
         elif self._shut_since is None:
             self._shut_since = now
         elif now - self._shut_since >= SHUT_AFTER:
@@ -276,6 +305,7 @@ class Streams:
     sessions: Sessions
     clock: Clock
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep
+    figures: Figures = field(default_factory=Figures)
     composing: Places = field(default_factory=lambda: Places(COMPOSING_MAX))
     _of_key: dict[str, Stream] = field(default_factory=dict)
     _checks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -283,6 +313,11 @@ class Streams:
 
     def __len__(self) -> int:
         return len(self._of_key)
+
+    @property
+    def shut(self) -> int:
+        """How many wait for their devices to store something."""
+        return sum(stream.is_shut for stream in self._of_key.values())
 
     @property
     def signed(self) -> int:
@@ -313,6 +348,7 @@ class Streams:
 
     def close(self, stream: Stream) -> None:
         """Forget a stream."""
+        stream.open_window()
         self.delivery.disconnect(stream.reader.by, stream)
         if self._of_key.get(stream.reader.key) is stream:
             del self._of_key[stream.reader.key]

@@ -9,6 +9,7 @@ from liaison.node.admission import Admission
 from liaison.node.figures import Figures, by_level, seconds
 from liaison.node.sequencer import Sequencer
 from liaison.node.sessions import Sessions
+from liaison.node.streaming import Streams
 from liaison.node.timers import Timers
 
 
@@ -18,6 +19,7 @@ def watch(
     sequencer: Sequencer,
     timers: Timers,
     sessions: Sessions,
+    streams: Streams,
 ) -> None:
     """Have the figures say where these services stand."""
     clock = sequencer.clock.clock
@@ -62,3 +64,9 @@ def watch(
         lambda: seconds(clock.now() - (timers.first_due() or clock.now())),
     )
     figures.gauge("liaison_sessions", "Sessions that are open.", lambda: sessions.open)
+    figures.gauge("liaison_streams", "Streams that are open.", lambda: len(streams))
+    figures.gauge(
+        "liaison_streams_shut",
+        "Those whose window is shut: their devices store nothing, and something waits.",
+        lambda: streams.shut,
+    )
