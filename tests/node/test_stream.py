@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import socket
 import struct
 import threading
@@ -28,7 +29,7 @@ from liaison.node.streaming import (
     SILENT_AFTER,
     WINDOW_MAX,
 )
-from liaison.statements.payloads import NotePrecedence, State
+from liaison.statements.payloads import NotePrecedence, State, Verdict
 from liaison.words.encoding import from_base64
 from liaison.words.precedence import Precedence
 from liaison.words.times import SECOND
@@ -388,6 +389,65 @@ async def test_two_devices_that_join_at_once_both_get_what_waits(node):
     async with device(node, DORA, one) as first, device(node, DORA, two) as second:
         await asyncio.gather(first.hello(), second.hello())
         assert await positions(first, 3) == await positions(second, 3) == sent
+
+
+async def test_what_one_device_has_stored_opens_nothing_for_another_of_the_member(node):
+    one, two = signing(f"{DORA}/1"), signing(f"{DORA}/2")
+    await node.accept(node.world.member(DORA, devices=[one, two]))
+    async with device(node, DORA, one) as first, device(node, DORA, two) as second:
+        await first.hello(window=2)
+        await second.hello(window=2)
+        sent = [await note(node) for _ in range(6)]
+        held = [await second.item(), await second.item()]
+        assert await positions(first, 6) == sent
+        await first.say("got", positions=sent)
+        tick(node, PING_EVERY)
+        frames = [await second.next(), await second.next()]
+        assert [f["type"] for f in frames] == ["behind", "ping"], "its window is still shut"
+        await second.got(*held)
+        assert await positions(second, 4) == sent[2:]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_two_devices_whose_got_is_doubled_shuffled_ahead_or_anothers_each_get_all_once(
+    node, seed
+):
+    chance = random.Random(seed)
+    one, two = signing(f"{DORA}/1"), signing(f"{DORA}/2")
+    await node.accept(node.world.member(DORA, devices=[one, two]))
+    sent = [await note(node) for _ in range(12)]
+    answer = node.world.answer(DORA, Verdict.DECLINED, node.world.accepted[-1].digest)
+    anothers = (await node.accept(answer)).index
+    junk = ["9999.9999", "0.0", f"{anothers}.{sent[-1].partition('.')[0]}", *sent]
+
+    async def reads(key) -> list[str]:
+        found: list[str] = []
+        stored: list[str] = []
+        while len(found) < len(sent):
+            async with device(node, DORA, key) as dora:
+                # What it says that it stored it gets no more; what it doesn't say comes again.
+                await dora.hello(window=chance.randrange(1, 4), got=stored)
+                held: list[dict] = []
+                for _ in range(chance.randrange(1, 8)):
+                    if len(found) == len(sent):
+                        break
+                    item = await dora.item()
+                    found.append(item["position"])
+                    stored.append(item["position"])
+                    held.append(item)
+                    said = [h["position"] for h in held] * 2
+                    ahead = [p for p in junk if p not in found]
+                    said += chance.sample(ahead, min(3, len(ahead)))
+                    chance.shuffle(said)
+                    await dora.say("got", positions=said)
+                await dora.cut()
+        return found
+
+    assert await asyncio.gather(reads(one), reads(two)) == [sent, sent]
+    async with device(node, ANNA) as anna:
+        await anna.hello()
+        kinds = [(await anna.item(got=True))["kind"] for _ in range(13)]
+        assert kinds == ["copy"] * 12 + ["answer"], "hers were nobody else's to store"
 
 
 async def test_a_newer_stream_of_a_device_takes_the_olders_place(node):
