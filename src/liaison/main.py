@@ -231,7 +231,7 @@ async def run_node(
         exercise = ExerciseClock(clock, begun.advanced or 0) if begun.exercise else None
         clock = exercise or clock
         figures = Figures()
-        storage = _storage(settings, stack)
+        storage = _storage(settings, clock, stack)
         storage.show(figures)
         storage.look()
         delivery = Delivery(reader)
@@ -246,6 +246,7 @@ async def run_node(
             crash_point=crash_point,
             figures=figures,
             make_room=storage.make_room,
+            store_full=storage.store_full,
         )
         if exercise is not None:
             sequencer.follow(partial(_keep_exercise_time, exercise))
@@ -346,7 +347,7 @@ def _watch_gates(figures: Figures, gates: Gates) -> None:
     )
 
 
-def _storage(settings: Settings, stack: contextlib.AsyncExitStack) -> Storage:
+def _storage(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack) -> Storage:
     """Return the watch over the store's disk, its reserve laid aside while the node serves."""
     disk = Disk.under(settings.database, settings.home)
     low, short = int(settings.disk_low), int(settings.disk_reserve)
@@ -354,7 +355,7 @@ def _storage(settings: Settings, stack: contextlib.AsyncExitStack) -> Storage:
     if disk.store is not None and short:
         reserve = Reserve(disk.folder / RESERVE, short // RESERVE_SHARE)
         stack.callback(reserve.remove)
-    return Storage(disk, reserve, max(low, short), short)
+    return Storage(disk, reserve, max(low, short), short, clock.since_boot)
 
 
 async def _work(sequencer: Sequencer, timers: Timers, storage: Storage) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.faults.process import environment
+from tests.tools import lacking
 
 MOUNTED = 'mount -t tmpfs -o size=64m,mode=0700 liaison-test "$1" && shift && exec "$@"'
 FORMS = (
@@ -50,3 +53,18 @@ def test_a_disk_is_filled_and_freed_under_a_node(tmp_path: Path) -> None:
     told = on_small_disk(form, folder, sys.executable, "-m", "tests.faults.filling", str(folder))
     assert told[:2] == (0, "held\n"), told[2][-6000:]
     assert list(folder.iterdir()) == [], "it was mounted where others see it"
+
+
+def test_a_disk_is_filled_and_freed_under_a_database(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        lacking("only root can mount a disk for a PostgreSQL that runs as another user")
+    folder = Path(tempfile.mkdtemp(prefix="liaison-disk-"))  # pytest's own may nobody else enter
+    folder.chmod(0o711)
+    try:
+        said = (sys.executable, "-m", "tests.faults.filling_postgresql", str(folder))
+        enter = ("sh", "-c", 'chmod 711 "$0" && exec "$@"', str(folder))
+        told = on_small_disk(FORMS[0], folder, *enter, *said, str(tmp_path / "home"))
+        assert (told[0], told[1][-5:]) == (0, "held\n"), told[2][-6000:]
+        assert list(folder.iterdir()) == [], "it was mounted where others see it"
+    finally:
+        folder.rmdir()

@@ -14,12 +14,12 @@ from structlog.testing import capture_logs
 from liaison.adapters.disk import Disk, Reserve
 from liaison.cli.failure import DISK, tell
 from liaison.node import storage as module
-from liaison.node.storage import MIB, Room, Storage
+from liaison.node.storage import MIB, TRIED_AGAIN, Room, Storage
 from liaison.statements.payloads import NotePrecedence, Verdict
 from liaison.words.errors import DiskFull
 from liaison.words.precedence import Precedence
 from tests.node.live import LiveNode, live_node, with_content
-from tests.world import ANNA, DORA, MOD, signing
+from tests.world import ANNA, DORA, MOD, MemoryWorld, signing
 
 ROUTINE = NotePrecedence(action=Precedence.ROUTINE, info=Precedence.ROUTINE)
 
@@ -126,6 +126,34 @@ def test_without_a_reserve_it_alarms_and_refuses_nothing(disk):
     assert storage.look() is Room.LOW
     storage.make_room(10**9)
     assert storage.detail == "disk-low: 0 MiB are free on the store's disk"
+
+
+def test_a_database_that_says_that_it_is_full_is_believed_for_a_minute(disk, monkeypatch):
+    now = [0]
+    storage = Storage(disk, None, low=3_200, short=1_600, since_boot=lambda: now[0])
+    world = MemoryWorld.opened()
+    routine, flash = world.note(precedence=ROUTINE), world.note()
+    answer = world.answer(DORA, Verdict.DELIVERED, flash.digest)
+    assert not storage.refuses(routine, 1)
+    with capture_logs() as journal:
+        storage.store_full()
+        assert storage.refuses(routine, 1)
+    assert [line["event"] for line in journal] == ["store-full", "disk-short"]
+    assert not storage.refuses(flash, 10**9)
+    assert not storage.refuses(answer, 0)
+    assert storage.room is Room.SHORT
+    assert storage.detail == (
+        "disk-low: the database says that its disk is full; new notes below FLASH are refused"
+    )
+    assert storage.refusal().happened == (
+        "the node's database says that its disk is full: only what is urgent is tried"
+    )
+    now[0] = TRIED_AGAIN - 1
+    assert storage.refuses(routine, 1)
+    now[0] = TRIED_AGAIN
+    assert not storage.refuses(routine, 1)
+    assert storage.look() is Room.PLENTY
+    assert storage.detail is None
 
 
 async def test_when_nothing_is_left_it_ends_with_words_and_a_code_of_its_own(

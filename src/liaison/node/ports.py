@@ -76,6 +76,10 @@ class HeadMoved(Exception):
     """The store's head isn't the one the batch continues: nothing of the batch was written."""
 
 
+class StoreFull(Exception):
+    """The store says that its own disk is full: the batch could not be written."""
+
+
 class Writer(Protocol):
     """The one place that writes. Called from one thread only."""
 
@@ -88,6 +92,7 @@ class Writer(Protocol):
 
         Raises:
             HeadMoved: the head isn't ``batch.previous``.
+            StoreFull: there is no room where the store is.
         """
         ...
 

@@ -29,6 +29,7 @@ from liaison.node.ports import (
     Guard,
     Head,
     HeadMoved,
+    StoreFull,
     WrapRow,
     Writer,
 )
@@ -139,6 +140,10 @@ def no_room_needed(_: int) -> None:
     """A store that isn't on a disk of ours makes its own room."""
 
 
+def no_store_full() -> None:
+    """Nobody asks how its disk fares."""
+
+
 @dataclass
 class Sequencer:
     """State between batches: the head, the right edge of the tiles, the newest checkpoint."""
@@ -153,6 +158,8 @@ class Sequencer:
     crash_point: Callable[[str], None] = no_crash
     make_room: Callable[[int], object] = no_room_needed
     """Called in the writer's thread before so many bytes are written."""
+    store_full: Callable[[], object] = no_store_full
+    """Called in the writer's thread when the store said that its disk is full."""
     newest: Newest = field(default_factory=Newest)
     pace: Pace = field(default_factory=Pace)
     figures: Figures = field(default_factory=Figures)
@@ -444,8 +451,12 @@ class Sequencer:
             return
         if head != batch.previous:
             raise Fatal("another process wrote to this log") from exc
+        why = ""
+        if isinstance(exc, StoreFull):
+            self.store_full()
+            why = ": its store says that its disk is full"
         raise CommitFailed(
-            "the node could not store this",
+            f"the node could not store this{why}",
             safe="nothing of it happened",
             do="send the same again; the operator finds the cause in the journal",
             retry_after_s=5,

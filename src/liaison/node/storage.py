@@ -3,11 +3,15 @@
 Plenty, then low (alarms), then short (new notes below FLASH are refused, while what answers,
 stops, escalates and is urgent goes on), then out of a reserve that was laid aside; then it stops,
 loudly, before the store itself fails. It watches the disk and writes nothing but the reserve.
+
+The disk of a database elsewhere can't be seen from here: when the database says that it is full,
+it is short for a while, and then tried again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -20,11 +24,14 @@ from liaison.statements.payloads import Note
 from liaison.statements.statement import Statement
 from liaison.words.errors import DiskFull, DiskReserve
 from liaison.words.precedence import Precedence
+from liaison.words.times import SECOND
 
 LOOK_S: Final = 1.0
 RESERVE_SHARE: Final = 4
 """The reserve's file is a fourth of ``disk_reserve``; it is given back in fourths of itself."""
 MIB: Final = 1024 * 1024
+TRIED_AGAIN: Final = 60 * SECOND
+"""So long after a database said that its disk is full the next note below FLASH may show otherwise."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,14 +47,29 @@ class Room(IntEnum):
 
 @dataclass
 class Storage:
-    """``low`` and ``short`` are free bytes under which it is so. Without a reserve it only alarms."""
+    """``low`` and ``short`` are free bytes under which it is so. Without a reserve it only alarms,
+
+    until the store itself says that it is full.
+    """
 
     disk: Disk
     reserve: Reserve | None
     low: int
     short: int
+    since_boot: Callable[[], int] = lambda: 0
     room: Room = Room.PLENTY
     free: int = 0
+    _full_until: int = 0
+
+    @property
+    def is_told_full(self) -> bool:
+        """Whether the store said lately that its disk is full."""
+        return self.since_boot() < self._full_until
+
+    def store_full(self) -> None:
+        """Take the store's word for it. In the writer's thread."""
+        self._full_until = self.since_boot() + TRIED_AGAIN
+        log.critical("store-full", tried_again_s=TRIED_AGAIN // SECOND)
 
     @property
     def piece(self) -> int:
@@ -60,6 +82,8 @@ class Storage:
         if self.room is Room.PLENTY:
             return None
         said = f"disk-low: {self.free // MIB} MiB are free on the store's disk"
+        if self.is_told_full:
+            said = "disk-low: the database says that its disk is full"
         if self.room is Room.LOW:
             return said
         return f"{said}; new notes below FLASH are refused"
@@ -86,6 +110,8 @@ class Storage:
             log.critical("disk-reserve", left=left, free=self.free)
 
     def _room(self) -> Room:
+        if self.is_told_full:
+            return Room.SHORT
         if self.reserve is not None and self.free < self.short:
             return Room.FULL if self.free < self.piece and not self.reserve.left else Room.SHORT
         return Room.LOW if self.free < self.low else Room.PLENTY
@@ -101,18 +127,27 @@ class Storage:
 
     def refuses(self, statement: Statement[Any], content: int) -> bool:
         """Return whether there is no room for this, with ``content`` bytes beside it."""
-        if self.reserve is None or not isinstance(statement.payload, Note):
+        if not isinstance(statement.payload, Note):
             return False
-        if self.look() > Room.SHORT:
+        if (self.reserve is None and not self.is_told_full) or self.look() > Room.SHORT:
             return False
         level: Precedence = statement.payload.precedence.action
+        if self.reserve is None:
+            return level.rank < Precedence.FLASH.rank
         # In the store it stands twice for a while: in SQLite's write-ahead log, too.
         fits = 2 * content + self.piece <= self.free + self.reserve.left
         return level.rank < Precedence.FLASH.rank or not fits
 
     def refusal(self) -> DiskReserve:
+        happened = (
+            f"the node's disk has {self.free // MIB} MiB left, which are kept for what is urgent"
+        )
+        if self.is_told_full:
+            happened = (
+                "the node's database says that its disk is full: only what is urgent is tried"
+            )
         return DiskReserve(
-            f"the node's disk has {self.free // MIB} MiB left, which are kept for what is urgent",
+            happened,
             safe="nothing of it happened; answers, operators' actions and FLASH are taken",
             do="send the same again later; the node's operator makes room",
             retry_after_s=60,

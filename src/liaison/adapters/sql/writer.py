@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Dialect, Row, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from liaison.adapters.sql.engines import writing_engine
 from liaison.adapters.sql.schema import CELLS, CONTENTS, ENTRIES, HEAD, INBOX, TILES, WRAPS
-from liaison.node.ports import Batch, EntryRow, Head, HeadMoved
+from liaison.node.ports import Batch, EntryRow, Head, HeadMoved, StoreFull
 from liaison.rules.cells import Cell, spell_cell, spell_key
 
 _INSERT: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -23,6 +24,10 @@ _HEAD: Final = select(HEAD.c.size, HEAD.c.root, HEAD.c.at)
 _LOCKED_HEAD: Final = _HEAD.with_for_update()  # SQLite has the lock from BEGIN IMMEDIATE
 _LOCK_TABLE: Final = text("LOCK TABLE head IN SHARE ROW EXCLUSIVE MODE")
 """PostgreSQL's, where there is no head yet to lock: of two first batches one waits for the other."""
+
+
+_DISK_FULL: Final = "53100"
+"""PostgreSQL's SQLSTATE disk_full. SQLite's disk is watched, and doesn't get so far (node.storage)."""
 
 
 class SqlWriter:
@@ -55,6 +60,14 @@ class SqlWriter:
             return _head_of(connection.execute(_LOCKED_HEAD).one_or_none())
 
     def commit(self, batch: Batch) -> None:
+        try:
+            self._commit(batch)
+        except DBAPIError as exc:
+            if getattr(exc.orig, "sqlstate", None) == _DISK_FULL:
+                raise StoreFull(str(exc.orig)) from exc
+            raise
+
+    def _commit(self, batch: Batch) -> None:
         with self._transaction() as connection:
             found = _head_of(connection.execute(_LOCKED_HEAD).one_or_none())
             if found is None and connection.dialect.name == "postgresql":
