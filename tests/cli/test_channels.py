@@ -205,6 +205,15 @@ def test_silence_is_broken_extended_withdrawn_and_kept(council):
     assert "withdrawn" in screen.ok("--home F status council/2")
 
 
+def test_a_note_that_was_taken_back_unread_is_named_in_all_that_is_said_of_it(council):
+    screen = council
+    screen.ok(SEND, CANARY)
+    screen.ok("--home F cancel london-hotline/1 --yes")
+    shown = screen.ok("--home M inbox")
+    assert "london-hotline/1 was not opened: " in shown
+    assert "london-hotline/1 was withdrawn by attache.london.1@fco.example\n" in shown
+
+
 def test_nobody_is_here_to_say_yes(council, monkeypatch):
     screen = council
     monkeypatch.setattr("liaison.cli.asking._TERMINAL", screen.folder / "no" / "tty")

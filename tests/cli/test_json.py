@@ -29,7 +29,7 @@ DRAFT = (
 )
 ELSEWHERE = {
     "demo": "it is typed by tests/test_wheel.py",
-    "node serve": "tests/test_readme.py serves with it",
+    "node serve": "tests/cli/test_readme.py serves with it",
 }
 """Commands that this module doesn't type, and why not."""
 

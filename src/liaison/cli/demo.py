@@ -103,6 +103,10 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave it running, with all homes, to play with.")
     ] = False,
+    is_stage: Annotated[
+        bool,
+        typer.Option("--stage", help="Only make it: nothing sent, usual deadlines, left running."),
+    ] = False,
 ) -> None:
     """Show the whole of it: three channels, a ladder, a release, a silence procedure, the audit."""
     started = time.monotonic()
@@ -111,28 +115,48 @@ def demo(
         passphrase = folder / "passphrase"
         passphrase.write_text(secrets.token_hex(16) + "\n")
         passphrase.chmod(0o600)
-        _play(Stage(folder, passphrase), is_kept=keep)
+        stage = Stage(folder, passphrase)
+        node = _set(stage) if is_stage else _play(stage, is_kept=keep)
     finally:
-        if keep:
+        if keep or is_stage:
             say(f"Kept in {folder}: the homes {', '.join(homes())}.")
             say(f"Try: cd {folder}; export LIAISON_PASSPHRASE_FILE=$PWD/passphrase")
-            say("     liaison --home F status london-hotline/1; liaison --home O desk")
+            say("     liaison --home F status; liaison --home O desk")
         else:
             shutil.rmtree(folder)
     took_s = time.monotonic() - started
-    say(f"All of it held, in {took_s:.0f} s.")
-    answer({"held": True, "seconds": round(took_s), "folder": folder if keep else None})
+    say(f"{'It stands' if is_stage else 'All of it held'}, in {took_s:.0f} s.")
+    answer(
+        {
+            "held": None if is_stage else True,
+            "seconds": round(took_s),
+            "folder": folder if keep or is_stage else None,
+            "process": node,
+        }
+    )
 
 
-def _play(stage: Stage, *, is_kept: bool) -> None:
+def _set(stage: Stage) -> int | None:
+    """Make the node, all homes and channels, and leave the node running; return its process."""
+    with _founded(stage, is_kept=True, is_hurried=False) as node:
+        return node
+
+
+@contextlib.contextmanager
+def _founded(stage: Stage, *, is_kept: bool, is_hurried: bool) -> Iterator[int | None]:
+    """Serve a node with the parties; give its process if that is kept."""
     _chapter("A node begins: three keys, a guard, a log with one record")
     listen = f"127.0.0.1:{_free_port()}"
     stage.type("N", "node", "init", "--origin", "localhost/demo", "--listen", listen)
-    with _serving(stage, is_kept=is_kept):
-        _chapter(
-            "Four parties, their people, three channels (what the README's tour types, by the SDK)"
-        )
-        asyncio.run(found(stage.folder, f"http://{listen}", stage.passphrase.read_text().strip()))
+    with _serving(stage, is_kept=is_kept) as node:
+        _chapter("Four parties, their people, three channels (what an authority types, by the SDK)")
+        passphrase = stage.passphrase.read_text().strip()
+        asyncio.run(found(stage.folder, f"http://{listen}", passphrase, is_hurried=is_hurried))
+        yield node if is_kept else None
+
+
+def _play(stage: Stage, *, is_kept: bool) -> int | None:
+    with _founded(stage, is_kept=is_kept, is_hurried=True) as node:
         _flash(stage)
         _note_verbale(stage)
         _meanwhile(stage)
@@ -140,6 +164,7 @@ def _play(stage: Stage, *, is_kept: bool) -> None:
         _audit(stage)
         _tampering(stage)
         _blindness(stage)
+        return node
 
 
 def _flash(stage: Stage) -> None:
@@ -259,7 +284,7 @@ def _blindness(stage: Stage) -> None:
 
 
 @contextlib.contextmanager
-def _serving(stage: Stage, *, is_kept: bool) -> Iterator[None]:
+def _serving(stage: Stage, *, is_kept: bool) -> Iterator[int]:
     """Serve the node in the background; it must end with 0 on SIGTERM. Kept, it goes on serving."""
     say("$ liaison --home N node serve &")
     journal = stage.folder / "journal"
@@ -280,7 +305,7 @@ def _serving(stage: Stage, *, is_kept: bool) -> Iterator[None]:
         if not line.startswith("serving "):
             raise DemoFailed("the node doesn't serve", do=f"look into {journal}")
         say(f"    {line.strip()}")
-        yield
+        yield node.pid
         is_played = True
     finally:
         goes_on = is_kept and is_played

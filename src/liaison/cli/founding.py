@@ -1,6 +1,6 @@
 """Founding: the parties, people and channels of the demonstration, made by the SDK in one process.
 
-It does what the commands of the README's tour do, and says so line by line; typing them one process
+It does what an authority's commands in the README do, and says so line by line; typing them one process
 after the other would take most of the demonstration's time.
 """
 
@@ -121,8 +121,12 @@ async def found(
     *,
     now: Callable[[], int] = wall_clock,
     is_exercise: bool = False,
+    is_hurried: bool = True,
 ) -> None:
-    """Make all homes of the demonstration, and three open channels between them."""
+    """Make all homes of the demonstration, and three open channels between them.
+
+    ``is_hurried``: their deadlines are seconds, else those that their types begin with.
+    """
     settings = Settings(home=folder / "N")
     card = NodePin.from_bytes(settings.card.read_bytes())
     administrator = load_keys(settings).administrator
@@ -151,7 +155,8 @@ async def found(
             )
         who = ", ".join(f"{p.post} ({p.home})" for p in PEOPLE)
         say(f"    people     {who}: enrolled, approved")
-        await _channels(authorities, is_exercise=is_exercise)
+        terms = hurried if is_hurried else read_defaults
+        await _channels(authorities, terms, is_exercise=is_exercise)
 
 
 async def _enrol(
@@ -174,8 +179,13 @@ async def _enrol(
         await post_approval(client, approval)
 
 
-async def _channels(authorities: Mapping[str, Authority], *, is_exercise: bool) -> None:
-    for alias, charter in _charters(authorities, is_exercise=is_exercise).items():
+async def _channels(
+    authorities: Mapping[str, Authority],
+    terms: Callable[[str], dict[str, Any]],
+    *,
+    is_exercise: bool,
+) -> None:
+    for alias, charter in _charters(authorities, terms, is_exercise=is_exercise).items():
         for home in ROSTERS[alias]:
             authority = authorities[home]
             authority.accede(charter if home == "FA" else await authority.charter(alias))
@@ -190,7 +200,12 @@ async def _channels(authorities: Mapping[str, Authority], *, is_exercise: bool) 
     say("    directories signed: notes may be sealed for seven days")
 
 
-def _charters(authorities: Mapping[str, Authority], *, is_exercise: bool) -> dict[str, Any]:
+def _charters(
+    authorities: Mapping[str, Authority],
+    terms: Callable[[str], dict[str, Any]],
+    *,
+    is_exercise: bool,
+) -> dict[str, Any]:
     fa = authorities["FA"]
     seats = {"fco.example": "member", "mod.example": "member", "partner.example": "member"}
     seats["council.example"] = "chair"
@@ -199,21 +214,21 @@ def _charters(authorities: Mapping[str, Authority], *, is_exercise: bool) -> dic
             "hotline",
             "london-hotline",
             ["mod.example"],
-            hurried("hotline"),
+            terms("hotline"),
             is_exercise=is_exercise,
         ),
         "london-notes": fa.propose(
             "diplomatic-note",
             "london-notes",
             ["mod.example"],
-            hurried("diplomatic-note"),
+            terms("diplomatic-note"),
             is_exercise=is_exercise,
         ),
         "council": fa.propose(
             "forum",
             "council",
             ["mod.example", "partner.example", "council.example"],
-            hurried("forum"),
+            terms("forum"),
             seats=seats,
             is_exercise=is_exercise,
         ),

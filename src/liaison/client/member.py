@@ -338,7 +338,7 @@ class Client(Actor):
         try:
             note = note_of(found)
             channel = await self._channel_of(note.channel)
-            reference = reference_of(found, channel.cell.alias)
+            reference = self._named[digest] = reference_of(found, channel.cell.alias)
             given = item.get("content") if found is entry else None
             content = given if isinstance(given, dict) else None
             letter = await self._open(found, channel, content, release)
@@ -371,7 +371,8 @@ class Client(Actor):
         elif isinstance(entry, Entry):
             await check_said(self.book, entry, channel)
         if digest and reference == alias:
-            reference = self.cabinet.reference(digest) if digest in self.cabinet else ""
+            is_kept = digest in self.cabinet
+            reference = self.cabinet.reference(digest) if is_kept else self._named.get(digest, "")
             index = facts.index if isinstance(facts, MomentFacts) else None
             reference = reference or await self._reference_of(digest, alias, index)
         if digest in self.cabinet:

@@ -109,6 +109,8 @@ class Seat:
         self.outbox = Outbox(home.path("outbox"))
         self.cabinet = Cabinet(home.path("cabinet"), keystore)
         self._receipts = ReceiptFiles()
+        self._named: dict[str, str] = {}
+        """References of notes that came by since this was opened, also of those that didn't open."""
         self._owing: set[tuple[str, str]] = set()
         self._settling: asyncio.Task[None] | None = None
         self._flushed = False

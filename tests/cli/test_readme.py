@@ -1,0 +1,122 @@
+"""The README's tours: each `$` line is typed as it stands there, and shows what stands there.
+
+The node and the homes are those of `liaison demo --stage`, whose node is a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.cli.screen import Screen, steady
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ANY = "…"
+"""A line of the README for any number of lines that are left out there."""
+
+_PASSING = (  # what differs from run to run, beside what ``steady`` knows
+    (re.compile(r"\b[0-9]+ seconds? old"), "AGE"),
+    (re.compile(r"\bin [0-9]+ seconds?"), "LEFT"),
+    (re.compile(r"\.watch\.[0-9]+\."), ".watch.N."),
+)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A line of a tour, and what it shows."""
+
+    line: str
+    shown: tuple[str, ...]
+
+
+def tours() -> dict[str, list[Typed]]:
+    """Return what is typed in each section of the README."""
+    found: dict[str, list[Typed]] = {}
+    for section in README.split("\n## ")[1:]:
+        title = section.partition("\n")[0]
+        blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", section, re.MULTILINE)
+        for block in blocks:
+            lines = [line.removeprefix("    ") for line in block.strip("\n").split("\n")]
+            for start in (i for i, line in enumerate(lines) if line.startswith("$ ")):
+                end = next((i for i in range(start + 1, len(lines)) if lines[i][:2] == "$ "), None)
+                shown = tuple(lines[start + 1 : end])
+                found.setdefault(title, []).append(Typed(lines[start][2:], shown))
+    return found
+
+
+@pytest.fixture
+def stage(screen: Screen) -> Iterator[Screen]:
+    """Stand in the folder that `liaison demo --stage` made."""
+    made = subprocess.run(
+        (sys.executable, "-m", "liaison.cli", "demo", "--stage", "--json"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(made.stdout)
+    folder = Path(told["folder"])
+    try:
+        screen.monkeypatch.chdir(folder)
+        screen.monkeypatch.setenv("LIAISON_PASSPHRASE_FILE", str(folder / "passphrase"))
+        yield screen
+    finally:
+        node = os.pidfd_open(told["process"])
+        signal.pidfd_send_signal(node, signal.SIGTERM)
+        has_ended, _, _ = select.select([node], [], [], 30)
+        os.close(node)
+        shutil.rmtree(folder)
+    assert has_ended
+
+
+def plain(shown: str) -> str:
+    for pattern, name in _PASSING:
+        shown = pattern.sub(name, shown)
+    return steady(shown)
+
+
+def fits(shown: str, wanted: tuple[str, ...]) -> bool:
+    parts = [
+        r"(?:.*\n)*?" if line.strip() == ANY else re.escape(plain(line)) + r"\n" for line in wanted
+    ]
+    return re.fullmatch("".join(parts), plain(shown)) is not None
+
+
+def test_the_readme_has_a_tour_of_the_attache_and_of_the_operator():
+    assert [title.partition(",")[0] for title in tours()] == ["As an attaché", "As an operator"]
+    assert all(len(typed) >= 6 for typed in tours().values())
+
+
+def test_each_line_of_the_tours_shows_what_stands_there(stage):
+    for typed in (each for tour in tours().values() for each in tour):
+        words = shlex.split(typed.line)
+        assert words[0] == "liaison"
+        text = ""
+        if "<<<" in words:
+            text = words.pop() + "\n"
+            assert words.pop() == "<<<"
+        code, shown = stage.run(words[1:], text)
+        assert code == 0, f"{typed.line}\n{shown}"
+        assert fits(shown, typed.shown), f"{typed.line}\n{shown}\n--- not:\n" + "\n".join(
+            typed.shown
+        )
+
+
+def test_what_a_tour_leaves_out_and_what_differs_each_time_fits_and_no_more():
+    wanted = ("a at 241232Z NOV 26", ANY, "b, in 5 seconds")
+    assert fits("a at 24133207Z NOV 26\nb, in 7 seconds\n", wanted)
+    assert fits("a at 241332Z NOV 26\nx\ny\nb, in 1 second\n", wanted)
+    assert not fits("a at 241332Z NOV 26\nx\n", wanted)
+    assert not fits("c at 241332Z NOV 26\nb, in 1 second\n", wanted)
+    assert not fits("a at 241332Z NOV 26\nb, in 1 second\nc\n", wanted)
