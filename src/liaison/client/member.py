@@ -321,7 +321,7 @@ class Client(Actor):
                 if kind == "procedure" and old is not None and isinstance(entry, Entry):
                     return await self._replaced(entry, old)
                 return await self._told_of(str(kind), entry)
-            except (NotReady, LinkBroken, SignatureInvalid, Malformed) as exc:
+            except (NotReady, NotHere, LinkBroken, SignatureInvalid, Malformed) as exc:
                 return Unopened(reference, exc)
         try:
             found, release = await self._shown(item, entry)

@@ -455,7 +455,8 @@ class Reading:
             return True
         facts = record.facts
         if isinstance(facts, NoteFacts):
-            return await self._may_see(reader, facts.statement)
+            is_seen = await self._may_see(reader, facts.statement)
+            return is_seen or await self._is_told_of(reader, facts)
         if party_of(record.actor) == reader.party:
             return True
         if isinstance(facts, ReleaseFacts | AboutNote):
@@ -468,6 +469,19 @@ class Reading:
         if isinstance(facts, AccessionFacts):
             return await self._sees(reader, channel)
         return record.kind in ("roster", "participation") and reader.party in channel.parties
+
+    async def _is_told_of(self, reader: Reader, facts: NoteFacts) -> bool:
+        """Return whether it was a draft whose release tells the asker that it replaces another note.
+
+        The item of any other note that replaces one is that note: it says it by itself.
+        """
+        note = await self.cellar.get(cells.Note, facts.channel, facts.statement)
+        row = await self.store.entry_of(note.release) if note and note.release else None
+        if row is None or not self._is_signed(row):
+            return False
+        released = record_from(row.fields).facts
+        replaced = released.replaced if isinstance(released, ReleaseFacts) else None
+        return any(reader.by in old.told for old in replaced or ())
 
     async def _may_see(self, reader: Reader, digest: str) -> bool:
         try:
