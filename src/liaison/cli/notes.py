@@ -199,7 +199,8 @@ async def sent(client: Client, draft: Draft, *, is_yes: bool) -> Sent:
         plan = await client.plan(draft)
         show(_title(plan), _rows(draft, plan), of_note(draft, plan, client.now()))
         ask("Send it?", is_yes=is_yes)
-        return await client.send(draft)
+        with bar("sending"):
+            return await client.send(draft)
     except NodeUnreachable as exc:  # once it was on its way, the error is another: Waiting
         raise NodeUnreachable(
             exc.happened,
@@ -377,7 +378,8 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
         return
 
     async def work(client: Client) -> list[Item]:
-        return await client.inbox()
+        with bar("inbox"):
+            return await client.inbox()
 
     items = sorted(desk.as_member(context, work), key=_first)
     rung = Counter((i.kind, i.reference) for i in items if isinstance(i, News) and i.is_urgent)

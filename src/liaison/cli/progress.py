@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterator
+from threading import Timer
 from typing import Final
 
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
 from liaison.cli.context import is_json
 
@@ -21,24 +21,25 @@ PATIENCE_S: Final = 1.0
 
 @contextlib.contextmanager
 def bar(what: str) -> Iterator[Tell]:
-    """Give what shows a bar; nothing appears in a pipe, in a journal, with ``--json``, or before a
-    second is over.
+    """Give what a bar shows; until it is told how much there is, the bar only moves.
+
+    Nothing appears in a pipe, in a journal, with ``--json``, or before a second is over. Nothing else
+    is printed meanwhile.
     """
     if is_json() or not sys.stderr.isatty():
         yield _silent
         return
-    started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        shown: list[tuple[Progress, TaskID]] = []
-
-        def tell(done: int, total: int) -> None:
-            if not shown and time.monotonic() - started >= PATIENCE_S:
-                progress = Progress(console=Console(stderr=True), transient=True)
-                shown.append((stack.enter_context(progress), progress.add_task(what, total=None)))
-            for progress, task in shown:
-                progress.update(task, completed=done, total=total)
-
-        yield tell
+    progress = Progress(console=Console(stderr=True), transient=True)
+    task = progress.add_task(what, total=None)
+    timer = Timer(PATIENCE_S, progress.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+    finally:
+        timer.cancel()
+        timer.join()
+        progress.stop()
 
 
 def _silent(done: int, total: int) -> None:
