@@ -20,6 +20,7 @@ from liaison.ledger.record import Record, record_from
 from liaison.main import begin
 from liaison.node import timers as module
 from liaison.node.beginning import confirm_time
+from liaison.node.deciding import MOMENTS_MAX
 from liaison.node.pace import Pace
 from liaison.node.sequencer import BESIDE_DUE, Accepted, Submitted
 from liaison.node.timers import MOMENTS_A_BATCH, Timers
@@ -476,3 +477,36 @@ async def test_a_node_that_is_not_for_exercises_keeps_its_time(node: LiveNode) -
     status, problem = await node.post(statement=make_statement(said, key).raw)
     assert (status, problem["code"]) == (409, "exercise")
     assert await about_time(node) == node.clock.wall
+
+
+async def test_more_moments_than_a_batch_takes_go_before_a_statement_and_it_is_accepted_after_them(
+    node: LiveNode,
+) -> None:
+    note = await send(node, urgent(node))
+    # The clock alone moves: the answer is the first to ask what was due, of two days of "exhausted".
+    node.clock.advance(6 * MINUTE + 320 * 10 * MINUTE)
+    node.world.clock = node.clock.wall
+    before = await batches(node)
+    status, text = await node.post(
+        statement=node.world.answer(DORA, Verdict.ACKNOWLEDGED, note).raw
+    )
+    assert status == 201, text
+    assert await batches(node) - before >= 2
+    answered = node.verified(text).index
+    all_records = await records(node)
+    fallen = [i for i, r in enumerate(all_records) if r.kind == "rung" and r.note == note]
+    assert len(fallen) == len(RUNGS) - 1 + 320 > MOMENTS_MAX
+    assert max(fallen) < answered
+    check_times(all_records)
+    moments = await rungs_of(node, note)
+    assert len(set(moments)) == len(moments)
+    assert moments[-1] == ("exhausted", 6 * MINUTE + 320 * 10 * MINUTE)
+    assert await fire(node) <= 3  # the line's own tests
+    assert len(await rungs_of(node, note)) == len(moments)
+
+
+async def batches(node: LiveNode) -> float:
+    figures = node.running.services.figures
+    value = figures.registry.get_sample_value("liaison_batch_seconds_count")
+    assert value is not None
+    return value

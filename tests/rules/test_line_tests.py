@@ -75,6 +75,17 @@ def test_a_missed_test_alarms_both_sides_at_the_end_of_its_grace():
     assert {item.party: item.missed for item in line(world).items} == {FCO: (slot,), MOD: (slot,)}
 
 
+@pytest.mark.parametrize("state", [Standing.SUSPENDED, Standing.LEFT])
+def test_a_missed_test_is_told_to_the_parties_that_take_part_only(state):
+    world = hotline()
+    slot = line(world).slot
+    world.accept(world.participation(MOD, state))
+    (record,) = world.elapse(slot * HOUR + GRACE - world.clock)
+    facts = record.facts
+    assert isinstance(facts, MissedTestFacts)
+    assert facts.informed == (worlds.ANNA,)
+
+
 @pytest.mark.parametrize("late", [-1, 0])
 def test_a_test_in_the_last_microsecond_of_its_grace_counts_and_at_its_end_does_not(late):
     world = hotline()
