@@ -36,10 +36,10 @@ def open_line(screen: Screen) -> None:
         "--home N node admit MA/mod.party",
         "--home F enrol attache.london@fco.example",
         "--home M enrol duty.desk@mod.example",
-        "--home FA member approve F/attache.london.request --role attache",
-        "--home MA member approve M/duty.desk.request --role attache",
-        "--home F enrol finish FA/attache.london.approval --node N/node.liaison",
-        "--home M enrol finish MA/duty.desk.approval --node N/node.liaison",
+        "--home FA member approve F/request.liaison --role attache --yes",
+        "--home MA member approve M/request.liaison --role attache --yes",
+        f"--home F enrol finish FA/approval.liaison --node N/node.liaison --heard {fco}",
+        f"--home M enrol finish MA/approval.liaison --node N/node.liaison --heard {mod}",
         f"--home F party pin MA/mod.party --heard {mod} --who anna",
         f"--home M party pin FA/fco.party --heard {fco}",
         f"--home FA party pin MA/mod.party --heard {mod}",
@@ -226,14 +226,14 @@ def test_a_receipt_that_was_altered_is_not_verified(begun):
 
 def test_an_authority_that_types_a_command_twice_goes_on(begun):
     screen = begun
-    screen.ok("--home FA party new fco.example")
+    fco = last_group(screen.type("--home FA party new fco.example")[1])
     mod = last_group(screen.type("--home MA party new mod.example")[1])
     screen.ok("--home N node admit FA/fco.party")
     screen.ok("--home N node admit MA/mod.party")
     screen.ok("--home F enrol attache.london@fco.example")
-    approve = "--home FA member approve F/attache.london.request --role attache"
+    approve = "--home FA member approve F/request.liaison --role attache --yes"
     assert screen.ok(approve) == screen.ok(approve)
-    screen.ok("--home F enrol finish FA/attache.london.approval --node N/node.liaison")
+    screen.ok(f"--home F enrol finish FA/approval.liaison --node N/node.liaison --heard {fco}")
     propose = "--home FA channel propose hotline --alias x --with mod.example --node N/node.liaison"
     code, shown = screen.type(propose)
     assert code == 1  # a charter with a party misspelt could never be posted, nor what follows it

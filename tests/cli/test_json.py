@@ -91,7 +91,10 @@ def test_where_a_question_would_be_asked_it_is_a_wrong_use(commands, screen):
             word
             for parameter in command.params
             if parameter.required
-            for word in (*parameter.opts[: parameter.param_type_name == "option"], "x")
+            for word in (
+                *parameter.opts[: parameter.param_type_name == "option"],
+                "attache" if "--role" in parameter.opts else "x",
+            )
         ]
         code, shown = screen.run(["--home", "F", *leaf.split(" "), *needed, "--json"])
         problem = json.loads(shown)
@@ -202,10 +205,20 @@ class Typed:
         asked = self.type("--home X enrol desk@x.example")
         assert asked["post"] == "desk@x.example"
         self.lines.append("enrol request")  # which `enrol POST` is short for
-        approve = "--home XA member approve X/desk.request --role attache"
-        assert self.type(approve)["fingerprint"] == asked["fingerprint"]
-        done = self.type("--home X enrol finish XA/desk.approval --node N/node.liaison")
+        approve = "--home XA member approve X/request.liaison --role attache --yes"
+        approved = self.type(approve)
+        assert approved["phrase"] == asked["phrase"]
+        assert approved["fingerprint"] == made["fingerprint"]
+        heard = str(made["fingerprint"]).rpartition(" ")[2]
+        finish = f"enrol finish XA/approval.liaison --node N/node.liaison --heard {heard}"
+        done = self.type(f"--home X {finish}")
         assert done["member"] == "desk.1@x.example"
+        self.type("--home X2 enrol desk@x.example --as desk.1")
+        self.lines.append("enrol request")
+        added = self.type("--home XA device add X2/request.liaison --yes")
+        assert added["member"] == "desk.1@x.example"
+        assert self.type(f"--home X2 {finish}")["post"] == "desk@x.example"
+        assert len(self.type("--home XA device list")["devices"]) == 2
         roles = "--home XA member roles desk.1@x.example --role attache --node N/node.liaison"
         signed = self.type(f"{roles} --post")
         assert (signed["signed"], signed["sent"]) == ("member", True)

@@ -29,7 +29,7 @@ from liaison.words.errors import LiaisonError, NotReady
 MODULES: Final = {  # module: its commands
     "party": ("party",),
     "enrol": ("enrol",),
-    "authority": ("member", "posting", "roster", "directory"),
+    "authority": ("member", "device", "posting", "roster", "directory"),
     "channel": ("channel",),
     "notes": ("send", "reply", "inbox", "read", "ack", "decline", "cancel", "status"),
     "drafts": ("draft", "release"),

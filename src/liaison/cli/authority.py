@@ -1,26 +1,30 @@
-"""``liaison member``, ``posting``, ``roster``, ``directory``: what an authority signs of its own.
+"""``liaison member``, ``device``, ``posting``, ``roster``, ``directory``: what an authority signs of its own.
 
 Each writes into the home, and sends only with ``--post``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from liaison.cli import completing, desk
+from liaison.cli import comparing, completing, desk
+from liaison.cli.asking import Yes, ask
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.client import Approval, Authority, Request, fingerprint
+from liaison.rules.chain import id_of
 from liaison.sealing.content import visible
-from liaison.statements.payloads import MemberRole
+from liaison.statements.payloads import Member, MemberRole
 from liaison.statements.statement import Statement
 from liaison.words.errors import Malformed, RefusedByNode
 from liaison.words.times import to_dtg
 
 member = typer.Typer(no_args_is_help=True, help="Members of this party and their devices.")
+device = typer.Typer(no_args_is_help=True, help="Further devices of members.")
 posting = typer.Typer(no_args_is_help=True, help="Who holds which post.")
 roster = typer.Typer(no_args_is_help=True, help="This party's side of a channel.")
 directory = typer.Typer(no_args_is_help=True, help="What is current in this party.")
@@ -35,6 +39,7 @@ _ROLES: Final = ", ".join(MemberRole)
 
 def register(app: typer.Typer) -> None:
     app.add_typer(member, name="member")
+    app.add_typer(device, name="device")
     app.add_typer(posting, name="posting")
     app.add_typer(roster, name="roster")
     app.add_typer(directory, name="directory")
@@ -64,27 +69,93 @@ async def send(
 @member.command()
 def approve(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The device's request.")],
+    file: Annotated[Path, typer.Argument(help="The device's request, request.liaison.")],
     role: Annotated[list[MemberRole], typer.Option(help=f"One of {_ROLES}; repeatable.")],
     name: Annotated[str, typer.Option(help=f"What people call them. {desk.VISIBLE}")] = "",
     out: Out = None,
+    is_yes: Yes = False,
 ) -> None:
     """Sign a device into a member and the member into the post, offline."""
+    request = _compared(context, file, is_yes=is_yes)
+    _approve(
+        context, request, out, lambda of: of.approve(request, [str(r) for r in role], name=name)
+    )
+
+
+@device.command()
+def add(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The further device's request, request.liaison.")],
+    out: Out = None,
+    is_yes: Yes = False,
+) -> None:
+    """Sign a further device into a member, offline; the new device enrols with --as MEMBER."""
+    request = _compared(context, file, is_yes=is_yes)
+    _approve(context, request, out, lambda of: of.add_device(request))
+
+
+def _compared(context: typer.Context, file: Path, *, is_yes: bool) -> Request:
+    """Return the request once a person said that its words are those that the device shows."""
     try:
         request = Request.from_bytes(desk.read(context, file))
     except Malformed as exc:
         raise desk.wrong_file(file, "a device's request", exc) from exc
+    say(f"{request.member} ({visible(request.name)}) asks to hold {request.post}, in these words:")
+    comparing.say_phrase(request.phrase)
+    say("Call them, and have the words read to you.")
+    ask("Are they the same, word for word?", is_yes=is_yes, safe="nothing was signed")
+    return request
 
+
+def _approve(
+    context: typer.Context,
+    request: Request,
+    out: Path | None,
+    approve: Callable[[Authority], Approval],
+) -> None:
     async def work(authority: Authority) -> Approval:
-        return authority.approve(request, [str(each) for each in role], name=name)
+        return approve(authority)
 
     approval = desk.as_authority(context, work)
-    path = desk.write(context, f"{file.stem}.approval", approval.to_bytes(), out)
-    say(f"{request.member} ({visible(approval.member.payload.name)}) is to hold {request.post}.")
-    groups = " ".join(fingerprint(request.device))
-    say(f"Its device's fingerprint: {groups}")
-    say(f"Compare it with the person, then hand back {path}.")
-    answer({"member": request.member, "post": request.post, "fingerprint": groups, "file": path})
+    path = desk.write(context, "approval.liaison", approval.to_bytes(), out)
+    groups = " ".join(fingerprint(approval.party.payload.authority))
+    say(f"{request.member} is to hold {request.post}. Hand back {path}, and read them")
+    say(f"the fingerprint of {approval.party.payload.party}: {groups}")
+    answer(
+        {
+            "member": request.member,
+            "post": request.post,
+            "phrase": " ".join(request.phrase),
+            "fingerprint": groups,
+            "file": path,
+        }
+    )
+
+
+@device.command("list")
+def device_list(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[MEMBER]", help="Of this one only.")] = "",
+) -> None:
+    """Show the devices of this party's members, as this home signed them."""
+
+    async def work(authority: Authority) -> list[Member]:
+        return [m for m in authority.members if name in ("", m.member)]
+
+    found = [
+        {
+            "member": one.member,
+            "state": one.state.value,
+            "key": id_of(device.key),
+            "fingerprint": " ".join(fingerprint(device.key)),
+        }
+        for one in desk.as_authority(context, work)
+        for device in one.devices
+    ]
+    desk.say_table((one["member"], one["state"], one["fingerprint"]) for one in found)
+    if not found:
+        say("There are no devices.")
+    answer({"devices": found})
 
 
 @member.command()

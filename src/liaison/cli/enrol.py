@@ -8,9 +8,16 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from liaison.cli import desk
+from liaison.cli import comparing, desk
 from liaison.cli.context import answer, say
-from liaison.client import Approval, Client, fingerprint, post_approval, request_device
+from liaison.client import (
+    Approval,
+    Client,
+    check_approval,
+    fingerprint,
+    post_approval,
+    request_device,
+)
 from liaison.client import take_approval as take
 from liaison.words.errors import Malformed
 
@@ -47,45 +54,52 @@ def request(
     """Make this device's keys, and the request that goes to the authority."""
     home = desk.home_at(context)
     made = request_device(home, desk.passphrase(context, is_new=True), post, local=local, name=name)
-    path = desk.write(context, f"{post.partition('@')[0]}.request", made.to_bytes(), out)
-    groups = " ".join(fingerprint(made.device))
+    path = desk.write(context, "request.liaison", made.to_bytes(), out)
+    phrase = made.phrase
     say(f"{made.member} asks to hold {made.post}.")
-    say(f"Hand {path} to your authority, and read it this device's fingerprint:")
-    say(f"  {groups}")
-    answer({"member": made.member, "post": made.post, "fingerprint": groups, "file": path})
+    say(f"Hand {path} to your authority, and read it these words when it calls:")
+    comparing.say_phrase(phrase)
+    answer({"member": made.member, "post": made.post, "phrase": " ".join(phrase), "file": path})
 
 
 @enrol.command()
 def finish(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The approval that the authority handed back.")],
-    node: Annotated[Path, typer.Option(help="The node's card, node.liaison.")],
+    node: Annotated[
+        Path | None, typer.Option(help="The node's card, node.liaison; known from a former time.")
+    ] = None,
+    heard: comparing.Heard = "",
+    who: comparing.Who = "",
 ) -> None:
     """Take the approval: pin the node and the own authority, post member, posting and key."""
     try:
         approval = Approval.from_bytes(desk.read(context, file))
     except Malformed as exc:
         raise desk.wrong_file(file, "an approval", exc) from exc
-    card = desk.read_node(context, node)
+    card = desk.read_node(context, node) if node else desk.pins(context).node
     home = desk.home_at(context)
+    check_approval(home, approval)
+    party = approval.party.payload
+    groups = fingerprint(party.authority)
+    known = desk.pins(context).authorities.get(party.party)
+    if known is None or known.authority != party.key:
+        comparing.compare_fingerprint(f"Your own authority {party.party}", groups, heard)
     with home.locked():
-        take(home, approval, card)
+        take(home, approval, card, who=comparing.whoever(who), how=comparing.HOW)
 
     async def work(client: Client) -> None:
         await post_approval(client, approval)
 
     desk.as_member(context, work)
-    party = approval.party.payload
     member, post = approval.member.payload.member, approval.posting.payload.post
-    groups = " ".join(fingerprint(party.authority))
-    say(f"{member} holds {post} at {card.origin}.")
-    say(f"Your own authority {party.party} is pinned: {groups}")
+    say(f"{member} holds {post} at {card.origin}; {party.party} is pinned.")
     answer(
         {
             "member": member,
             "post": post,
             "origin": card.origin,
             "party": party.party,
-            "fingerprint": groups,
+            "fingerprint": " ".join(groups),
         }
     )

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from liaison.cli import desk
-from liaison.cli.context import Shape, answer, is_json, say
+from liaison.cli import comparing, desk
+from liaison.cli.context import Shape, answer, say
+from liaison.cli.failure import warn
 from liaison.client import Authority, AuthorityPin, fingerprint
 from liaison.client.seat import wall_clock
 from liaison.rules.chain import id_of
 from liaison.sealing.content import visible
 from liaison.statements.payloads import Party
 from liaison.words.encoding import from_base64
-from liaison.words.errors import ChainBroken, Malformed, NotReady
+from liaison.words.errors import Malformed
 from liaison.words.times import to_dtg
 
 party = typer.Typer(no_args_is_help=True, help="Authorities: make one, pin others, see pins.")
@@ -51,10 +50,12 @@ def new(
 def pin(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The other party's file, NAME.party.")],
-    heard: Annotated[
-        str, typer.Option(help="The fingerprint's last group as heard, for scripts.")
-    ] = "",
-    who: Annotated[str, typer.Option(help="Who compared it; this account by default.")] = "",
+    heard: comparing.Heard = "",
+    who: comparing.Who = "",
+    is_anew: Annotated[
+        bool,
+        typer.Option("--anew", help="Pin another key than the one that is pinned, after asking."),
+    ] = False,
 ) -> None:
     """Pin another party's authority after comparing its fingerprint by telephone."""
     statement = desk.read_statement(context, file, Party)
@@ -62,38 +63,26 @@ def pin(
     if payload.key != id_of(payload.authority):
         raise Malformed(f"{file}: the party statement isn't signed by its own authority key")
     statement.check_signature(from_base64(payload.authority))
-    groups = fingerprint(payload.authority)
-    say(f"{payload.party} ({visible(payload.name)}) shows this fingerprint:")
-    say(f"  {' '.join(groups)}")
-    if not heard:
-        if is_json():
-            raise typer.BadParameter("with --json nothing is asked: add --heard GROUP")
-        if not sys.stdin.isatty():
-            raise NotReady(
-                "Nobody is here to say what was heard by telephone",
-                safe="nothing was pinned",
-                do="run it at a terminal, or add --heard GROUP",
-            )
-        say("Call them by a number you had before, and have all eight groups read to you.")
-        heard = typer.prompt("The last group as you heard it")
-    if heard.strip().upper() != groups[-1]:
-        raise ChainBroken(
-            f"{heard.strip()!r} is not the last group: misheard, or the file is not theirs",
-            safe="nothing was pinned",
-            do="have all eight read again; if one differs, the file may have been exchanged: "
-            "get it by another way",
-        )
+    known = desk.pins(context).authorities.get(payload.party)
+    is_another = known is not None and known.authority != payload.key
     kept = AuthorityPin(
-        payload.party,
-        payload.key,
-        who or getpass.getuser(),
-        "last group of the fingerprint heard by telephone",
-        wall_clock(),
+        payload.party, payload.key, comparing.whoever(who), comparing.HOW, wall_clock()
     )
+    if is_another and not is_anew:
+        desk.pins(context).pin_authority(kept)  # raises, and says what to do
+    if known is not None and is_another:
+        warn(
+            f"STOP: {payload.party} is pinned under another key, by {known.who} at "
+            f"{to_dtg(known.at)} ({known.how}): {' '.join(known.fingerprint)}. A change that was "
+            "not announced is what an attack looks like"
+        )
+    groups = fingerprint(payload.authority)
+    comparing.compare_fingerprint(f"{payload.party} ({visible(payload.name)})", groups, heard)
     home = desk.home_at(context)
     with home.locked():
-        desk.pins(context).pin_authority(kept)
-    say(f"{payload.party} is pinned, by {kept.who} at {to_dtg(kept.at)}.")
+        pins = desk.pins(context)
+        pins.replace_authority(kept) if is_anew else pins.pin_authority(kept)
+    say(f"{payload.party} is pinned{' anew' * is_another}, by {kept.who} at {to_dtg(kept.at)}.")
     answer(_pin_as_shape(kept))
 
 
@@ -104,19 +93,30 @@ def show(context: typer.Context) -> None:
     if pins.has_node:
         say(f"node  {pins.node.origin} at {pins.node.address}")
     desk.say_table(
-        (pin.party, "pinned by", pin.who, pin.how, to_dtg(pin.at), f"key {pin.authority}")
-        for pin in pins.authorities.values()
+        (pin.party, state, pin.who, pin.how, to_dtg(pin.at), " ".join(pin.fingerprint))
+        for state, of_state in (
+            ("pinned by", pins.authorities.values()),
+            ("before by", pins.former),
+        )
+        for pin in of_state
     )
     if not pins.authorities:
         say("No party is pinned.")
     node = {"origin": pins.node.origin, "url": pins.node.address} if pins.has_node else None
-    answer({"node": node, "parties": [_pin_as_shape(p) for p in pins.authorities.values()]})
+    answer(
+        {
+            "node": node,
+            "parties": [_pin_as_shape(p) for p in pins.authorities.values()],
+            "former": [_pin_as_shape(p) for p in pins.former],
+        }
+    )
 
 
 def _pin_as_shape(pin: AuthorityPin) -> Shape:
     return {
         "party": pin.party,
         "authority": pin.authority,
+        "fingerprint": " ".join(pin.fingerprint),
         "by": pin.who,
         "how": pin.how,
         "at": pin.at,

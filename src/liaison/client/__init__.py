@@ -5,7 +5,7 @@ receipt under the pinned log key. HTTP details stay in ``transport``.
 """
 
 from liaison.client.chartering import Authority
-from liaison.client.enrolment import post_approval, request_device, take_approval
+from liaison.client.enrolment import check_approval, post_approval, request_device, take_approval
 from liaison.client.folding import ChannelView, LinkBroken, Standing
 from liaison.client.handover import Approval, Request
 from liaison.client.home import Home
@@ -45,6 +45,7 @@ __all__ = [
     "Standing",
     "Told",
     "Unopened",
+    "check_approval",
     "Waiting",
     "fingerprint",
     "post_approval",

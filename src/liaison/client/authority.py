@@ -33,6 +33,7 @@ from liaison.statements.payloads import (
     Payload,
     Posting,
     Session,
+    State,
     Successive,
 )
 from liaison.statements.statement import (
@@ -205,7 +206,8 @@ class AuthorityHome:
         The same request, asked again, gets the approval that it had.
 
         Raises:
-            NotReady: another party's, or a name that the other kind bears already.
+            NotReady: another party's, a name that the other kind bears already, or a member who is
+                suspended or revoked.
         """
         for address in (request.member, request.post):
             if party_of(address) != self.party:
@@ -220,6 +222,13 @@ class AuthorityHome:
             raise _name_taken(request.member, "a post")
         before = self._newest_of(Member, request.member)
         known = self._newest_of(Posting, request.post)
+        if before and before.state is not State.ACTIVE:
+            raise NotReady(
+                f"{request.member} is {before.state}",
+                safe="nothing was signed",
+                do="a suspended member is taken up again with: liaison member reinstate MEMBER; a "
+                "revoked one never: enrol under another name",
+            )
         wanted = sorted({*roles, *(before.roles if before else ())})
         if (
             before
@@ -247,20 +256,33 @@ class AuthorityHome:
             state="active",
             devices=[devices[key] for key in sorted(devices)],
         )
-        posting = self.set_posting(
-            request.post, sorted({request.member, *(known.holders if known else ())})
-        )
+        if known and request.member in known.holders:
+            posting = self._newest_statement(Posting, request.post)
+        else:
+            holders = {request.member, *(known.holders if known else ())}
+            posting = self.set_posting(request.post, sorted(holders))
         return Approval(self.statement, member, posting)
+
+    def add_device(self, request: Request) -> Approval:
+        """Sign a further device into a member who is known; roles and name stay as they are.
+
+        Raises:
+            NotReady: as ``approve``, and where the member isn't known.
+        """
+        if self._newest("member", request.member) is None:
+            raise _not_approved(request.member)
+        return self.approve(request, ())
+
+    @property
+    def members(self) -> list[Member]:
+        """The newest statement of each member, by name."""
+        return [self._newest_of(Member, member) for member in sorted(self._subjects("member"))]
 
     def set_roles(self, member: str, roles: Sequence[str]) -> Statement[Member]:
         """Say what a member may do from now on, instead of what it could before."""
         before = self._newest_of(Member, member)
         if before is None:
-            raise NotReady(
-                f"{member} is not a member that this authority approved",
-                safe="nothing was signed",
-                do="approve the member's device first: liaison member approve FILE",
-            )
+            raise _not_approved(member)
         return self._sign_next(
             Member,
             member,
@@ -276,11 +298,7 @@ class AuthorityHome:
         check_id("address", post)
         for holder in holders:
             if self._newest("member", holder) is None:
-                raise NotReady(
-                    f"{holder} is not a member that this authority approved",
-                    safe="nothing was signed",
-                    do="approve the member's device first: liaison member approve FILE",
-                )
+                raise _not_approved(holder)
         return self._sign_next(Posting, post, post=post, holders=sorted(set(holders)))
 
     # The directory
@@ -463,6 +481,14 @@ def made(model: type[Any], **members: Any) -> Any:
         error = exc.errors(include_url=False)[0]
         where = ".".join(str(part) for part in error["loc"]) or model.kind_name
         raise Malformed(f"{where}: {error['msg'].removeprefix('Value error, ')[:200]}") from exc
+
+
+def _not_approved(member: str) -> NotReady:
+    return NotReady(
+        f"{member} is not a member that this authority approved",
+        safe="nothing was signed",
+        do="approve the member's device first: liaison member approve FILE",
+    )
 
 
 def _name_taken(address: str, by: str) -> NotReady:

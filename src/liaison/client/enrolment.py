@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from liaison.client.device import Device
+from liaison.client.device import FILE, Device
 from liaison.client.handover import Approval, Request
 from liaison.client.home import Home
 from liaison.client.member import Client
@@ -16,8 +16,6 @@ from liaison.client.seat import wall_clock
 from liaison.sealing.keystore import Cost
 from liaison.words.errors import NotReady
 from liaison.words.ids import check_id, party_of
-
-APPROVED = "approval"
 
 
 def request_device(
@@ -44,26 +42,40 @@ def request_device(
     )
 
 
-def take_approval(
-    home: Home, approval: Approval, node: NodePin, *, now: Callable[[], int] = wall_clock
-) -> AuthorityPin:
-    """Pin the node and the own authority, as the approval has it.
+def check_approval(home: Home, approval: Approval) -> None:
+    """Return if the approval is for this home's member.
 
     Raises:
-        NotReady: the approval is for another member than this home's.
+        NotReady: it is another's.
     """
-    member = str(home.read_state("member.json").get("member", ""))
+    member = str(home.read_state(FILE).get("member", ""))
     if approval.member.payload.member != member:
         raise NotReady(
             f"The approval is for {approval.member.payload.member}, this home is of {member or 'nobody'}",
             safe="nothing was pinned or sent",
             do="take the approval that answers this home's request",
         )
+
+
+def take_approval(
+    home: Home,
+    approval: Approval,
+    node: NodePin,
+    *,
+    who: str = "this home's own authority",
+    how: str = "by its approval",
+    now: Callable[[], int] = wall_clock,
+) -> AuthorityPin:
+    """Pin the node and the own authority, as the approval has it and ``who`` compared it.
+
+    Raises:
+        NotReady: the approval is for another member than this home's.
+        ChainBroken: this home has pinned another key of its authority.
+    """
+    check_approval(home, approval)
     pins = Pins(home)
     party = approval.party.payload
-    pin = AuthorityPin(
-        party.party, party.key, "this home's own authority", "by its approval", now()
-    )
+    pin = AuthorityPin(party.party, party.key, who, how, now())
     pins.pin_node(node)
     pins.pin_authority(pin)
     return pin

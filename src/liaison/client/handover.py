@@ -1,14 +1,19 @@
 """Handed over between a new device and its authority: the request, and the approval that answers it.
 
-Both are files of canonical JSON (protocols/statements.md, JSON) with a line break at the end.
+Both are files of canonical JSON (protocols/statements.md, JSON) with a line break at the end. Two
+people compare the request's check phrase by voice: docs/decisions/0017.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
+from mnemonic import Mnemonic
+
 from liaison.rules.chain import id_of
+from liaison.sealing.keystore import Cost
 from liaison.statements.keys import check_possession
 from liaison.statements.payloads import Member, Party, Posting
 from liaison.statements.statement import Statement, parse_statement_of
@@ -19,6 +24,10 @@ from liaison.words.ids import check_id
 
 REQUEST: Final = "liaison/request/1"
 APPROVAL: Final = "liaison/approval/1"
+
+PHRASE_WORDS: Final = 5
+_PHRASE_SALT: Final = b"liaison/phrase/1"
+_WORD_BITS: Final = 11
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,11 @@ class Request:
 
     def to_bytes(self) -> bytes:
         return format_canonical({"format": REQUEST, **vars(self)}) + b"\n"
+
+    @property
+    def phrase(self) -> tuple[str, ...]:
+        """Five words over all of the request, to be compared by voice."""
+        return check_phrase(self.to_bytes())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Request:
@@ -85,6 +99,20 @@ class Approval:
         }:
             raise Malformed("approval: its statements are of several parties")
         return approval
+
+
+def check_phrase(data: bytes) -> tuple[str, ...]:
+    """Return five words of BIP-39's English list, 55 bits of what Argon2id makes of ``data``.
+
+    Each guess costs what one of a passphrase costs, so that nobody searches for another request
+    with the same words. Takes about a tenth of a second.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    number = int.from_bytes(Cost().stretch(digest, _PHRASE_SALT), "big")
+    words = Mnemonic("english").wordlist
+    number >>= 256 - PHRASE_WORDS * _WORD_BITS
+    places = [number >> _WORD_BITS * n & (len(words) - 1) for n in range(PHRASE_WORDS)]
+    return tuple(words[place] for place in reversed(places))
 
 
 def _texts(data: bytes, form: str, wanted: set[str]) -> dict[str, str]:

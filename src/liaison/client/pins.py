@@ -89,6 +89,10 @@ class AuthorityPin:
     how: str
     at: int
 
+    @property
+    def fingerprint(self) -> tuple[str, ...]:
+        return _groups(self.authority)
+
 
 class Pins:
     """The pins of a home; each change is written at once."""
@@ -98,12 +102,9 @@ class Pins:
         state = home.read_state(FILE)
         node = state.get("node")
         self._node = NodePin.from_members(node) if isinstance(node, dict) else None
-        self.authorities: dict[str, AuthorityPin] = {}
-        kept = state.get("authorities", [])
-        assert isinstance(kept, list)
-        for item in kept:
-            pin = AuthorityPin(**item)
-            self.authorities[pin.party] = pin
+        self.authorities = {pin.party: pin for pin in _kept(state, "authorities")}
+        self.former: list[AuthorityPin] = _kept(state, "former")
+        """Pins that others took the place of, oldest first."""
 
     @property
     def node(self) -> NodePin:
@@ -166,11 +167,26 @@ class Pins:
             raise ChainBroken(
                 f"{pin.party} is pinned under another authority key, by {known.who}",
                 safe="the pin stays as it was",
-                do="ask the other party by telephone what happened to its key",
+                do="ask the other party by telephone what happened to its key. Where it announced "
+                "the new one, nothing has to be pinned: this home follows by itself. Else, and only "
+                "then: liaison party pin FILE --anew",
             )
         if known is None:
             self.authorities[pin.party] = pin
             self._save()
+
+    def replace_authority(self, pin: AuthorityPin) -> None:
+        """Keep ``pin`` in place of the party's pin of another key, which is kept as a former one.
+
+        Only after a person compared the new fingerprint, or the pinned authority announced the key.
+        """
+        known = self.authorities.get(pin.party)
+        if known is not None and known.authority == pin.authority:
+            return
+        if known is not None:
+            self.former.append(known)
+        self.authorities[pin.party] = pin
+        self._save()
 
     def authority(self, party: str) -> AuthorityPin:
         """Return the pin of a party's authority.
@@ -191,6 +207,8 @@ class Pins:
         state: dict[str, object] = {
             "authorities": [vars(self.authorities[party]) for party in sorted(self.authorities)]
         }
+        if self.former:
+            state["former"] = [vars(pin) for pin in self.former]
         if self._node is not None:
             state["node"] = {name: value for name, value in vars(self._node).items() if value}
         self._home.write_state(FILE, state)
@@ -201,10 +219,20 @@ def fingerprint(public: str) -> tuple[str, ...]:
 
     ``public`` is a signing key in padded base64; the alphabet is RFC 4648's base32.
     """
-    digest = from_base64(key_id(from_base64(public)))
+    return _groups(key_id(from_base64(public)))
+
+
+def _groups(key: str) -> tuple[str, ...]:
+    digest = from_base64(key)
     size = FINGERPRINT_GROUPS * _GROUP_CHARS
     text = base64.b32encode(digest).decode("ascii")[:size]
     return tuple(text[at : at + _GROUP_CHARS] for at in range(0, size, _GROUP_CHARS))
+
+
+def _kept(state: dict[str, object], name: str) -> list[AuthorityPin]:
+    kept = state.get(name, [])
+    assert isinstance(kept, list)
+    return [AuthorityPin(**item) for item in kept]
 
 
 def _keys(pin: NodePin) -> tuple[str, ...]:
