@@ -17,6 +17,7 @@ from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock, of_note
 from liaison.cli.context import Shape, answer, is_json, say
 from liaison.cli.failure import warn
+from liaison.cli.progress import bar
 from liaison.cli.shapes import (
     of_certificate,
     of_done,
