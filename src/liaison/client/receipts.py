@@ -38,7 +38,7 @@ def prove(text: str, node: NodePin) -> Proven:
     if isinstance(record.facts, DueFacts):
         check_happening(record, record.facts, node.origin)
     else:
-        check_record(record, parse_statement(record.statement))
+        check_record(record, parse_statement(record.statement), node.origin)
     return Proven(node.origin, verified.index, verified.checkpoint.size, record)
 
 

@@ -17,7 +17,8 @@ from liaison.ledger.entry import check_openings
 from liaison.ledger.facts import DueFacts, MomentFacts, Stated
 from liaison.ledger.receipt import Receipt, Verified
 from liaison.ledger.record import Record
-from liaison.statements.payloads import Payload, Seen
+from liaison.rules.decide import in_time
+from liaison.statements.payloads import Logged, Payload, Seen
 from liaison.statements.statement import Statement, parse_statement
 from liaison.tlog.checkpoint import Checkpoint, open_checkpoint
 from liaison.tlog.merkle import (
@@ -31,6 +32,7 @@ from liaison.tlog.merkle import (
 from liaison.tlog.tiles import Tile, node_from_tiles, tile_of, tile_path
 from liaison.words.encoding import from_base64, to_base64
 from liaison.words.errors import LogUntrusted, Malformed
+from liaison.words.times import to_dtg
 
 FILE: Final = "log.json"
 PENDING_MAX: Final = 64
@@ -162,7 +164,7 @@ class Watch:
             return Happening(receipt.index, record, record.facts, text), checkpoint
         is_known = known is not None and known.raw == record.statement
         statement = known if known and is_known else self._read_once(record.statement)
-        check_record(record, statement)
+        check_record(record, statement, self._pin.origin)
         return Entry(receipt.index, record, statement, text), checkpoint
 
     def _open(self, checkpoint: str) -> Checkpoint:
@@ -255,11 +257,12 @@ def check_happening(record: Record, facts: DueFacts, origin: str) -> None:
         )
 
 
-def check_record(record: Record, statement: Statement[Payload]) -> None:
-    """Return if a record's fields say what its statement says, where both say it.
+def check_record(record: Record, statement: Statement[Payload], origin: str) -> None:
+    """Return if a record's fields say what its statement says, and it was for this log and time.
 
     Raises:
-        LogUntrusted: the log committed to a record that contradicts its own statement.
+        LogUntrusted: the log ``origin`` committed to a record that contradicts its own statement,
+            or to a sleeper: one that was never for it, or that could enter no more.
     """
     facts = record.facts
     if not isinstance(facts, Stated):
@@ -279,6 +282,23 @@ def check_record(record: Record, statement: Statement[Payload]) -> None:
             f"The record's {wrong[0]} is not that of the statement in it",
             safe="nothing of it is believed",
             do="keep the receipt and show it to the auditors",
+        )
+    _check_not_slept(record, statement.payload, origin)
+
+
+def _check_not_slept(record: Record, payload: Payload, origin: str) -> None:
+    late = in_time(payload, record.at)
+    if late is not None:
+        raise LogUntrusted(
+            f"A {record.kind} of {payload.by} is in the log at {to_dtg(record.at)}, and {late.text}",
+            safe="nothing of it is believed",
+            do="keep the receipt and show it to the auditors: the log took what it had to refuse",
+        )
+    if isinstance(payload, Logged) and payload.log != origin:
+        raise LogUntrusted(
+            f"A {record.kind} of {payload.by} was for the log {payload.log}, and is in {origin}",
+            safe="nothing of it is believed",
+            do="keep the receipt and show it to the auditors: the log took what it had to refuse",
         )
 
 

@@ -183,7 +183,7 @@ def decide(
     taken = view.get(Taken, scope, statement.payload_digest)
     if taken is not None:
         return Duplicate(taken.index)
-    refused = _lapse(payload, at) or _audience(view.get(Log), payload)
+    refused = in_time(payload, at) or _audience(view.get(Log), payload)
     if refused is not None:
         return refused
     overdue = first_due(view, ruling.timed(statement, view.get), at)
@@ -261,7 +261,8 @@ def due_key(record: Record) -> CellKey:
     return DUE_KINDS[record.kind].key(record.facts)
 
 
-def _lapse(payload: Payload, at: int) -> Refused | None:
+def in_time(payload: Payload, at: int) -> Refused | None:
+    """Return why a statement may not enter a log at ``at`` (microseconds), by its own times."""
     if at >= payload.lapse:
         return Refused("lapsed", f"it could enter until {to_rfc3339(payload.lapse)} only")
     if payload.issued > at + AHEAD_MAX:

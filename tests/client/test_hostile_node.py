@@ -1,0 +1,370 @@
+"""A hostile node over real sockets, whose lies its log signed: each is seen through, with its own message.
+
+Each test begins with the honest run on the same homes. A stripped release is in ``test_labels``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from liaison.cli.channel import read_defaults
+from liaison.client import Client, Content, Draft, Home, Pins, Sent
+from liaison.client.receipts import prove
+from liaison.client.transport import Transport
+from liaison.ledger.facts import AddresseeFacts, NoteFacts, SerialFacts
+from liaison.ledger.record import record_from
+from liaison.main import run_node
+from liaison.sealing.keys import EncryptionKey
+from liaison.settings import Settings
+from liaison.statements.keys import SigningKey
+from liaison.statements.payloads import Device, Key, Member, MemberRole, Note, Posting, State
+from liaison.statements.statement import Statement, make_statement, parse_statement_of
+from liaison.tlog.note import SignerKey
+from liaison.words.encoding import to_base64
+from liaison.words.errors import (
+    ChainBroken,
+    LiaisonError,
+    LogUntrusted,
+    NodeUnreachable,
+    NotReady,
+    SignatureInvalid,
+)
+from liaison.words.times import DAY
+from tests.client.council import CANARY, DEPUTY, DUTY, PASSPHRASE, Council, council, letters
+from tests.client.liar import Liar, file, liar, put, resigned
+
+MOD, MARY = "/v1/parties/mod.example", "duty.desk.1@mod.example"
+HOTLINE = "/v1/channels/london-hotline"
+EVIL = SigningKey(b"\x66" * 32)
+
+
+@dataclass
+class Lied:
+    """The council's homes, and the node that lies to those who ask at its door."""
+
+    council: Council
+    liar: Liar
+    monkeypatch: pytest.MonkeyPatch
+
+    def client(self, name: str) -> Client:
+        return Client.open(
+            Home(self.council.folder / name),
+            PASSPHRASE,
+            url=self.liar.url,
+            now=self.council.clock.now,
+        )
+
+    async def write(self, by: str = "F") -> Sent:
+        """Send a note as F does, or a copy of that home."""
+        async with self.client(by) as f:
+            return await f.send(
+                Draft(
+                    channel="london-hotline",
+                    to=(DUTY,),
+                    content=Content.text("Convoy", CANARY),
+                    kind="leader",
+                )
+            )
+
+    async def answer(self, path: str) -> Any:
+        """Return what the node says when nobody lies, to F."""
+        async with self.council.client("F") as f:
+            return await f.transport.read(path)
+
+    async def notes(self) -> int:
+        """Return how many notes the log has."""
+        rows = await self.council.running.services.reading.store.entries(0, 10_000)
+        return sum(record_from(row.fields).kind == "note" for row in rows)
+
+    async def file(self, statement: Statement[Any], **rest: Any) -> str:
+        return await file(self.council.running, statement, self.monkeypatch, **rest)
+
+
+@pytest.fixture
+async def lied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lied]:
+    async with council(tmp_path, monkeypatch) as world, liar(world.running.url) as node:
+        made = Lied(world, node, monkeypatch)
+        await made.write()  # the honest run
+        assert node.told == []
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def seen_through(lied: Lied, kind: type[Exception], match: str) -> AsyncIterator[None]:
+    """Expect an error, of a client that was lied to, and that it sent no note."""
+    before, told = await lied.notes(), len(lied.liar.told)
+    with pytest.raises(kind, match=match):
+        yield
+    assert len(lied.liar.told) > told
+    assert await lied.notes() == before
+
+
+def forged_key(lied: Lied, device: str) -> Statement[Key]:
+    """Return a key that Mary never made, as of her device or of the forger's own."""
+    now = lied.council.clock.now()
+    return make_statement(
+        Key(
+            by=MARY,
+            key=device,
+            issued=now,
+            lapse=now + DAY,
+            encryption=to_base64(EncryptionKey.generate().public),
+            use_from=now,
+            use_until=now + 30 * DAY,
+            kept_until=now + 60 * DAY,
+        ),
+        EVIL,
+    )
+
+
+async def test_a_swapped_encryption_key_of_another_device_is_nobodys(lied: Lied) -> None:
+    receipt = await lied.file(forged_key(lied, EVIL.id))
+    lied.liar.lies[MOD] = put("keys", [receipt])
+    async with seen_through(lied, NotReady, f"Nobody at {DUTY} has an encryption key in use"):
+        await lied.write()
+
+
+async def test_a_swapped_encryption_key_in_a_devices_name_needs_its_signature(lied: Lied) -> None:
+    async with lied.council.client("M") as m:
+        device = m.device.key.id
+    statement = forged_key(lied, EVIL.id)
+    payload = statement.payload.model_copy(update={"key": device})
+    envelope = make_statement(payload, _under_another_name(device))
+    lied.liar.lies[MOD] = put("keys", [await lied.file(envelope)])
+    async with seen_through(lied, SignatureInvalid, "not by the key it names"):
+        await lied.write()
+
+
+def _under_another_name(key: str) -> Any:
+    """Return the forger's key, which says that it is another."""
+    signer = SigningKey(EVIL.seed)
+    object.__setattr__(signer, "id", key)
+    return signer
+
+
+async def test_an_added_reader_needs_the_registrar(lied: Lied) -> None:
+    answer = await lied.answer(MOD)
+    pin = Pins(Home(lied.council.folder / "F")).node
+    postings = [
+        parse_statement_of(Posting, prove(text, pin).record.statement)
+        for text in answer["postings"]
+    ]
+    known = next(each for each in postings if each.payload.post == DUTY)
+    posting = make_statement(
+        known.payload.model_copy(
+            update={
+                "key": EVIL.id,
+                "holders": tuple(sorted((*known.payload.holders, "evil@mod.example"))),
+                "sequence": known.payload.sequence + 1,
+                "previous": known.digest,
+            }
+        ),
+        EVIL,
+    )
+    member = make_statement(
+        Member(
+            by="mod.example",
+            key=EVIL.id,
+            issued=lied.council.clock.now(),
+            lapse=lied.council.clock.now() + DAY,
+            sequence=1,
+            member="evil@mod.example",
+            name="Evil",
+            roles=(MemberRole.ATTACHE,),
+            state=State.ACTIVE,
+            devices=(
+                Device(key=to_base64(EVIL.public), proof=EVIL.prove_possession("evil@mod.example")),
+            ),
+        ),
+        EVIL,
+    )
+    told = [await lied.file(member), await lied.file(posting)]
+    lied.liar.lies[MOD] = put("members", [*answer["members"], told[0]])
+    async with seen_through(lied, ChainBroken, "neither the authority's nor a registrar's"):
+        await lied.write()
+    lied.liar.lies[MOD] = put("postings", [*answer["postings"], told[1]])
+    async with seen_through(lied, ChainBroken, "neither the authority's nor a registrar's"):
+        await lied.write()
+
+
+async def test_a_reader_who_was_taken_off_a_post_is_not_kept(lied: Lied) -> None:
+    before = await lied.answer(MOD)
+    async with lied.council.authority("MA") as authority:
+        authority.set_posting(DUTY, ["deputy.1@mod.example"])
+        authority.sign_directory()
+        await authority.post()
+    lied.liar.lies[MOD] = put("postings", before["postings"])
+    async with seen_through(
+        lied, ChainBroken, "The directory of mod.example doesn't name this statement"
+    ):
+        await lied.write()
+    lied.liar.lies.clear()
+    await lied.write()
+
+
+async def test_a_tier_is_neither_dropped_nor_a_roster_replayed(lied: Lied) -> None:
+    before = await lied.answer(HOTLINE)
+    async with lied.council.authority("MA") as authority:
+        authority.set_roster("london-hotline", [("desk", [DUTY]), ("late", [DEPUTY])])
+        authority.sign_directory()
+        await authority.post()
+    lied.liar.lies[HOTLINE] = put("rosters", before["rosters"])
+    async with seen_through(lied, NotReady, "its newest roster for london-hotline"):
+        await lied.write()
+    lied.liar.lies.clear()
+    await lied.write()
+
+
+async def test_a_frozen_directory_fools_nobody_who_saw_a_newer_and_none_after_its_lapse(
+    lied: Lied,
+) -> None:
+    fresh = lied.council.folder / "G"
+    shutil.copytree(lied.council.folder / "F", fresh)  # one who never sees the newer
+    frozen = await lied.answer(MOD)
+    async with lied.council.authority("MA") as authority:
+        authority.sign_directory()
+        await authority.post()
+    await lied.write()
+    lied.liar.lies[MOD] = lambda _: frozen
+    async with seen_through(
+        lied, ChainBroken, "The node shows directory . of mod.example, and has shown"
+    ):
+        await lied.write()
+    lied.council.clock.advance(8 * DAY)
+    for name in ("FA", "MA"):
+        async with lied.council.authority(name) as authority:
+            authority.sign_directory()
+            await authority.post()
+    async with seen_through(lied, NotReady, "The newest directory of mod.example lapsed at"):
+        await lied.write(by="G")
+
+
+async def test_receipts_under_another_log_key_are_of_no_log(lied: Lied) -> None:
+    honest = Pins(Home(lied.council.folder / "F")).node.verifier
+    other = SignerKey(honest.name, b"\x55" * 32)
+    lied.liar.lies[MOD] = lambda answer: {
+        **answer,
+        "directory": resigned(answer["directory"], honest, other),
+    }
+    async with seen_through(lied, LogUntrusted, "sign"):
+        await lied.write()
+
+
+async def test_a_charter_that_was_amended_is_the_old_one_for_nobody(lied: Lied) -> None:
+    before = await lied.answer(HOTLINE)
+    defaults = read_defaults("hotline")
+    defaults["terms"] = {**defaults["terms"], "acknowledge": "all"}
+    async with lied.council.authority("FA") as fa, lied.council.authority("MA") as ma:
+        await fa.amend("london-hotline", defaults)
+        await fa.post()
+        for authority in (fa, ma):
+            authority.accede(await authority.charter("london-hotline"))
+            await authority.post()
+        for authority in (fa, ma):
+            await authority.follow_all()
+            authority.sign_directory()
+            await authority.post()
+    lied.liar.lies[HOTLINE] = lambda _: before
+    async with seen_through(lied, NotReady, "the charter of london-hotline"):
+        await lied.write()
+    lied.liar.lies.clear()
+    await lied.write()
+
+
+async def test_a_sleeper_is_not_believed_after_its_lapse(lied: Lied) -> None:
+    kept = await _kept_back(lied)
+    lied.council.clock.advance(2 * DAY)
+    await lied.file(kept, facts=_facts(kept), content=b"x" * kept.payload.content.size)
+    async with lied.council.client("M") as m:
+        with pytest.raises(LogUntrusted, match="it could enter until"):
+            await m.inbox()
+
+
+async def test_a_statement_for_another_log_is_not_believed_in_this_one(lied: Lied) -> None:
+    kept = await _kept_back(lied)
+    async with lied.council.client("F") as f:
+        signer = f.device.key
+    elsewhere = make_statement(kept.payload.model_copy(update={"log": "other.example/log"}), signer)
+    await lied.file(elsewhere, facts=_facts(elsewhere), content=b"x" * kept.payload.content.size)
+    async with lied.council.client("M") as m:
+        with pytest.raises(LogUntrusted, match="was for the log other"):
+            await m.inbox()
+
+
+async def _kept_back(lied: Lied) -> Statement[Note]:
+    """Return a note that the node kept back instead of taking it."""
+    taken: list[bytes] = []
+    honest = Transport.submit
+
+    async def keep(self: Transport, statement: bytes, *rest: Any, **more: Any) -> str:
+        if b"vnd.liaison.note." in statement:
+            taken.append(statement)
+            raise NodeUnreachable("kept back")
+        return await honest(self, statement, *rest, **more)
+
+    with lied.monkeypatch.context() as patch:
+        patch.setattr(Transport, "submit", keep)
+        with pytest.raises(LiaisonError):
+            await lied.write()
+    return parse_statement_of(Note, taken[0])
+
+
+def _facts(statement: Statement[Note]) -> NoteFacts:
+    note = statement.payload
+    return NoteFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        channel=note.channel,
+        reference=99,
+        sender=note.by,
+        device=note.key,
+        kind=note.kind,
+        precedence=note.precedence.action,
+        info_precedence=note.precedence.info,
+        addressees=tuple(
+            AddresseeFacts(post=a.post, role=a.role, readers=(MARY,) if a.post == DUTY else ())
+            for a in note.addressees
+        ),
+        serials=tuple(
+            SerialFacts(party=r.party, serial=r.serial)
+            for r in note.parties
+            if r.serial is not None
+        ),
+        exercise=note.exercise,
+    )
+
+
+async def test_a_log_that_was_forked_for_one_client_is_found_out_by_its_next_look(
+    lied: Lied,
+) -> None:
+    world, folder = lied.council, lied.council.folder
+    async with world.client("M") as m:
+        assert letters(await m.inbox())
+    shutil.copytree(folder / "N", folder / "N2", ignore=shutil.ignore_patterns("node.db*"))
+    with (
+        contextlib.closing(sqlite3.connect(folder / "N" / "node.db")) as one,
+        contextlib.closing(sqlite3.connect(folder / "N2" / "node.db")) as other,
+    ):
+        one.backup(other)
+    shutil.copytree(folder / "F", folder / "G")
+    settings = Settings(home=folder / "N2", listen="127.0.0.1:0")
+    async with run_node(settings, clock=world.clock) as fork:
+        lied.liar.upstream = fork.url
+        await lied.write(by="G")
+        await lied.write(by="G")
+        lied.liar.upstream = world.running.url
+        await lied.write()
+        async with world.client("M") as m:
+            assert len(letters(await m.inbox())) == 1
+        lied.liar.upstream = fork.url
+        async with lied.client("M") as m:
+            with pytest.raises(LogUntrusted, match="signed two trees that don't fit together"):
+                await m.inbox()
