@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -21,6 +23,23 @@ def line(screen, monkeypatch):
         card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
         open_line(screen)
         yield screen
+
+
+def test_whoever_follows_has_the_home_to_themselves_and_others_are_told_how_to_get_it(line):
+    line.ok(SEND, "The canary sings at dawn.")
+    following = subprocess.Popen(
+        (sys.executable, "-m", "liaison.cli", "--home", "M", "inbox", "--follow"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with following:
+        assert following.stdout is not None
+        assert "london-hotline/1" in following.stdout.readline()
+        code, shown = line.type("--home M ack london-hotline/1")
+        assert (code, "inbox --follow: Ctrl-C" in shown) == (1, True)
+        following.send_signal(signal.SIGINT)
+    assert following.returncode == 0
+    assert "acknowledged by" in line.ok("--home M ack london-hotline/1")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -146,6 +146,14 @@ def capture(screen, monkeypatch, capsys, words: list[str]) -> tuple[str, str]:
     return said.out, said.err
 
 
+def test_a_backup_that_is_put_back_is_said_with_what_was_kept(screen):
+    screen.ok("--home N node init --origin localhost/test")
+    screen.ok("--home N node backup B")
+    done = json.loads(screen.ok("--home N node restore B --yes --json"))
+    assert (done["file"], done["size"], done["serves"]) == ("B", 1, True)
+    assert (screen.folder / done["kept"]).exists()
+
+
 def test_followed_it_is_one_line_for_each_item(council, monkeypatch):
     council.ok(f"{HOTLINE} --yes", CANARY)
     council.ok(f"{HOTLINE} --yes", CANARY)

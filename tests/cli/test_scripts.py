@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from liaison.cli import desk, failure, shapes
 from liaison.cli.context import one_line
@@ -67,6 +68,15 @@ def test_ctrl_c_ends_with_130(screen, monkeypatch):
 
     monkeypatch.setattr(desk, "as_member", interrupted)
     assert screen.type("--home F inbox")[0] == failure.INTERRUPTED
+
+
+def test_a_question_that_is_left_unanswered_is_a_refusal(screen, monkeypatch):
+    def aborted(*_: object) -> None:
+        raise typer.Abort
+
+    monkeypatch.setattr(desk, "as_member", aborted)
+    code, shown = screen.type("--home F inbox")
+    assert (code, shown) == (1, "Not done: the question was not answered (not-ready)\n")
 
 
 def examples() -> list[dict[str, Any]]:

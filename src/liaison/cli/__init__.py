@@ -23,7 +23,7 @@ from typer.main import get_command, get_group
 
 from liaison import __version__
 from liaison.cli.context import Json, answer, say
-from liaison.cli.failure import DONE, REFUSED, misused, tell
+from liaison.cli.failure import DONE, misused, tell
 from liaison.words.errors import LiaisonError, NotReady
 
 MODULES: Final = {  # module: its commands
@@ -149,7 +149,7 @@ def _run() -> int:
     except typer.TyperException as exc:
         return misused(exc)
     except typer.Abort:
-        return REFUSED
+        return tell(NotReady("Not done: the question was not answered"))
     except LiaisonError as exc:
         return tell(exc)
     except OSError as exc:

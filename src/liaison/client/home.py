@@ -65,7 +65,7 @@ class Home:
                 raise NotReady(
                     f"Another liaison process works in {self.root}",
                     safe="nothing was done",
-                    do="wait until it ends, then repeat the command",
+                    do="wait until it ends, or end it (inbox --follow: Ctrl-C), then repeat the command",
                 ) from exc
             yield
         finally:
