@@ -30,3 +30,18 @@ def test_every_code_is_in_the_list_of_errors():
     assert {"malformed", "serial-used", "members-exactly", "waiting", "demo-failed"} <= set(given)
     told = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     assert {code: file for code, file in given.items() if f"`{code}`" not in told} == {}
+
+
+def test_each_mitigation_of_the_threat_model_has_its_test():
+    text = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_/]+\.py)::(test_[a-z0-9_]+)`", text)
+    assert len(named) > 40
+    missing = [
+        f"{file}::{test}"
+        for file, test in named
+        if f"def {test}(" not in (ROOT / "tests" / file).read_text(encoding="utf-8")
+    ]
+    assert missing == []
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    mitigations = [row for row in rows if not row.startswith("| attack |")]
+    assert [row for row in mitigations if "::test_" not in row] == []
