@@ -121,6 +121,7 @@ def demo(
         if keep or is_stage:
             say(f"Kept in {folder}: the homes {', '.join(homes())}.")
             say(f"Try: cd {folder}; export LIAISON_PASSPHRASE_FILE=$PWD/passphrase")
+            say(f"     export PATH={Path(sys.executable).parent}:$PATH")
             say("     liaison --home F status; liaison --home O desk")
         else:
             shutil.rmtree(folder)
