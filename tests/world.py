@@ -716,6 +716,31 @@ class MemoryWorld:
         }
         return self.speak(procedures.Release, by, key, **{**said, **changes})
 
+    def grant(
+        self,
+        note: str,
+        post: str,
+        by: str = ANNA,
+        keys: Iterable[str] | None = None,
+        **changes: Any,
+    ) -> Statement[procedures.Grant]:
+        """Return a grant of a note for key statements: those of the post's present holders."""
+        key = changes.pop("key", None) or signing(f"{by}/1")
+        wraps = self._addressee(post, ACTION).wraps
+        if keys is not None:
+            wraps = tuple(
+                payloads.Wrap(key=k, wrap=digest(f"grant {self._made} {k}")) for k in sorted(keys)
+            )
+        parties = sorted({party_of(by), party_of(post)})
+        said: dict[str, Any] = {
+            "note": note,
+            "post": post,
+            "reason": procedures.GrantReason.UNREADABLE,
+            "parties": tuple(self._reliance(party, key, False, None) for party in parties),
+            "given": wraps,
+        }
+        return self.speak(procedures.Grant, by, key, **{**said, **changes})
+
     def withdrawal(
         self, note: str, by: str = ANNA, **changes: Any
     ) -> Statement[procedures.Withdrawal]:

@@ -130,8 +130,8 @@ def key_id(public: bytes) -> str:  # KEY-1
 
 
 KINDS = (
-    "accession admission answer charter directory extension hold key member node note objection "
-    "participation party posting refusal release roster session void watch withdrawal"
+    "accession admission answer charter directory extension grant hold key member node note "
+    "objection participation party posting refusal release roster session void watch withdrawal"
 )
 DUE_KINDS = "conclusion deadline hold-ended missed-test rung"
 ENVELOPE = re.compile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -33,7 +34,9 @@ def test_the_file_is_what_its_generator_makes():
 
 SECOND: dict[str, Any] = VECTORS["second"]
 THIRD: dict[str, Any] = VECTORS["third"]
-RECORDS: list[dict[str, Any]] = [*VECTORS["records"], *SECOND["records"], *THIRD["records"]]
+FOURTH: dict[str, Any] = VECTORS["fourth"]
+PARTS = (VECTORS, SECOND, THIRD, FOURTH)
+RECORDS: list[dict[str, Any]] = [record for part in PARTS for record in part["records"]]
 
 
 def test_every_kind_of_record_has_a_vector():
@@ -58,7 +61,7 @@ def test_the_log_goes_on_under_the_second_version():
     hashes = [leaf_hash(each["entry"].encode()) for each in RECORDS]
     get = Frontier().append(hashes).nodes.__getitem__
     first = size = 0
-    for before, part in ((VECTORS, SECOND), (SECOND, THIRD)):
+    for before, part in itertools.pairwise(PARTS):
         first += len(before["records"])
         size, roots = first + len(part["records"]), [from_base64(p["root"]) for p in (before, part)]
         assert part["from"] == first

@@ -109,6 +109,7 @@ def tell_all() -> MemoryWorld:
     draft = world.accept(world.draft())
     world.accept(world.answer(FELIX, Verdict.ACKNOWLEDGED, draft.digest))
     world.accept(world.release(draft))
+    world.accept(world.grant(draft.digest, DUTY))
     world.accept(world.withdrawal(draft.digest))
     serial = world.next_serial(signing(f"{ANNA}/1"), MOD)
     world.accept(world.void(ANNA, MOD, serial))

@@ -181,6 +181,13 @@ def make() -> dict[str, object]:
             ("watch",),
             signer,
         ),
+        "fourth": _later(
+            "The log goes on once more: a note is granted. As in 'second'.",
+            second.granted().records,
+            len(second.minimized().records),
+            ("grant",),
+            signer,
+        ),
     }
 
 

@@ -424,6 +424,29 @@ def minimized() -> SecondWorld:
     return world
 
 
+@lru_cache(1)
+def granted() -> SecondWorld:
+    """Return the world after a post changed hands too, and a note of it was granted to who holds it."""
+    world = SecondWorld()
+    world.__dict__.update(minimized().copy().__dict__)
+    note = world.take(world.writes(ANNA, LONDON, {DUTY: ACTION}, precedence=URGENT)).digest
+    world.take(world.posting(DUTY, (EDWIN,)))
+    world.take(world.directory(MOD))
+    world.take(
+        world.speaks(
+            procedures.Grant,
+            DORA,
+            note=note,
+            post=DUTY,
+            reason=procedures.GrantReason.HANDOVER,
+            parties=world.relied(DORA, set()),
+            given=world.wraps(DUTY),
+        )
+    )
+    world.answers(EDWIN, DUTY, Verdict.ACKNOWLEDGED, note)
+    return world
+
+
 def samples() -> list[Statement[Any]]:
     """Return the second part's statements: one of each form, and some that this log wouldn't take."""
     world = told()
@@ -440,7 +463,7 @@ def samples() -> list[Statement[Any]]:
     forum = _forum(far)
     drill = far.charter(alias="drill", exercise=True)
     left = far.part(charters.Standing.LEFT)
-    later = _new_forms(minimized().accepted[second:], forms)
+    later = _new_forms(granted().accepted[second:], forms)
     return [*found, exercise, advanced, forum, drill, left, *later]
 
 
@@ -558,6 +581,8 @@ def refused() -> list[tuple[str, str, Statement[Any], dict[str, Any]]]:
     case("NOTE-13", "wraps of a drafted post", "note/drafted/0/wraps", [])
     case("NOTE-13", "no_redirect false", "note/addressees/0/no_redirect", False)
     case("RELEASE-1", "a post without wraps", "release/addressees/0/wraps", [])
+    case("GRANT-1", "no key", "grant/given", [])
+    case("GRANT-1", "a reason that is none", "grant/reason", "friendship")
     case("HOLD-1", "below without until", "hold/until", None)
     case("WATCH-1", "a claim with a text", "watch/text", "Mine")
     case("WATCH-1", "a claim with a time", "watch/until", T0)

@@ -36,7 +36,7 @@ from liaison.rules.evolve import evolve
 from liaison.rules.inbox import items_of, kept_at
 from liaison.rules.refusal import Refused
 from liaison.statements.payloads import Note, Payload
-from liaison.statements.procedures import Release
+from liaison.statements.procedures import Grant, Release
 from liaison.statements.statement import Statement
 from liaison.words.times import MINUTE, SECOND, to_rfc3339
 
@@ -129,7 +129,7 @@ class Replay:
         said = statement.payload if statement else None
         if isinstance(said, Note):
             kept[f"content {index}"] = said.content.digest
-        if isinstance(said, Note | Release):
+        if isinstance(said, Note | Release | Grant):
             note_index = kept_at(record.facts, index)
             for wrap in said.wraps():
                 key = view.get(EncryptionKey, wrap.key)

@@ -46,7 +46,7 @@ from liaison.statements.payloads import (
     Tier,
     Verdict,
 )
-from liaison.statements.procedures import WatchAction
+from liaison.statements.procedures import GrantReason, WatchAction
 from liaison.words.precedence import Precedence
 
 
@@ -302,6 +302,19 @@ class AboutNote(Stated):
     precedence: Precedence
 
 
+class GrantFacts(AboutNote):
+    """``precedence`` is the note's for action; ``info_precedence`` is for those it informs."""
+
+    info_precedence: Precedence
+    post: Address
+    role: AddresseeRole
+    reason: GrantReason
+    readers: tuple[Address, ...]
+    """Members whose devices got a wrap, ascending."""
+    told: tuple[Address, ...]
+    """The sender, where a member can read the note now who could not before."""
+
+
 class WithdrawalFacts(AboutNote):
     told: tuple[Address, ...]
     """Who had the note and is told that it was taken back, ascending."""
@@ -423,6 +436,7 @@ FACTS: Final[dict[str, type[Facts]]] = {
     "deadline": DeadlineFacts,
     "directory": DirectoryFacts,
     "extension": ExtensionFacts,
+    "grant": GrantFacts,
     "hold": HoldFacts,
     "hold-ended": HoldEndedFacts,
     "key": KeyFacts,

@@ -21,7 +21,7 @@ from liaison.rules.decide import RULINGS, Duplicate, signer_of
 from liaison.rules.refusal import Refused
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import Note, Payload, Refusal, Wrap
-from liaison.statements.procedures import Release
+from liaison.statements.procedures import Grant, Release
 from liaison.statements.statement import Statement, make_statement, parse_statement
 from liaison.words.encoding import to_base64
 from liaison.words.errors import Malformed, RefusedByNode, SignatureInvalid, TooLarge
@@ -53,7 +53,9 @@ class Intake:
     async def submit(
         self, raw: bytes, ciphertext: bytes | None = None, wraps: bytes | None = None
     ) -> Receipted:
-        """Return the receipt of the statement ``raw``; a note comes with its content, a release with wraps.
+        """Return the receipt of the statement ``raw``; a note comes with its content.
+
+        A release and a grant come with wraps.
 
         Raises:
             Malformed, TooLarge: it has no reading; nothing can be said of it.
@@ -137,7 +139,10 @@ def _content(
 ) -> tuple[tuple[str, bytes], ...]:
     """Return the wraps by key statement, after comparing all content with the statement (API-8)."""
     payload = statement.payload
-    has_ciphertext, has_wraps = isinstance(payload, Note), isinstance(payload, Note | Release)
+    has_ciphertext, has_wraps = (
+        isinstance(payload, Note),
+        isinstance(payload, Note | Release | Grant),
+    )
     if (ciphertext is not None, wraps is not None) != (has_ciphertext, has_wraps):
         what = (
             "the parts ciphertext and wraps" if has_ciphertext else "the part wraps, and no other"

@@ -43,7 +43,8 @@ class Newest:
                 self.contents[content.index] = Kept(content.ciphertext)
                 self._bytes += len(content.ciphertext)
         for row in batch.wraps:
-            # Of a note that is here all wraps are: those that a release adds come by here, too.
+            # Of a note that is here all wraps are: those that a release adds come by here,
+            # too. A grant keeps its own.
             kept = self.contents.get(row.index)
             if kept is not None:
                 kept.wraps.setdefault(row.device, {})[row.key] = row.wrap

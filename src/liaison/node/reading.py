@@ -165,11 +165,11 @@ class Reading:
         ``with_urls`` says where the content is that is too large to come along (STREAM-9).
         """
         receipts = await self._receipts(await self._logged({row.pos for row in rows}))
-        notes: dict[int, str] = {}
+        notes: dict[int, cells.Note] = {}
         contents: dict[int, Json] = {}
         if with_content:
             notes = await self._openable(reader, [row for row in rows if row.kind in OPENED])
-            contents = await self._contents(reader, list(notes), INLINE_MAX_BYTES)
+            contents = await self._contents(reader, notes, INLINE_MAX_BYTES)
         items = []
         for row in rows:
             item: Json = {
@@ -182,13 +182,13 @@ class Reading:
             if content is not None and row.kind in OPENED:
                 item["content"] = content
             elif with_urls and row.kind in OPENED and row.note_index in notes:
-                digest = to_base64url(from_base64(notes[row.note_index]))
+                digest = to_base64url(from_base64(notes[row.note_index].note))
                 item["content_url"] = f"/v1/notes/{digest}/content"
             items.append(item)
         return items
 
-    async def _openable(self, reader: Reader, rows: Sequence[InboxRow]) -> dict[int, str]:
-        """Return the digests of those of these notes, by index, that may be opened now (API-15)."""
+    async def _openable(self, reader: Reader, rows: Sequence[InboxRow]) -> dict[int, cells.Note]:
+        """Return those of these notes, by index, that may be opened now (API-15)."""
         entries = await self._logged({row.note_index for row in rows})
         keys = {index: _note_key(entry) for index, entry in entries.items()}
         await self.cellar.load(list(keys.values()))
@@ -199,7 +199,7 @@ class Reading:
                 continue
             facts = None if names_readers(note) else _note_facts(entries[index])
             if may_open(note, facts, reader.by):
-                found[index] = key[-1]
+                found[index] = note
         return found
 
     async def note(self, reader: Reader, digest: str) -> Json:
@@ -217,8 +217,8 @@ class Reading:
 
     async def note_content(self, reader: Reader, digest: str) -> Json:
         """Return a note's ciphertext and the asking device's wraps (API-15)."""
-        row, _ = await self._note(reader, digest, Sight.CONTENT)
-        contents = await self._contents(reader, [row.index], CONTENT_MAX_BYTES)
+        row, note = await self._note(reader, digest, Sight.CONTENT)
+        contents = await self._contents(reader, {row.index: note}, CONTENT_MAX_BYTES)
         if row.index not in contents:
             raise NotHere("the content of this note is no longer here")
         return contents[row.index]
@@ -281,29 +281,48 @@ class Reading:
         raise NotHere("there is no such note for you")
 
     async def _contents(
-        self, reader: Reader, indexes: Sequence[int], most_bytes: int
+        self, reader: Reader, notes: Mapping[int, cells.Note], most_bytes: int
     ) -> dict[int, Json]:
         """Return CONTENT (API-15) by the note's index, for those whose ciphertext isn't larger."""
         newest = self.sequencer.newest.contents
-        kept = {i: newest[i] for i in indexes if i in newest}
+        kept = {i: newest[i] for i in notes if i in newest}
         ciphertexts = {
             i: one.ciphertext for i, one in kept.items() if len(one.ciphertext) <= most_bytes
         }
         wraps = {i: one.wraps.get(reader.key, {}) for i, one in kept.items()}
-        older = [index for index in indexes if index not in kept]
+        older = [index for index in notes if index not in kept]
         if older:
             stored = await self.store.contents(older, most_bytes=most_bytes)
             wraps |= await self.store.wraps(list(stored), reader.key)
             ciphertexts |= stored
+        granted = await self._granted(reader, notes)
         return {
             index: {
                 "ciphertext": to_base64(ciphertext),
                 "wraps": [
                     {"key": key, "wrap": to_base64(wrap)}
                     for key, wrap in wraps.get(index, {}).items()
-                ],
+                ]
+                + granted.get(index, []),
             }
             for index, ciphertext in ciphertexts.items()
+        }
+
+    async def _granted(
+        self, reader: Reader, notes: Mapping[int, cells.Note]
+    ) -> dict[int, list[Json]]:
+        """Return the asking device's wraps by grants, by the note's index; a grant keeps its own."""
+        grants = {g.index: g.statement for note in notes.values() for g in note.grants or ()}
+        if not grants:
+            return {}
+        wraps = await self.store.wraps(list(grants), reader.key)
+        return {
+            index: [
+                {"key": key, "wrap": to_base64(wrap), "grant": g.statement}
+                for g in note.grants or ()
+                for key, wrap in wraps.get(g.index, {}).items()
+            ]
+            for index, note in notes.items()
         }
 
     # Channels, parties, single statements

@@ -443,6 +443,13 @@ class Item(Frozen):
     """Slots of line tests that were missed and not closed yet."""
 
 
+class GrantState(Frozen):
+    """A grant of a note: the entry with which its wraps are kept, and its statement's digest."""
+
+    index: int
+    statement: str
+
+
 class Note(Cell):
     """A note's life: each addressee in exactly one state (design.md, law 8).
 
@@ -493,6 +500,7 @@ class Note(Cell):
     withdrawn: Literal[True] | None = None
     """Its sender took it back, or superseded it: nobody is asked any more."""
     items: tuple[Item, ...] | None = None
+    grants: tuple[GrantState, ...] | None = None
 
     @property
     def climb(self) -> Climb | None:

@@ -19,6 +19,7 @@ from liaison.ledger.facts import (
     DeadlineFacts,
     ExtensionFacts,
     Facts,
+    GrantFacts,
     HoldEndedFacts,
     HoldFacts,
     MissedTestFacts,
@@ -50,6 +51,8 @@ class ItemKind(StrEnum):
     """A note was withdrawn, superseded, amended or objected to, or its silence extended."""
     RELEASED = "released"
     """The member's draft was released."""
+    GRANTED = "granted"
+    """More members can read a note that the member wrote: another reader wrapped it for them."""
     WATCH = "watch"
     """An operator closed or reopened a note."""
     ANSWER = "answer"
@@ -94,7 +97,8 @@ def items_of(facts: Facts, index: int) -> list[InboxRow]:
 def kept_at(facts: Facts, index: int) -> int:
     """Return under which entry that is kept which came with entry ``index``.
 
-    A release's wraps are kept with the draft, whose content they open.
+    A release's wraps are kept with the draft, whose content they open. Those of a grant are kept
+    with the grant: of one key there may be several, and nobody's takes the place of another's.
     """
     return facts.index if isinstance(facts, ReleaseFacts) else index
 
@@ -136,6 +140,14 @@ def _of_release(facts: ReleaseFacts, _: int) -> Iterable[_Item]:
     yield from _shown(facts, facts.addressees, facts.index)
     yield _Item(facts.sender, facts.index, ItemKind.RELEASED, facts.precedence)
     yield from _replaced(facts)
+
+
+def _of_grant(facts: GrantFacts, _: int) -> Iterable[_Item]:
+    is_info = facts.role is AddresseeRole.INFO
+    precedence = facts.info_precedence if is_info else facts.precedence
+    kind = ItemKind.COPY if facts.role is AddresseeRole.COPY else ItemKind.NOTE
+    yield from _for(facts.readers, facts.index, kind, precedence)
+    yield from _for(facts.told, facts.index, ItemKind.GRANTED, facts.precedence)
 
 
 def _replaced(facts: NoteFacts | ReleaseFacts) -> Iterable[_Item]:
@@ -216,6 +228,7 @@ _GATHER: Final[dict[type[Facts], Callable[[Any, int], Iterable[_Item]]]] = {
     ConclusionFacts: _of_conclusion,
     DeadlineFacts: _of_deadline,
     ExtensionFacts: _of_procedure,
+    GrantFacts: _of_grant,
     HoldEndedFacts: _of_hold,
     HoldFacts: _of_hold,
     MissedTestFacts: _of_missed_test,

@@ -55,13 +55,15 @@ def check_reliances(
     key: str,
     issued: int,
     at: int,
+    beside: frozenset[str] = frozenset(),
 ) -> Refused | None:
     """Each party's directory and roster is one that was current when the sender wrote (NOTE-9).
 
-    ``posts`` are those addressed, without the sender's own; ``key`` is the device's.
+    ``posts`` are those addressed, without the sender's own; ``key`` is the device's. Of the parties
+    ``beside`` these only the directory is relied on.
     """
     addressed = {party_of(post) for post in posts}
-    if {r.party for r in reliances} != addressed | {own}:
+    if {r.party for r in reliances} != addressed | {own} | beside:
         return Refused(
             "reliances", "parties: names the sender's party and each addressed one, no other"
         )

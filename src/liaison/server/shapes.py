@@ -126,6 +126,7 @@ class Sessions(Shape):
 class Wrap(Shape):
     key: Digest
     wrap: Bytes
+    grant: Digest | None = None
 
 
 class Content(Shape):

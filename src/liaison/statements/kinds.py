@@ -21,7 +21,15 @@ from liaison.statements.payloads import (
     Session,
     Void,
 )
-from liaison.statements.procedures import Extension, Hold, Objection, Release, Watch, Withdrawal
+from liaison.statements.procedures import (
+    Extension,
+    Grant,
+    Hold,
+    Objection,
+    Release,
+    Watch,
+    Withdrawal,
+)
 
 KINDS: Final[dict[str, type[Payload]]] = {
     model.kind_name: model
@@ -32,6 +40,7 @@ KINDS: Final[dict[str, type[Payload]]] = {
         Charter,
         Directory,
         Extension,
+        Grant,
         Hold,
         Key,
         Member,

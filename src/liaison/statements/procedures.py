@@ -1,6 +1,6 @@
-"""What happens to notes after they were written: release, withdrawal, objection, extension, watch, hold.
+"""What happens to notes once they are written: release, grant, withdrawal, objection, watch, hold.
 
-protocols/statements.md, RELEASE, WITHDRAW, SILENCE, WATCH, HOLD. Each is a device's statement in
+protocols/statements.md, RELEASE, GRANT, WITHDRAW, SILENCE, WATCH, HOLD. Each is a device's statement in
 one channel; who may make it is decided in ``rules``.
 """
 
@@ -67,6 +67,31 @@ class Release(InChannel):
             for wrap in addressee.wraps:
                 first.setdefault(wrap.key, wrap)
         return tuple(first.values())
+
+
+class GrantReason(StrEnum):
+    """Why more keys may open a note; the granter's word, which no rule reads."""
+
+    NEW_DEVICE = "new-device"
+    UNREADABLE = "unreadable"
+    HANDOVER = "handover"
+    HISTORY = "history"
+
+
+class Grant(InChannel):
+    """Who can open a note wraps its secret for more keys at a post that has the note anyway."""
+
+    kind_name: ClassVar[str] = "grant"
+
+    note: Digest
+    post: Address
+    reason: GrantReason
+    parties: Annotated[tuple[Reliance, ...], Field(min_length=1, max_length=2), Ascending]
+    given: Annotated[tuple[Wrap, ...], Field(min_length=1, max_length=256), Ascending]
+
+    def wraps(self) -> tuple[Wrap, ...]:
+        """Return the wraps in the order in which they travel (NOTE-2)."""
+        return self.given
 
 
 class Withdrawal(InChannel):
