@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import pytest
 from hypothesis import given
@@ -331,3 +331,74 @@ async def test_one_note_that_is_no_longer_ours_to_answer_keeps_back_none_of_the_
     async with world.client("F") as f:
         assert [await _lives(f, one.reference) for one in sent] == [["delivered"]] * 5
         assert await _lives(f, late.reference) == ["non-delivered"]
+
+
+async def test_what_was_taken_and_not_shown_outlives_a_start_that_failed(world, monkeypatch):
+    async with world.client("F") as f:
+        for n in range(4):
+            await f.send(note(f"note {n}"))
+    async with world.client("M") as m, aclosing(m.follow()) as items:
+        assert subjects(await take(items, 1)) == ["note 0"]
+    asked = asyncio.Event()
+
+    async def gone(*_: object) -> None:
+        asked.set()
+        raise NodeUnreachable("it is gone")
+
+    async with world.client("M") as m:
+        monkeypatch.setattr(m, "_take_at", gone)
+        async with aclosing(
+            m.follow(pacing=Pacing(sleep=lambda _: asyncio.Event().wait()))
+        ) as items:
+            waiting = asyncio.create_task(take(items, 1))
+            await asked.wait()
+            waiting.cancel()
+            with suppress(asyncio.CancelledError):
+                await waiting
+    async with world.client("M") as m, aclosing(m.follow()) as items:
+        assert subjects(await take(items, 3)) == ["note 1", "note 2", "note 3"]
+
+
+async def test_a_later_page_that_can_t_be_had_loses_nothing_of_an_earlier_one(world, monkeypatch):
+    monkeypatch.setattr("liaison.client.member.PAGE_ITEMS", 2)
+    async with world.client("F") as f:
+        for n in range(5):
+            await f.send(note(f"note {n}"))
+    async with world.client("M") as m:
+        honest, pages = m.transport.read, 0
+
+        async def fails_at_the_second(path: str) -> dict[str, object]:
+            nonlocal pages
+            pages += path.startswith("/v1/inbox")
+            if pages == 2:
+                raise NodeUnreachable("it is gone")
+            return await honest(path)
+
+        monkeypatch.setattr(m.transport, "read", fails_at_the_second)
+        with pytest.raises(NodeUnreachable):
+            await m.inbox()
+    async with world.client("M") as m:
+        assert subjects(await m.inbox()) == [f"note {n}" for n in range(5)]
+        assert await m.inbox() == []
+
+
+async def test_what_could_not_be_judged_is_said_so_once_and_shown_once_when_it_can(
+    world, monkeypatch
+):
+    await f_sends(world, "early")
+    async with world.client("M") as m:
+
+        async def not_yet(*_: object) -> None:
+            raise NotReady("its party is not pinned")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(m, "_open", not_yet)
+            async with aclosing(m.follow()) as items:
+                (unopened,) = await take(items, 1)
+                assert isinstance(unopened, Unopened)
+    await f_sends(world, "late")
+    for expected in (["early", "late"], []):
+        async with world.client("M") as m, aclosing(m.follow()) as items:
+            assert subjects(await take(items, len(expected))) == expected
+    async with world.client("M") as m:
+        assert await m.inbox() == []

@@ -35,6 +35,13 @@ def town(_founded: Path, tmp_path: Path) -> Town:
     return Town.copied(_founded, tmp_path / "town", SEED)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have clients give up on silence in moments, not minutes."""
+    monkeypatch.setattr("liaison.client.transport.TIMEOUT_S", 2)
+    monkeypatch.setattr("liaison.client.following.SILENT_S", 2)
+
+
 @pytest.fixture(scope="session")
 def _opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MemoryWorld]:
     home = tmp_path_factory.mktemp("opened") / "home"

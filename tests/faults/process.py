@@ -82,6 +82,17 @@ class Process:
                 self.child.kill()
         await self.child.wait()
 
+    def rss_kib(self) -> int:
+        """Return the memory that it holds."""
+        for line in Path(f"/proc/{self.child.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise AssertionError("it has ended")
+
+    def descriptors(self) -> int:
+        """Return how many file descriptors it has."""
+        return len(list(Path(f"/proc/{self.child.pid}/fd").iterdir()))
+
     def terminate(self) -> None:
         self.child.send_signal(signal.SIGTERM)
 

@@ -162,7 +162,7 @@ class Proxy:
                 raise Broken
             if fault is Fault.HALTED:
                 writer.write(self._part(answer))
-                await self._halt()
+                await self._halt(reader)
             writer.write(answer)
             await writer.drain()
 
@@ -200,7 +200,7 @@ class Proxy:
                 one.cancel()
             await asyncio.gather(*both, return_exceptions=True)
         if any(one.exception() is None for one in done):
-            await self._halt()
+            await self._halt(reader)
         raise Broken
 
     async def _carry(
@@ -229,9 +229,12 @@ class Proxy:
             held = b""
             await writer.drain()
 
-    async def _halt(self) -> None:
+    async def _halt(self, reader: asyncio.StreamReader) -> None:
+        """Let nothing pass until the client has lost its patience."""
         self.halted.set()
-        await asyncio.Event().wait()
+        while await reader.read(4096):
+            pass
+        raise Broken
 
     def _decide(self, passing: Passing) -> Fault | None:
         fault = self.plan(passing)

@@ -20,11 +20,7 @@ NOTES = 12
 """Waiting together; fewer than 16, after which the oldest goes out of its turn."""
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have clients give up on silence in moments, not minutes."""
-    monkeypatch.setattr("liaison.client.transport.TIMEOUT_S", 2)
-    monkeypatch.setattr("liaison.client.following.SILENT_S", 2)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 async def work(one: Person, chance: random.Random, notes: int) -> None:

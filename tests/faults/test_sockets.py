@@ -7,7 +7,6 @@ import contextlib
 import gzip
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -25,17 +24,6 @@ IDLE_MAX_KIB = 16
 """What docs/administering.md says that an idle connection costs at most."""
 OWN = 32
 """Connections of the test itself, and some to spare."""
-
-
-def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def rss_kib(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise AssertionError("no such process")
 
 
 class Crowd:
@@ -93,16 +81,16 @@ async def test_ten_thousand_idle_sockets_cost_what_is_said_and_keep_nobody_out(
     async with town.open():
         await served(town)
         assert town.node is not None
-        node, pid = town.node, town.node.child.pid
-        before_kib, before = rss_kib(pid), descriptors(pid)
+        node = town.node
+        before_kib, before = node.rss_kib(), node.descriptors()
         async with Crowd.at(node, COUNT, SLOW) as crowd:
             idle, slow = await crowd.standing(ask=False)
             came = asyncio.get_running_loop().time()
             assert idle + slow <= connections
             if connections > COUNT:
                 assert (idle, slow) == (COUNT - SLOW, SLOW)
-            assert descriptors(pid) <= before + connections + OWN
-            grown_kib = rss_kib(pid) - before_kib
+            assert node.descriptors() <= before + connections + OWN
+            grown_kib = node.rss_kib() - before_kib
             assert grown_kib <= IDLE_MAX_KIB * min(COUNT, connections), grown_kib
             await served(town)
             # A peer that is stopped neither reads nor answers, as one behind a line that was cut.
@@ -114,7 +102,7 @@ async def test_ten_thousand_idle_sockets_cost_what_is_said_and_keep_nobody_out(
                 await asyncio.sleep(came + HEADERS_S + 2 - asyncio.get_running_loop().time())
                 assert await crowd.standing() == (COUNT - SLOW, 0)
         async with asyncio.timeout(20):
-            while descriptors(pid) > before + OWN:  # noqa: ASYNC110 another process' doing
+            while node.descriptors() > before + OWN:  # noqa: ASYNC110 another process' doing
                 await asyncio.sleep(0.05)
         await served(town)
 
@@ -129,4 +117,4 @@ async def test_a_node_with_few_descriptors_takes_fewer_connections_and_goes_on(t
             idle, _ = await crowd.standing(ask=False)
             assert idle <= 400
             await served(town)
-            assert descriptors(town.node.child.pid) <= 400
+            assert town.node.descriptors() <= 400

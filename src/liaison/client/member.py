@@ -86,6 +86,8 @@ class Unopened:
 
 
 Item = Letter | Told | News | Unopened
+_Unshown = dict[str, Item | None]
+"""What was taken and not shown, by position, or digest where it was tried again; None is to be taken anew."""
 
 
 @dataclass
@@ -110,8 +112,8 @@ class Client(Actor):
         """
         await self.tend()
         state = self._read_state()
-        items = [*(await self._left(state)).values(), *(await self._retry(state)).values()]
-        state["unshown"] = []
+        unshown = _unshown_in(state)
+        await self._take_again(state, unshown)
         more = True
         while more:
             after = str(state.get("position", ""))
@@ -127,18 +129,20 @@ class Client(Actor):
                 position = self._position(item, entry, str(state.get("position", "")))
                 if _place(position) > _reached(state, _level(item)):
                     seen = await self._take(item, entry, state)
-                    items += [seen] if seen is not None else []
+                    unshown |= {} if seen is None else {position: seen}
                 _move(state, position)
-            # The cabinet first: once the position moved, nobody shows these again.
+            # The cabinet first: once the position moved, only what is written down is shown again.
             await self.cabinet.sync()
             await self._receipts.flush()
-            self.home.write_state(INBOX, state)
+            self._keep_unshown(state, unshown)
             more = bool(page.get("more")) and bool(shown)
             if not more or len(_list(state, "owed")) >= MAX_ANSWERED:
                 # Not only at the end: what is owed is written down again with each page.
                 await self._answer_owed(state)
+        # Not before: a later page that can't be had must not lose what an earlier one brought.
+        self._keep_unshown(state, {})
         self._watch_on()
-        return items
+        return [item for item in unshown.values() if item is not None]
 
     async def follow(
         self,
@@ -159,7 +163,8 @@ class Client(Actor):
             NotReady: another process follows with the key of this device.
             LogUntrusted: the node shows what the log doesn't hold; nothing more is shown.
         """
-        state, unshown, tries = self._read_state(), dict[str, Item](), Counter[str]()
+        state, tries = self._read_state(), Counter[str]()
+        unshown = _unshown_in(state)
         flow = Flow(self.transport, partial(self._hello, state, unshown), pacing, lost)
         gathering = Gathering(partial(self._answer_all, state), pacing, flow.fail)
         try:
@@ -171,7 +176,9 @@ class Client(Actor):
                     gathering.owe(is_urgent=stored.is_urgent or _fills_a_statement(state))
                 self._watch_on()
                 while unshown:
-                    yield unshown.pop(next(iter(unshown)))
+                    item = unshown.pop(next(iter(unshown)))
+                    if item is not None:
+                        yield item
                 self._keep_unshown(state, unshown)
                 if stored.lost is not None:
                     await flow.lose(stored.lost)
@@ -182,14 +189,13 @@ class Client(Actor):
             await flow.close()
             await gathering.close()
 
-    async def _hello(self, state: dict[str, object], unshown: dict[str, Item]) -> Frame:
+    async def _hello(self, state: dict[str, object], unshown: _Unshown) -> Frame:
         """Return what this device says that it has, when it joins the stream."""
         self._ahead = await exercise_lead(self.pins.node, self.transport, self._clock)
         await self.tend()
         # A stream lasts a quarter of an hour: so old is at most what was read of others.
         self.book.forget()
-        unshown.update(await self._left(state))
-        unshown.update(await self._retry(state))
+        await self._take_again(state, unshown)
         hello: Frame = {"type": "hello", "window": WINDOW, "reached": _object(state, "reached")}
         if state.get("position"):
             hello["after"] = state["position"]
@@ -199,7 +205,7 @@ class Client(Actor):
         self,
         batch: Batch,
         state: dict[str, object],
-        unshown: dict[str, Item],
+        unshown: _Unshown,
         tries: Counter[str],
     ) -> _Stored:
         """Take a batch, and write down that it was, before the node hears of it."""
@@ -237,25 +243,36 @@ class Client(Actor):
             self._keep_unshown(state, unshown)
         return stored
 
-    def _keep_unshown(self, state: dict[str, object], unshown: dict[str, Item]) -> None:
+    def _keep_unshown(self, state: dict[str, object], unshown: _Unshown) -> None:
         """Write down where this home is, and what of it nobody has been shown."""
-        state["unshown"] = [name for name in unshown if "." in name]
-        waiting = _list(state, "unopened")
-        waiting += [name for name in unshown if "." not in name and name not in waiting]
+        state["unshown"] = list(unshown)
         self.home.write_state(INBOX, state)
 
-    async def _left(self, state: dict[str, object]) -> dict[str, Item]:
-        """Take again what was taken and not shown, and what couldn't be had, by position."""
-        found: dict[str, Item | None] = {}
-        for position in [str(one) for one in _list(state, "unshown")]:
-            found[position] = await self._take_at(position, state)
+    async def _take_again(self, state: dict[str, object], unshown: _Unshown) -> None:
+        """Take again what was taken and not shown, and what couldn't be had, or not be judged, before.
+
+        What this doesn't come to, because the node is gone or it is ended, stays to be taken.
+        """
+        for name in [name for name, item in unshown.items() if item is None]:
+            again = self._take_at if "." in name else self._take_note
+            item = await again(name, state)
+            if item is None:
+                del unshown[name]
+            else:
+                unshown[name] = item
         for position in [str(one) for one in _list(state, "skipped")]:
             try:
-                found[position] = await self._take_at(position, state)
+                item = await self._take_at(position, state)
             except (NodeUnreachable, Busy):
                 continue  # it was said that it can't be had
             _list(state, "skipped").remove(position)
-        return {position: item for position, item in found.items() if item is not None}
+            unshown |= {} if item is None else {position: item}
+        for digest in [str(one) for one in _list(state, "unopened")]:
+            item = await self._take_note(digest, state)
+            if isinstance(item, Unopened) and isinstance(item.error, NotReady):
+                continue  # it was said that it can't be judged yet
+            _list(state, "unopened").remove(digest)
+            unshown |= {} if item is None else {digest: item}
 
     async def _take_at(self, position: str, state: dict[str, object]) -> Item | None:
         page = await self.transport.read(f"/v1/inbox?limit=1&content=1{_before(position)}")
@@ -443,23 +460,17 @@ class Client(Actor):
             return found, entry
         return found, None
 
-    async def _retry(self, state: dict[str, object]) -> dict[str, Item]:
-        """Try again what could not be judged before, by digest; what still can't be is not shown."""
-        items: dict[str, Item] = {}
-        waiting, state["unopened"] = list(_list(state, "unopened")), []
-        for digest in waiting:
-            answer = await self.transport.read(f"/v1/notes/{check_digest(str(digest))}")
-            entry = self.watch.verify(text_of(answer, "receipt"))
-            if entry.statement.digest != digest:
-                raise LogUntrusted(
-                    f"The node shows entry {entry.index} where another note was asked for",
-                    safe="nothing of it is shown",
-                    do="tell the node's operator",
-                )
-            seen = await self._take({"kind": "note"}, entry, state)
-            if seen is not None and digest not in _list(state, "unopened"):
-                items[str(digest)] = seen
-        return items
+    async def _take_note(self, digest: str, state: dict[str, object]) -> Item | None:
+        """Take the note of a digest, whatever made it visible."""
+        answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
+        entry = self.watch.verify(text_of(answer, "receipt"))
+        if entry.statement.digest != digest:
+            raise LogUntrusted(
+                f"The node shows entry {entry.index} where another note was asked for",
+                safe="nothing of it is shown",
+                do="tell the node's operator",
+            )
+        return await self._take({"kind": "note"}, entry, state)
 
     async def _open(
         self,
@@ -784,6 +795,10 @@ def _reached(state: dict[str, object], level: Precedence) -> tuple[int, int]:
     """Return up to where everything of a precedence was taken."""
     known = (state.get("position"), _object(state, "reached").get(level.value))
     return max((_place(str(at)) for at in known if at), default=(-1, -1))
+
+
+def _unshown_in(state: dict[str, object]) -> _Unshown:
+    return dict.fromkeys(str(one) for one in _list(state, "unshown"))
 
 
 def _move(state: dict[str, object], position: str) -> None:
