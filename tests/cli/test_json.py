@@ -237,6 +237,14 @@ class Typed:
         proposed = "--home FA channel propose hotline --alias second --with mod.example"
         assert self.type(f"{proposed} --exercise --post")["signed"] == "charter"
         assert self.type("--home FA channel accede second --post")["is_open"] is False
+        self.type("--home XR registrar new x.example")
+        delegate = "registrar delegate XR/request.liaison --scope directory --yes --post"
+        assert self.type(f"--home XA {delegate}")["signed"] == "party"
+        begin = f"registrar begin XA/x.party --node N/node.liaison --heard {heard}"
+        assert self.type(f"--home XR {begin}")["scope"] == ["directory"]
+        assert self.type("--home XR registrar run --once")["warnings"] == []
+        (one,) = self.type("--home XA registrar list")["registrars"]
+        assert self.type(f"--home XA registrar end {one['key']} --post")["sent"] is True
         assert self.type("--home MA channel accede second --post")["is_open"] is True
         assert self.type("--home FA roster set second attache.london --post")["signed"] == "roster"
         shown = self.type("--home F channel show second")

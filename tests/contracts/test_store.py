@@ -200,6 +200,21 @@ async def test_open_items_are_a_channel_s_cells_with_a_due_moment(store, reader,
     assert await reader.open_items("e", limit=10) == []
 
 
+async def test_the_entries_of_a_scope_come_in_their_order(store, reader):
+    entries = [
+        entry_row(0, scope="mod.example", n=1),
+        entry_row(1, scope="other.example", n=1),
+        entry_row(2, scope="mod.example", n=2),
+        entry_row(3, scope="mod.example", n=3),
+    ]
+    commit(store, replace(GrowingLog().grow(4), entries=entries))
+    found = await reader.of_scope("mod.example", after=0, limit=10)
+    assert found == [entries[0], entries[2], entries[3]]
+    assert await reader.of_scope("mod.example", after=1, limit=1) == [entries[2]]
+    assert await reader.of_scope("mod.example", after=3, limit=10) == []
+    assert await reader.of_scope("none.example", after=0, limit=10) == []
+
+
 async def test_due_records_about_a_note_come_by_index(store, reader):
     about = digest_of(0)
     entries = [

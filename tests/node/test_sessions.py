@@ -15,7 +15,7 @@ from liaison.statements.payloads import Session, State
 from liaison.statements.statement import make_statement
 from liaison.words.canonical import format_canonical
 from liaison.words.encoding import from_base64, to_base64url
-from liaison.words.times import MINUTE
+from liaison.words.times import DAY, MINUTE
 from tests.node.live import LiveNode, live_node
 from tests.world import ANNA, DORA, FCO, MOD, ORIGIN, MemoryWorld, digest, signing
 
@@ -46,8 +46,16 @@ async def check_refused(node: LiveNode, why: str, **said: Any) -> None:
     assert why in problem["detail"]
 
 
-async def test_a_member_a_party_and_the_administrator_begin_sessions(node: LiveNode) -> None:
-    for by, key in ((ANNA, None), (FCO, None), (ORIGIN, signing("administrator"))):
+async def test_a_member_a_party_its_registrar_and_the_administrator_begin_sessions(
+    node: LiveNode,
+) -> None:
+    registrar = signing(f"{FCO}/registrar")
+    for by, key in (
+        (ANNA, None),
+        (FCO, None),
+        (FCO, registrar),
+        (ORIGIN, signing("administrator")),
+    ):
         status, body, _ = await begin(node, by, key)
         assert (status, body["by"]) == (201, by)
         assert body["until"] == node.clock.wall + 15 * MINUTE
@@ -56,6 +64,30 @@ async def test_a_member_a_party_and_the_administrator_begin_sessions(node: LiveN
         expected = 200 if by == ORIGIN else 404
         assert (await node.get("/v1/openings?start=0&end=1", body["token"]))[0] == expected
         assert (await node.get(f"/v1/parties/{FCO}", body["token"]))[0] == 200
+
+
+async def test_a_registrar_begins_none_once_its_time_ended(node: LiveNode) -> None:
+    registrar = signing(f"{FCO}/registrar")
+    status, _, _ = await begin(node, FCO, registrar)
+    assert status == 201
+    node.clock.advance(400 * DAY)
+    await check_refused(node, "this registrar of fco.example ended", by=FCO, key=registrar)
+    assert (await begin(node, FCO))[0] == 201
+
+
+async def test_what_was_said_of_a_party_is_read_by_itself_in_its_order(node: LiveNode) -> None:
+    tokens = {by: (await begin(node, by))[1]["token"] for by in (ANNA, FCO, MOD)}
+    path = f"/v1/parties/{FCO}/statements"
+    status, body = await node.get(f"{path}?limit=256", tokens[FCO])
+    assert (status, body["more"]) == (200, False)
+    everything = body["statements"]
+    entries = [node.verified(text).record() for text in everything]
+    assert [record.channel.n for record in entries] == list(range(1, len(entries) + 1))
+    assert {record.channel.id for record in entries} == {FCO}
+    status, body = await node.get(f"{path}?after=1&limit=2", tokens[ANNA])
+    assert (body["statements"], body["more"]) == (everything[1:3], True)
+    assert (await node.get(f"{path}?after={len(entries)}", tokens[FCO]))[1]["statements"] == []
+    assert (await node.get(path, tokens[MOD]))[0] == 404
 
 
 async def test_a_challenge_is_used_once_and_lapses(node: LiveNode) -> None:
@@ -84,7 +116,7 @@ async def test_sessions_are_refused_for_what_does_not_hold(node: LiveNode) -> No
     await check_refused(node, "times", issued=now + 3 * MINUTE, lapse=now + 4 * MINUTE)
     await check_refused(node, "not known here", key=signing("nobody"))
     await check_refused(node, "", key=signing(f"{DORA}/1"))
-    await check_refused(node, "", by=FCO, key=signing(f"{FCO}/registrar"))
+    await check_refused(node, "", by=FCO, key=signing(f"{MOD}/registrar"))
     await check_refused(node, "", by=FCO, key=signing(f"{MOD}/1"))
     await check_refused(node, "administrator", by=ORIGIN, key=signing("node"))
     await check_refused(node, "administrator", by=ORIGIN, key=signing("log"))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from liaison.cli import comparing, completing, desk
-from liaison.cli.asking import Yes, ask
+from liaison.cli.asking import Yes
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.client import Approval, Authority, Request, fingerprint
@@ -101,9 +101,7 @@ def _compared(context: typer.Context, file: Path, *, is_yes: bool) -> Request:
     except Malformed as exc:
         raise desk.wrong_file(file, "a device's request", exc) from exc
     say(f"{request.member} ({visible(request.name)}) asks to hold {request.post}, in these words:")
-    comparing.say_phrase(request.phrase)
-    say("Call them, and have the words read to you.")
-    ask("Are they the same, word for word?", is_yes=is_yes, safe="nothing was signed")
+    comparing.compare_phrase(request.phrase, is_yes=is_yes)
     return request
 
 
@@ -170,12 +168,12 @@ def roles(
 
     async def work(authority: Authority) -> None:
         statement = authority.set_roles(name, [str(each) for each in role])
-        path = _written(context, name.partition("@")[0], statement)
+        path = written(context, name.partition("@")[0], statement)
         said = f"{name} is {', '.join(sorted(role))}"
         answer(await send(authority, is_posted, said, path, statement))
         say("Next: liaison directory sign --post")
 
-    desk.as_authority(context, work, node=node)
+    desk.as_authority(context, work, node=node, is_online=is_posted)
 
 
 @posting.command("set")
@@ -193,11 +191,11 @@ def posting_set(
     async def work(authority: Authority) -> None:
         statement = authority.set_posting(post, holders or [])
         who = ", ".join(holders or []) or "nobody"
-        path = _written(context, post.partition("@")[0], statement)
+        path = written(context, post.partition("@")[0], statement)
         said = f"{post} is held by {who}"
         answer(await send(authority, is_posted, said, path, statement))
 
-    desk.as_authority(context, work, node=node)
+    desk.as_authority(context, work, node=node, is_online=is_posted)
 
 
 @roster.command("set")
@@ -234,12 +232,12 @@ def roster_set(
             for post, other in pairs.items()
         }
         statement = authority.set_roster(channel, full, alternates)
-        path = _written(context, channel, statement)
+        path = written(context, channel, statement)
         shown = "; ".join(f"{name}: {', '.join(posts)}" for name, posts in full)
         said = f"The roster of {home_party} ({shown})"
         answer(await send(authority, is_posted, said, path, statement))
 
-    desk.as_authority(context, work, node=node)
+    desk.as_authority(context, work, node=node, is_online=is_posted)
 
 
 @directory.command()
@@ -247,11 +245,11 @@ def sign(context: typer.Context, is_posted: Post = False, node: NodeCard = None)
     """Sign what is current: members, postings, rosters, charters. Valid for seven days."""
 
     async def work(authority: Authority) -> None:
-        if is_posted:
+        if is_posted and not authority.is_registrar:
             await authority.follow_all()
         statement = authority.sign_directory()
         payload = statement.payload
-        path = _written(context, authority.party.partition(".")[0], statement)
+        path = written(context, authority.party.partition(".")[0], statement)
         what = (
             f"Directory {payload.sequence} of {authority.party}, valid until "
             f"{to_dtg(payload.valid_until)}: {len(payload.members)} members, "
@@ -261,10 +259,11 @@ def sign(context: typer.Context, is_posted: Post = False, node: NodeCard = None)
         done = await send(authority, is_posted, what, path, statement)
         answer({**done, "sequence": payload.sequence, "valid_until": payload.valid_until})
 
-    desk.as_authority(context, work, node=node)
+    desk.as_authority(context, work, node=node, is_online=is_posted)
 
 
-def _written(context: typer.Context, stem: str, statement: Statement[Any]) -> Path:
+def written(context: typer.Context, stem: str, statement: Statement[Any]) -> Path:
+    """Write a signed statement into the home, to be handed over or posted."""
     return desk.write(context, f"{stem}.{statement.kind}", statement.raw, None)
 
 

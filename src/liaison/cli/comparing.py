@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
+from liaison.cli.asking import ask
 from liaison.cli.context import is_json, say
 from liaison.words.errors import ChainBroken, NotReady
 
@@ -58,3 +59,14 @@ def whoever(who: str) -> str:
 
 def say_phrase(phrase: Sequence[str]) -> None:
     say(f"  {' '.join(phrase)}")
+
+
+def compare_phrase(phrase: Sequence[str], *, is_yes: bool) -> None:
+    """Return once a person said that the words on this screen are those that they heard.
+
+    Raises:
+        NotReady: they aren't, or nobody can be asked.
+    """
+    say_phrase(phrase)
+    say("Call them by a number you had before, and have the words read to you.")
+    ask("Are they the same, word for word?", is_yes=is_yes, safe="nothing was signed")

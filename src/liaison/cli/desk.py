@@ -74,9 +74,17 @@ def as_member(context: typer.Context, work: Callable[[Client], Awaitable[T]]) ->
 
 
 def as_authority(
-    context: typer.Context, work: Callable[[Authority], Awaitable[T]], *, node: Path | None = None
+    context: typer.Context,
+    work: Callable[[Authority], Awaitable[T]],
+    *,
+    node: Path | None = None,
+    is_online: bool = False,
 ) -> T:
-    """Do ``work`` with this home's authority, which pins ``node`` first where it is named."""
+    """Do ``work`` with this home's authority, or registrar; it pins ``node`` first where it is named.
+
+    ``is_online``: it goes on from what the log holds, for another may have signed since. A registrar
+    always is.
+    """
     home = home_at(context)
     if not home.has("authority.json"):
         raise NotReady(
@@ -91,7 +99,13 @@ def as_authority(
             authority.pins.pin_node(read_node(context, node))
         return authority
 
-    return _run(opened, work)
+    async def current(authority: Authority) -> T:
+        if is_online or authority.is_registrar:
+            for what in await authority.catch_up():
+                warn(f"What this home signed of {what} was never posted, and another signed since")
+        return await work(authority)
+
+    return _run(opened, current)
 
 
 def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -30,6 +28,7 @@ from liaison.cli.shapes import (
 )
 from liaison.cli.standing import addressee_in_words, next_in_words, note_in_words
 from liaison.client import (
+from liaison.cli.stopping import until_stopped
     Client,
     Content,
     Done,
@@ -375,7 +374,7 @@ Follow = Annotated[
 def inbox(context: typer.Context, is_followed: Follow = False) -> None:
     """Show what came since the last time, once. Opening says *delivered*, never *acknowledged*."""
     if is_followed:
-        desk.as_member(context, _follow)
+        desk.as_member(context, lambda client: until_stopped(_show(client)))
         return
 
     async def work(client: Client) -> list[Item]:
@@ -404,22 +403,6 @@ def _first(item: Item) -> tuple[int, int, int]:
     dues = [note.reply_by, note.silence_until, note.expiry, *(a.reply_by for a in note.addressees)]
     due = min((time for time in dues if time is not None), default=MAX_INTEGER)
     return 1, -note.precedence.action.rank, due
-
-
-async def _follow(client: Client) -> None:
-    """Show items until a signal ends it: that is how it is meant to end."""
-    showing = asyncio.create_task(_show(client))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, showing.cancel)
-    try:
-        await showing
-    except asyncio.CancelledError:
-        if not showing.cancelled():
-            raise
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 async def _show(client: Client) -> None:

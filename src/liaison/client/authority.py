@@ -1,14 +1,16 @@
-"""The home of a party's authority: it signs what its party says of itself.
+"""The home of a party's authority, or of its registrar: it signs what its party says of itself.
 
-design.md 3. It stays offline: its statements are files in the home, and leave it only when they
-are posted. ``sequence`` and ``previous`` are continued from what this home signed before.
+design.md 3. An authority stays offline: its statements are files in the home, and leave it only when
+they are posted. A registrar signs the daily business, within the scope and time that its authority gave
+it. ``sequence`` and ``previous`` are continued from what this home signed before, and from what the other
+signed, once it caught up.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,22 +18,31 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
-from liaison.client.folding import Book
-from liaison.client.handover import Approval, Request
+from liaison.client.folding import Book, Standing
+from liaison.client.handover import Approval, RegistrarRequest, Request
 from liaison.client.home import KEYSTORE, Home
-from liaison.client.pins import AuthorityPin, Pins
+from liaison.client.pins import AuthorityPin, Pins, fingerprint
 from liaison.client.seat import exercise_lead, wall_clock
 from liaison.client.source import NodeSource
 from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch, check_digest
+from liaison.rules.authority import party_cell
+from liaison.rules.chain import id_of, registrar_signs
+from liaison.rules.deriving import party_facts
 from liaison.sealing.keystore import Cost, Keystore
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import (
+    ChannelEntry,
     Directory,
     Member,
+    MemberEntry,
     Party,
     Payload,
+    PostEntry,
     Posting,
+    Registrar,
+    Roster,
+    Scope,
     Session,
     State,
     Successive,
@@ -49,6 +60,7 @@ from liaison.words.errors import (
     LogUntrusted,
     Malformed,
     NodeUnreachable,
+    NotAllowed,
     NotReady,
     RefusedByNode,
 )
@@ -57,6 +69,7 @@ from liaison.words.times import DAY, MINUTE
 
 FILE: Final = "authority.json"
 SIGNING: Final = "authority"
+REGISTRAR: Final = "registrar"
 NEXT: Final = "authority/next"
 STANDALONE: Final = frozenset({"accession", "participation"})
 """Kinds that nothing follows: one that is refused keeps nothing else back."""
@@ -64,6 +77,7 @@ LAPSE: Final = 30 * DAY
 """So long a statement may wait for its posting."""
 PARTY_LAPSE: Final = 400 * DAY
 DIRECTORY_VALID: Final = 7 * DAY
+_DELEGATE: Final = "ask the authority to run: liaison registrar delegate FILE --post"
 
 P = TypeVar("P", bound=Payload)
 S = TypeVar("S", bound=Successive)
@@ -95,7 +109,7 @@ class AuthorityHome:
         self._clock = now
         self._ahead = 0
         self._url = url
-        self._key = SigningKey(keystore.secrets[SIGNING])
+        self._key = SigningKey(keystore.secrets[REGISTRAR if self.is_registrar else SIGNING])
         self.pins = Pins(home)
         self._online: _Online | None = None
 
@@ -171,7 +185,8 @@ class AuthorityHome:
                 self._ahead = await exercise_lead(node, transport, self._clock)
         return self
 
-    def _now(self) -> int:
+    def now(self) -> int:
+        """Return this machine's time, in microseconds; of an exercise, the exercise's."""
         return self._clock() + self._ahead
 
     async def __aexit__(
@@ -194,9 +209,134 @@ class AuthorityHome:
         return str(self._state["party"])
 
     @property
+    def is_registrar(self) -> bool:
+        """Whether this home signs by the authority's delegation, and not as the authority."""
+        return self._state.get("capacity") == REGISTRAR
+
+    @property
     def statement(self) -> Statement[Party]:
-        """The newest party statement."""
+        """The newest party statement.
+
+        Raises:
+            NotReady: a registrar's home that has none yet.
+        """
+        if "statement" not in self._state:
+            raise NotReady(
+                f"This registrar's home has no delegation of {self.party} yet",
+                safe="nothing was signed",
+                do="hand its request to the authority, then run: liaison registrar begin FILE",
+            )
         return parse_statement_of(Party, from_base64(str(self._state["statement"])))
+
+    @property
+    def key_id(self) -> str:
+        return self._key.id
+
+    @property
+    def delegated(self) -> Registrar:
+        """What the authority delegated to this registrar's key, by the newest party statement.
+
+        Raises:
+            NotReady: nothing, or not any more.
+        """
+        for registrar in self.statement.payload.registrars:
+            if id_of(registrar.key) == self._key.id:
+                return registrar
+        raise NotReady(
+            f"The authority of {self.party} names this registrar's key no more, or not yet",
+            safe="nothing was signed",
+            do=_DELEGATE,
+        )
+
+    def _sign(self, payload: P) -> Statement[P]:
+        """Sign what this home may sign.
+
+        Raises:
+            NotReady: it is a registrar's, and that is the authority's to say, or beyond its bounds.
+        """
+        if self.is_registrar:
+            kind = payload.kind_name
+            if kind not in list(Scope):
+                raise NotReady(
+                    f"Only the authority of {self.party} signs a {kind}, and this is its registrar",
+                    safe="nothing was signed",
+                    do="run it in the authority's home",
+                )
+            party = party_cell(party_facts(self.statement), 0)
+            refused = registrar_signs(party, self._key.id, Scope(kind), self.now(), who=self.party)
+            if refused is not None:
+                raise NotReady(
+                    refused.text,
+                    safe="nothing was signed",
+                    do=_DELEGATE,
+                )
+        return make_statement(payload, self._key)
+
+    # The party itself
+
+    def delegate(
+        self, request: RegistrarRequest, scope: Collection[Scope], until: int
+    ) -> Statement[Party]:
+        """Let a registrar's key sign what ``scope`` names, until ``until`` (microseconds).
+
+        Raises:
+            NotReady: another party's request, or ``until`` is past.
+        """
+        if request.party != self.party:
+            raise NotReady(
+                f"The request is to {request.party}, this is the authority of {self.party}",
+                safe="nothing was signed",
+            )
+        if until <= self.now():
+            raise NotReady(
+                "The time until which it is to sign has passed", safe="nothing was signed"
+            )
+        kept = [r for r in self._registrars() if r["key"] != request.key]
+        kept.append(
+            {
+                "key": request.key,
+                "proof": request.proof,
+                "scope": sorted(scope),
+                "until": until,
+            }
+        )
+        return self._sign_party(registrars=sorted(kept, key=lambda r: str(r["key"])))
+
+    def end_registrar(self, key: str) -> Statement[Party]:
+        """Take a registrar's key away, named by its id or the last group of its fingerprint."""
+        registrars = self._registrars()
+        kept = [
+            r
+            for r in registrars
+            if key not in (id_of(str(r["key"])), fingerprint(str(r["key"]))[-1])
+        ]
+        if len(kept) != len(registrars) - 1:
+            raise NotReady(
+                f"{key} names {len(registrars) - len(kept)} registrars of {self.party}, not one",
+                safe="nothing was signed",
+                do="see which there are: liaison registrar list",
+            )
+        return self._sign_party(registrars=kept)
+
+    def _registrars(self) -> list[dict[str, object]]:
+        return [r.model_dump(mode="json") for r in self.statement.payload.registrars]
+
+    def _sign_party(self, **changes: object) -> Statement[Party]:
+        """Sign the party's next statement: as the newest one, but for ``changes``."""
+        before = self.statement
+        now = self.now()
+        members = {
+            **before.payload.model_dump(mode="json", exclude_none=True),
+            "issued": now,
+            "lapse": now + PARTY_LAPSE,
+            "sequence": before.payload.sequence + 1,
+            "previous": before.digest,
+            **changes,
+        }
+        statement = self._sign(made(Party, **members))
+        self._state["statement"] = to_base64(statement.raw)
+        self._keep(statement, "party", self.party, "", sequence=statement.payload.sequence)
+        return statement
 
     # Members and posts
 
@@ -306,25 +446,50 @@ class AuthorityHome:
     def sign_directory(self) -> Statement[Directory]:
         """Sign what is current now: complete, and valid for seven days."""
 
-        def current(kind: str, name: str) -> list[dict[str, str]]:
-            subjects = self._subjects(kind)
-            return [
-                {name: subject, "statement": str(subjects[subject]["statement"])}
-                for subject in sorted(subjects)
-            ]
-
+        members: dict[str, Any] = {
+            name: [each if isinstance(each, str) else each.model_dump() for each in current]
+            for name, current in self._current().items()
+        }
         return self._sign_next(
             Directory,
             "",
-            members=current("member", "member"),
-            postings=current("posting", "post"),
-            rosters=current("roster", "channel"),
-            charters=current("charter", "channel"),
-            revoked=[],
-            valid_until=self._now() + DIRECTORY_VALID,
+            **members,
+            valid_until=self.now() + DIRECTORY_VALID,
         )
 
+    def _current(self) -> dict[str, tuple[Any, ...]]:
+        """Return what a directory says that is signed now."""
+
+        def of(kind: str, entry: type[Any], name: str) -> tuple[Any, ...]:
+            subjects = self._subjects(kind)
+            return tuple(
+                entry(**{name: subject, "statement": str(subjects[subject]["statement"])})
+                for subject in sorted(subjects)
+            )
+
+        return {
+            "members": of("member", MemberEntry, "member"),
+            "postings": of("posting", PostEntry, "post"),
+            "rosters": of("roster", ChannelEntry, "channel"),
+            "charters": of("charter", ChannelEntry, "channel"),
+            "revoked": (),
+        }
+
+    def is_directory_due(self, after: int) -> bool:
+        """Return whether the newest directory is ``after`` microseconds old, or not what is current."""
+        newest: Directory | None = self._newest_of(Directory, "")
+        if newest is None or self.now() >= newest.issued + after:
+            return True
+        return self._current() != {
+            name: getattr(newest, name)
+            for name in ("members", "postings", "rosters", "charters", "revoked")
+        }
+
     # The node
+
+    async def standing(self) -> Standing:
+        """Return what is current in the own party, as the node shows it, verified."""
+        return await self._connect().book.standing(self.party, not_before=self.now())
 
     async def post(self) -> list[Entry]:
         """Post what this home signed and the log doesn't have yet, in order; return its entries.
@@ -352,6 +517,63 @@ class AuthorityHome:
             self._save()
         return entries
 
+    async def catch_up(self) -> list[str]:
+        """Go on from what the log holds of the party, whoever signed it; return what was overtaken.
+
+        That is what this home signed and never posted, and another signed in its place since.
+
+        Raises:
+            NotReady: the node lets this registrar read no more: its delegation ended.
+        """
+        try:
+            return await self._catch_up()
+        except NotAllowed as exc:
+            if not self.is_registrar:
+                raise
+            raise NotReady(exc.happened, safe="nothing was signed", do=_DELEGATE) from exc
+
+    async def _catch_up(self) -> list[str]:
+        online, overtaken = self._connect(), list[str]()
+        n = int(cast("int", self._state.get("followed", 0)))
+        async for entry in online.source.of_party(self.party, after=n):
+            await online.book.check_own(entry, self.party)
+            n = entry.record.channel.n
+            payload = entry.statement.payload
+            if isinstance(payload, Successive):
+                overtaken += self._follow(entry.statement, _subject_of(payload))
+        if n != self._state.get("followed", 0):
+            self._state["followed"] = n
+            self._save()
+        return overtaken
+
+    def _follow(self, statement: Statement[Any], subject: str, alias: str = "") -> list[str]:
+        """Take a statement of the log as the newest of its subject, unless a later one is known."""
+        kind, sequence = statement.kind, statement.payload.sequence
+        unposted = cast("list[dict[str, str]]", self._state.get("unposted", []))
+        mine = {
+            one["statement"]: said.sequence
+            for one in unposted
+            if one["kind"] == kind
+            and isinstance(said := self._payload_of(one), Successive)
+            and _subject_of(said) == subject
+        }
+        is_overtaken = statement.digest not in mine and any(
+            number <= sequence for number in mine.values()
+        )
+        # Its own is in the log already. What follows an overtaken one can't enter: each names the
+        # one before.
+        gone = set(mine) if is_overtaken else {statement.digest}
+        self._state["unposted"] = [one for one in unposted if one["statement"] not in gone]
+        known = self._newest(kind, subject)
+        if is_overtaken or known is None or int(cast("int", known["sequence"])) < sequence:
+            if kind == "party":
+                self._state["statement"] = to_base64(statement.raw)
+            self._keep(statement, kind, subject, alias, sequence=sequence, is_own=False)
+        return [f"{kind} {subject or self.party}"] if is_overtaken else []
+
+    def _payload_of(self, unposted: dict[str, str]) -> Payload:
+        return parse_statement(self._raw(unposted["statement"], unposted["kind"])).payload
+
     @property
     def disputed(self) -> list[str]:
         """What others say they saw of the log, and this home doesn't."""
@@ -363,11 +585,11 @@ class AuthorityHome:
 
     def _connect(self) -> _Online:
         if self._online is None:
-            self._online = _Online(self.home, self.pins, self._session, self._now, self._url)
+            self._online = _Online(self.home, self.pins, self._session, self.now, self._url)
         return self._online
 
     def _session(self, challenge: str) -> bytes:
-        now = self._now()
+        now = self.now()
         payload = Session(
             by=self.party,
             key=self._key.id,
@@ -386,7 +608,7 @@ class AuthorityHome:
         """Sign the next statement of a subject, and keep it."""
         kind = model.kind_name
         before = self._newest(kind, subject)
-        now = self._now()
+        now = self.now()
         payload: S = made(
             model,
             by=self.party,
@@ -397,7 +619,7 @@ class AuthorityHome:
             **({"previous": before["statement"]} if before else {}),
             **members,
         )
-        statement = make_statement(payload, self._key)
+        statement = self._sign(payload)
         self._keep(statement, kind, subject, alias, sequence=payload.sequence)
         return statement
 
@@ -481,6 +703,17 @@ def made(model: type[Any], **members: Any) -> Any:
         error = exc.errors(include_url=False)[0]
         where = ".".join(str(part) for part in error["loc"]) or model.kind_name
         raise Malformed(f"{where}: {error['msg'].removeprefix('Value error, ')[:200]}") from exc
+
+
+def _subject_of(payload: Payload) -> str:
+    """Return what a statement's sequence is of, as this home keeps it (STMT-11)."""
+    if isinstance(payload, Member):
+        return payload.member
+    if isinstance(payload, Posting):
+        return payload.post
+    if isinstance(payload, Party):
+        return payload.party
+    return payload.channel if isinstance(payload, Roster) else ""
 
 
 def _not_approved(member: str) -> NotReady:

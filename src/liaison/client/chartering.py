@@ -12,7 +12,7 @@ from liaison.client.authority import LAPSE, AuthorityHome, made
 from liaison.client.folding import ChannelView
 from liaison.statements.charters import Accession, Charter, Participation, Seat, Standing
 from liaison.statements.payloads import Roster
-from liaison.statements.statement import Statement, make_statement, parse_statement_of
+from liaison.statements.statement import Statement, parse_statement_of
 from liaison.words.errors import NotReady
 from liaison.words.ids import check_id
 from liaison.words.precedence import Precedence
@@ -86,7 +86,7 @@ class Authority(AuthorityHome):
     def _charter(
         self, defaults: Mapping[str, Any], members: Mapping[str, Any]
     ) -> Statement[Charter]:
-        node, now = self.pins.node, self._now()
+        node, now = self.pins.node, self.now()
         # TOML spells names with underscores, statements with hyphens.
         rules = [
             {
@@ -115,7 +115,7 @@ class Authority(AuthorityHome):
             rules=sorted(rules, key=lambda rule: rule["use"]),
             **members,
         )
-        return make_statement(charter, self._key)
+        return self._sign(charter)
 
     def participate(
         self, view: ChannelView, state: Standing, *, reason: str | None = None
@@ -132,8 +132,8 @@ class Authority(AuthorityHome):
                 + (", and can't come back" if standing is Standing.LEFT else ""),
                 safe="nothing was signed",
             )
-        now = self._now()
-        statement = make_statement(
+        now = self.now()
+        statement = self._sign(
             made(
                 Participation,
                 by=self.party,
@@ -143,8 +143,7 @@ class Authority(AuthorityHome):
                 channel=view.cell.channel,
                 state=state.value,
                 **({} if reason is None else {"reason": reason}),
-            ),
-            self._key,
+            )
         )
         self._keep(statement, "participation", statement.digest, view.cell.alias)
         return statement
@@ -162,6 +161,22 @@ class Authority(AuthorityHome):
             charter = parse_statement_of(Charter, entry.statement.raw)
             self._keep(charter, "charter", view.cell.channel, alias, is_own=False)
         return view
+
+    async def catch_up(self) -> list[str]:
+        """As ``AuthorityHome``, and the charters and own rosters of the party's channels, too."""
+        overtaken = await super().catch_up()
+        for view in await self.channels():
+            channel, alias = view.cell.channel, view.cell.alias
+            known = self._newest("charter", channel)
+            has_acceded = any(a.party == self.party for a in view.cell.acceded)
+            if has_acceded and (not known or known["statement"] != view.cell.charter):
+                charter = await self._connect().source.statement(view.cell.charter)
+                self._keep(charter.statement, "charter", channel, alias, is_own=False)
+            roster = view.rosters.get(self.party)
+            if roster is not None:
+                entry = await self._connect().source.statement(roster.statement)
+                overtaken += self._follow(entry.statement, channel, alias)
+        return overtaken
 
     async def follow_all(self) -> None:
         """``follow`` each channel of this party to which it acceded anew since."""
@@ -189,8 +204,8 @@ class Authority(AuthorityHome):
             )
         if self._newest("accession", charter.digest):
             return self._newest_statement(Accession, charter.digest)
-        now = self._now()
-        statement = make_statement(
+        now = self.now()
+        statement = self._sign(
             Accession(
                 by=self.party,
                 key=self._key.id,
@@ -198,8 +213,7 @@ class Authority(AuthorityHome):
                 lapse=now + LAPSE,
                 channel=payload.channel or charter.digest,
                 charter=charter.digest,
-            ),
-            self._key,
+            )
         )
         # What is acceded to is current from now on, and the next directory names it; a successor
         # only once all have acceded (``follow``).

@@ -404,6 +404,20 @@ class Book:
             raise LinkBroken("roster", f"The roster of {known[0].by} is for another channel")
         return known
 
+    async def check_own(self, entry: Entry, party: str) -> None:
+        """Return if a statement of a party's scope is by who may sign it, whichever kind it is."""
+        payload = entry.statement.payload
+        if isinstance(payload, payloads.Party):
+            # The newest one, which the pin vouches for, names those before it.
+            if (await self.party_at(party, entry.index + 1)).statement != entry.statement.digest:
+                raise LinkBroken("party", f"Entry {entry.index} is no statement of {party}")
+        elif isinstance(payload, payloads.Member):
+            await self._fold_member(entry, party)
+        elif isinstance(payload, payloads.Posting):
+            await self._fold_posting(entry, party)
+        elif isinstance(payload, payloads.Directory):
+            await self._fold_directory(entry, party)
+
     # One function a kind
 
     async def _fold_party(
@@ -433,7 +447,7 @@ class Book:
         """Return if the statement before, which holds, announced the key of ``payload``."""
         if payload.previous is not None:
             before = await self._fold_party(await self._source.statement(payload.previous), party)
-            if before.next == payload.key:
+            if payload.key in (id_of(before.authority), before.next):
                 return
         raise LinkBroken(
             "pin",

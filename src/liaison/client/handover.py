@@ -1,6 +1,6 @@
-"""Handed over between a new device and its authority: the request, and the approval that answers it.
+"""Handed over: a new device's request and the approval that answers it, a registrar's request.
 
-Both are files of canonical JSON (protocols/statements.md, JSON) with a line break at the end. Two
+All are files of canonical JSON (protocols/statements.md, JSON) with a line break at the end. Two
 people compare the request's check phrase by voice: docs/decisions/0017.
 """
 
@@ -24,6 +24,7 @@ from liaison.words.ids import check_id
 
 REQUEST: Final = "liaison/request/1"
 APPROVAL: Final = "liaison/approval/1"
+DELEGABLE: Final = "liaison/registrar/1"
 
 PHRASE_WORDS: Final = 5
 _PHRASE_SALT: Final = b"liaison/phrase/1"
@@ -64,8 +65,37 @@ class Request:
 
 
 @dataclass(frozen=True)
+class RegistrarRequest:
+    """What a registrar's home asks its authority for: to sign in the party's name, within bounds."""
+
+    party: str
+    key: str
+    proof: str
+
+    def to_bytes(self) -> bytes:
+        return format_canonical({"format": DELEGABLE, **vars(self)}) + b"\n"
+
+    @property
+    def phrase(self) -> tuple[str, ...]:
+        """Five words over all of the request, to be compared by voice."""
+        return check_phrase(self.to_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> RegistrarRequest:
+        """Return the request that a file spells, its proof of possession checked.
+
+        Raises:
+            Malformed: it spells none.
+        """
+        request = cls(**_texts(data, DELEGABLE, {"party", "key", "proof"}))
+        check_id("party id", request.party)
+        check_possession(request.party, from_base64(request.key, 32), request.proof)
+        return request
+
+
+@dataclass(frozen=True)
 class Approval:
-    """What the authority hands back: its party, the member and the posting, signed."""
+    """What the authority, or its registrar, hands back: the party, the member and the posting, signed."""
 
     party: Statement[Party]
     member: Statement[Member]
@@ -77,11 +107,14 @@ class Approval:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Approval:
-        """Return the approval that a file spells; each statement is signed by the authority.
+        """Return the approval that a file spells, the party's statement signed by the authority.
+
+        Member and posting are signed by it or by a registrar that it names; whether one may sign
+        this, and still, is the node's to decide.
 
         Raises:
             Malformed: it spells none.
-            SignatureInvalid: a statement isn't the authority's.
+            SignatureInvalid: a statement isn't by the key that it names.
         """
         texts = _texts(data, APPROVAL, {"party", "member", "posting"})
         approval = cls(
@@ -89,11 +122,14 @@ class Approval:
             parse_statement_of(Member, from_base64(texts["member"])),
             parse_statement_of(Posting, from_base64(texts["posting"])),
         )
-        public = from_base64(approval.party.payload.authority)
-        for statement in (approval.party, approval.member, approval.posting):
-            statement.check_signature(public)
-        if approval.party.payload.key != id_of(approval.party.payload.authority):
+        party = approval.party.payload
+        if party.key != id_of(party.authority):
             raise Malformed("approval: the party statement isn't signed by its own authority")
+        signers = {id_of(key): key for key in (party.authority, *(r.key for r in party.registrars))}
+        for statement in (approval.party, approval.member, approval.posting):
+            if statement.payload.key not in signers:
+                raise Malformed(f"approval: the {statement.kind} is by no key of {party.party}")
+            statement.check_signature(from_base64(signers[statement.payload.key]))
         if {approval.member.payload.by, approval.posting.payload.by} != {
             approval.party.payload.party
         }:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 from urllib.parse import quote
 
 from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch, check_digest
-from liaison.words.errors import Malformed
+from liaison.words.errors import LogUntrusted, Malformed
 from liaison.words.ids import check_id
 
 _OF_PARTY: Final = ("members", "postings", "keys")
@@ -40,6 +40,29 @@ class NodeSource:
         shown["party"] = self._entries(answer, "party", is_one=True)
         shown["directory"] = self._entries(answer, "directory", is_one=True)
         return shown
+
+    async def of_party(self, party: str, *, after: int) -> AsyncIterator[Entry]:
+        """Give all that was said of the own party behind its ``after``-th record, without a gap.
+
+        Raises:
+            LogUntrusted: one is left out.
+        """
+        is_more = True
+        while is_more:
+            answer = await self._transport.read(
+                f"/v1/parties/{quote(check_id('party id', party))}/statements?after={after}"
+            )
+            entries = self._entries(answer, "statements")
+            for entry in entries:
+                if (entry.record.channel.id, entry.record.channel.n) != (party, after + 1):
+                    raise LogUntrusted(
+                        f"The node leaves out record {after + 1} of {party}",
+                        safe="nothing was signed on it",
+                        do="keep this home as it is and tell the auditors",
+                    )
+                after += 1
+                yield entry
+            is_more = bool(answer.get("more")) and bool(entries)
 
     async def channel(self, alias: str) -> dict[str, list[Entry]]:
         answer = await self._transport.read(f"/v1/channels/{quote(check_id('alias', alias))}")

@@ -120,6 +120,10 @@ class Reader(Protocol):
         """Return the entry whose statement has this digest."""
         ...
 
+    async def of_scope(self, scope: str, *, after: int, limit: int) -> list[EntryRow]:
+        """Return a scope's entries behind its ``after``-th, in their order."""
+        ...
+
     async def about_note(self, digest: str, *, limit: int) -> list[EntryRow]:
         """Return the due records about a note (those without a statement), by index."""
         ...

@@ -420,6 +420,17 @@ class Reading:
         told["keys"] = await self._by_digest(keys)
         return told
 
+    async def party_statements(self, reader: Reader, party: str, *, after: int, limit: int) -> Json:
+        """Return all that was said of a party, in its order, to itself (API-47)."""
+        if not reader.is_administrator and reader.party != party:
+            raise NotHere(f"there is no party {party} for you")
+        rows = await self.store.of_scope(party, after=after, limit=limit + 1)
+        signed = [row for row in rows[:limit] if self._is_signed(row)]
+        return {
+            "statements": await self._receipt_of(signed),
+            "more": len(rows) > len(signed),
+        }
+
     async def statement(self, reader: Reader, digest: str) -> str:
         """Return the receipt of one statement (API-19)."""
         row = await self.store.entry_of(digest)

@@ -16,7 +16,7 @@ from liaison.node.cellar import Cellar
 from liaison.node.ports import Clock
 from liaison.rules.authority import admitted
 from liaison.rules.cells import Admitted, KeyClaim, Log, Member, Overlay, Party
-from liaison.rules.chain import authority_signs, device_signs, id_of
+from liaison.rules.chain import device_signs, id_of, registrar_signs
 from liaison.rules.refusal import Refused
 from liaison.statements import payloads
 from liaison.statements.statement import parse_statement_of
@@ -224,4 +224,4 @@ class Sessions:
             return refused
         if "@" in by:
             return device_signs(view.get(Party, party), view.get(Member, by), key, who=by)
-        return authority_signs(view.get(Party, party), key, who=by)
+        return registrar_signs(view.get(Party, party), key, None, self.clock.now(), who=by)

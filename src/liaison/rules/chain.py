@@ -34,9 +34,12 @@ def authority_signs(party: Party | None, key: str, *, who: str) -> Refused | Non
 
 
 def registrar_signs(
-    party: Party | None, key: str, scope: Scope, at: int, *, who: str
+    party: Party | None, key: str, scope: Scope | None, at: int, *, who: str
 ) -> Refused | None:
-    """CHAIN-2: the key is the authority's, or a registrar's within its scope and time."""
+    """CHAIN-2: the key is the authority's, or a registrar's within its scope and time.
+
+    Without a ``scope`` (to read, SESSION-1) any will do.
+    """
     if party is None:
         return Refused("unknown-party", f"party {who} is not known here")
     if party.state is not State.ACTIVE:
@@ -45,7 +48,7 @@ def registrar_signs(
         return None
     for registrar in party.registrars:
         if id_of(registrar.key) == key:
-            if scope not in registrar.scope:
+            if scope is not None and scope not in registrar.scope:
                 return Refused("registrar-scope", f"this registrar of {who} may not sign a {scope}")
             if at >= registrar.until:
                 ended = to_rfc3339(registrar.until)

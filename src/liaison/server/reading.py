@@ -63,6 +63,15 @@ async def party(request: web.Request) -> web.Response:
     return json_of(await request.app[READING].party(reader, request.match_info["party"]))
 
 
+async def party_statements(request: web.Request) -> web.Response:
+    reader = await reader_of(request)
+    after = _number("after", request.query.get("after", "0"))
+    answer = await request.app[READING].party_statements(
+        reader, request.match_info["party"], after=after, limit=_limit(request)
+    )
+    return json_of(answer)
+
+
 async def statement(request: web.Request) -> web.Response:
     reader = await reader_of(request)
     text = await request.app[READING].statement(reader, _digest(request))

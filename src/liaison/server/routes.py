@@ -272,6 +272,20 @@ ROUTES: Final = (
     ),
     Route(
         method="GET",
+        path="/v1/parties/{party}/statements",
+        handler=reading.party_statements,
+        rules="API-47",
+        summary="All that was said of the asker's own party, in its order",
+        tag="reading",
+        query=(
+            Query("after", "behind which record of the party", _NUMBER),
+            _limit("statements"),
+        ),
+        answers={200: shapes.PartyStatements},
+        problems=_NOT_HERE,
+    ),
+    Route(
+        method="GET",
         path="/v1/openings",
         handler=reading.openings,
         rules="API-20",

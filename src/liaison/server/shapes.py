@@ -288,6 +288,13 @@ class Party(Shape):
     keys: tuple[Receipt, ...]
 
 
+class PartyStatements(Shape):
+    """All that was said of a party, in its order (API-47)."""
+
+    statements: tuple[Receipt, ...]
+    more: bool
+
+
 class Opening(Shape):
     index: Natural
     entry: str

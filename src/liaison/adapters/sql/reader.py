@@ -63,6 +63,11 @@ _LEAVES: Final = (
     .order_by(ENTRIES.c.index)
 )
 _ENTRY_OF: Final = _ENTRY.where(ENTRIES.c.digest == bindparam("digest"))
+_OF_SCOPE: Final = (
+    _ENTRY.where(ENTRIES.c.scope == bindparam("scope"), ENTRIES.c.n > bindparam("after"))
+    .order_by(ENTRIES.c.n)
+    .limit(bindparam("limit"))
+)
 _ABOUT_NOTE: Final = (
     _ENTRY.where(ENTRIES.c.note == bindparam("note"), IS_DUE_RECORD)
     .order_by(ENTRIES.c.index)
@@ -147,6 +152,10 @@ class SqlReader:
     async def entry_of(self, digest: str) -> EntryRow | None:
         rows = await self._read(_ENTRY_OF, digest=digest)
         return _entry(rows[0]) if rows else None
+
+    async def of_scope(self, scope: str, *, after: int, limit: int) -> list[EntryRow]:
+        rows = await self._read(_OF_SCOPE, scope=scope, after=after, limit=limit)
+        return [_entry(row) for row in rows]
 
     async def about_note(self, digest: str, *, limit: int) -> list[EntryRow]:
         return [_entry(row) for row in await self._read(_ABOUT_NOTE, note=digest, limit=limit)]

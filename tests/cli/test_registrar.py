@@ -1,0 +1,168 @@
+"""The registrar: delegated within bounds, and the daily directory that it renews by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from liaison.cli.registrar import keep_looking
+from liaison.client.registrar import Renewed
+from liaison.words.errors import ChainBroken, LiaisonError, NodeUnreachable
+from tests.cli.screen import Screen, serving
+
+
+@pytest.fixture
+def begun(screen, monkeypatch):
+    """A party with one member, at a node whose time is moved."""
+    screen.ok("--home N node init --origin localhost/test --exercise")
+    with serving(screen.folder / "N") as url:
+        monkeypatch.setenv("LIAISON_URL", url)
+        card = screen.folder / "N" / "node.liaison"
+        card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
+        screen.url = screen.type("--home FA party new fco.example")[1].rsplit(maxsplit=1)[-1]
+        for line in (
+            "--home N node admit FA/fco.party",
+            "--home F enrol attache.london@fco.example",
+            "--home FA member approve F/request.liaison --role attache --yes",
+            f"--home F enrol finish FA/approval.liaison --node N/node.liaison --heard {screen.url}",
+            "--home FA directory sign --node N/node.liaison --post",
+        ):
+            screen.ok(line)
+        yield screen
+
+
+def delegate(screen: Screen, bounds: str = "") -> str:
+    """Type what makes RG a registrar; return what its first command shows."""
+    screen.ok("--home RG registrar new fco.example")
+    shown = screen.ok(f"--home FA registrar delegate RG/request.liaison {bounds}--yes --post")
+    assert shown.endswith("read them the fingerprint of fco.example: FINGERPRINT\n")
+    return screen.ok(
+        f"--home RG registrar begin FA/fco.party --node N/node.liaison --heard {screen.url}"
+    )
+
+
+def test_a_registrar_signs_members_postings_and_the_directory_where_the_authority_left_off(begun):
+    assert delegate(begun) == (
+        "fco.example shows this fingerprint:\n  FINGERPRINT\n"
+        "This home signs directory, member, posting, roster for fco.example until DTG.\n"
+    )
+    begun.ok("--home L enrol legal@fco.example")
+    begun.ok("--home RG member approve L/request.liaison --role attache --yes")
+    begun.ok(f"--home L enrol finish RG/approval.liaison --node N/node.liaison --heard {begun.url}")
+    begun.ok("--home RG posting set legal@fco.example legal.1@fco.example --post")
+    shown = begun.ok("--home RG directory sign --post")
+    assert shown.startswith("Directory 2 of fco.example, valid until DTG: 2 members, 2 postings")
+    # The authority goes on from there, though it signed none of that.
+    shown = begun.ok("--home FA directory sign --post")
+    assert shown.startswith("Directory 3 of fco.example, valid until DTG: 2 members, 2 postings")
+    assert begun.ok("--home FA device list").count("FINGERPRINT") == 2
+
+
+def test_what_is_not_in_its_scope_or_is_the_authoritys_alone_it_does_not_sign(begun):
+    delegate(begun, "--scope directory --scope roster ")
+    begun.ok("--home RG directory sign --post")
+    begun.ok("--home L enrol legal@fco.example")
+    code, shown = begun.type("--home RG member approve L/request.liaison --role attache --yes")
+    assert code == 1
+    assert "this registrar of fco.example may not sign a member · nothing was signed" in shown
+    heard = begun.type("--home MA party new mod.example")[1].rsplit(maxsplit=1)[-1]
+    begun.ok(f"--home RG party pin MA/mod.party --heard {heard}")
+    code, shown = begun.type("--home RG channel propose hotline --alias x --with mod.example")
+    assert code == 1
+    assert "Only the authority of fco.example signs a charter" in shown
+
+
+def test_its_time_ends_and_it_warns_before(begun):
+    delegate(begun, "--until +15d ")
+    assert begun.ok("--home RG registrar run --once") == ""
+    begun.ok("--home N node advance 20h")
+    assert begun.ok("--home RG registrar run --once") == (
+        "Directory 2 of fco.example, valid until DTG, is in the log.\n"
+    )
+    begun.ok("--home N node advance 1d")
+    shown = begun.ok("--home RG registrar run --once")
+    assert "this registrar of fco.example ends at DTG: the authority goes on" in shown
+    begun.ok("--home N node advance 14d")
+    code, shown = begun.type("--home RG registrar run --once")
+    assert code == 1
+    assert "this registrar of fco.example ended at" in shown
+    assert "liaison registrar delegate FILE" in shown
+    begun.ok("--home FA registrar delegate RG/request.liaison --yes --post")
+    assert "is in the log" in begun.ok("--home RG registrar run --once")
+
+
+def test_one_that_was_ended_signs_no_more_and_its_key_is_not_read_with(begun):
+    delegate(begun)
+    (shown,) = begun.ok("--home FA registrar list").splitlines()
+    assert shown == "FINGERPRINT  until DTG  directory, member, posting, roster"
+    group = begun.type("--home FA registrar list")[1].split("  ")[0].split()[-1]
+    code, shown = begun.type("--home FA registrar end AAAA")
+    assert code == 1
+    assert "AAAA names 0 registrars of fco.example, not one" in shown
+    begun.ok(f"--home FA registrar end {group} --post")
+    assert begun.ok("--home FA registrar list") == "There are no registrars.\n"
+    code, shown = begun.type("--home RG directory sign --post")
+    assert code == 1
+    assert "is neither the authority's nor a registrar's of fco.example" in shown
+
+
+def test_the_directory_is_renewed_each_day_and_when_something_changed(begun):
+    delegate(begun)
+    run = "--home RG registrar run --once --json"
+    begun.ok("--home N node advance 1d")
+    assert json.loads(begun.type(run)[1])["sequence"] == 2
+    assert "sequence" not in json.loads(begun.type(run)[1])
+    begun.ok("--home N node advance 19h")
+    assert "sequence" not in json.loads(begun.type(run)[1])
+    begun.ok("--home N node advance 1h")
+    assert json.loads(begun.type(run)[1])["sequence"] == 3
+    begun.ok("--home FA member roles attache.london.1@fco.example --role operator --post")
+    assert json.loads(begun.type(run)[1])["sequence"] == 4
+    begun.ok("--home N node advance 30d")
+    code, shown = begun.type("--home RG registrar run --once")
+    assert code == 0
+    assert "attache.london.1@fco.example can be sealed to until" in shown
+
+
+def test_what_was_never_posted_and_overtaken_is_said_and_not_posted_later(begun):
+    delegate(begun)
+    begun.ok("--home FA member roles attache.london.1@fco.example --role operator")
+    roles = "member roles attache.london.1@fco.example --role auditor --post"
+    begun.ok(f"--home RG {roles}")
+    shown = begun.ok("--home FA directory sign --post")
+    assert shown.startswith(
+        "What this home signed of member attache.london.1@fco.example was never posted, and "
+        "another signed since\n"
+    )
+    assert "1 members" in shown
+    assert "never posted" not in begun.ok("--home FA directory sign --post")
+
+
+async def test_a_look_that_fails_is_said_once_and_tried_again(capsys):
+    looks: Iterator[Renewed | LiaisonError] = iter(
+        [
+            NodeUnreachable("No answer"),
+            NodeUnreachable("No answer"),
+            Renewed(None, ("a key ends",)),
+            Renewed(None, ("a key ends",)),
+            NodeUnreachable("No answer"),
+            ChainBroken("another key"),
+        ]
+    )
+
+    async def look() -> Renewed:
+        came = next(looks)
+        if isinstance(came, LiaisonError):
+            raise came
+        return came
+
+    with pytest.raises(ChainBroken):
+        await keep_looking(look, lambda: asyncio.sleep(0))
+    assert capsys.readouterr().err.splitlines() == [
+        "The directory was not renewed now: No answer (node-unreachable)",
+        "a key ends",
+        "The directory was not renewed now: No answer (node-unreachable)",
+    ]
