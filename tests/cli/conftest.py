@@ -23,9 +23,11 @@ def screen(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
+    (tmp_path / "passphrase").chmod(0o600)
     monkeypatch.setenv("LIAISON_PASSPHRASE_FILE", str(tmp_path / "passphrase"))
     monkeypatch.delenv("LIAISON_HOME", raising=False)
     monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("liaison.cli.desk.PAUSES_S", ())
     # The node's journal has a screen of its own.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield Screen(tmp_path, monkeypatch)

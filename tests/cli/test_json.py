@@ -18,6 +18,7 @@ from typer.main import get_command
 from liaison.cli import app, commands_in, context, main, notes
 from liaison.cli.context import Shape
 from liaison.cli.founding import found
+from liaison.words.errors import NodeUnreachable
 from tests.cli.screen import PASSPHRASE, Screen, serving
 from tests.cli.test_scripts import NOTE
 
@@ -138,6 +139,10 @@ def test_the_answer_is_on_one_stream_and_the_problem_on_the_other(screen, monkey
     assert json.loads(err)["code"] == "not-ready"
 
 
+async def cut(*_: object) -> str:
+    raise NodeUnreachable("cut")
+
+
 def capture(screen, monkeypatch, capsys, words: list[str]) -> tuple[str, str]:
     monkeypatch.setattr(sys, "argv", ["liaison", *words])
     with contextlib.suppress(SystemExit):
@@ -232,11 +237,6 @@ class Typed:
         assert (signed["signed"], signed["sent"]) == ("member", True)
         assert self.type("--home XA posting set desk@x.example")["sent"] is False
         assert self.type("--home XA directory sign --post")["sequence"] == 1
-        assert self.type("channel defaults hotline")["terms"]["kind"]
-        assert "_LIAISON_COMPLETE" in self.type("completion bash")["script"]
-        proposed = "--home FA channel propose hotline --alias second --with mod.example"
-        assert self.type(f"{proposed} --exercise --post")["signed"] == "charter"
-        assert self.type("--home FA channel accede second --post")["is_open"] is False
         self.type("--home XR registrar new x.example")
         delegate = "registrar delegate XR/request.liaison --scope directory --yes --post"
         assert self.type(f"--home XA {delegate}")["signed"] == "party"
@@ -245,6 +245,11 @@ class Typed:
         assert self.type("--home XR registrar run --once")["warnings"] == []
         (one,) = self.type("--home XA registrar list")["registrars"]
         assert self.type(f"--home XA registrar end {one['key']} --post")["sent"] is True
+        assert self.type("channel defaults hotline")["terms"]["kind"]
+        assert "_LIAISON_COMPLETE" in self.type("completion bash")["script"]
+        proposed = "--home FA channel propose hotline --alias second --with mod.example"
+        assert self.type(f"{proposed} --exercise --post")["signed"] == "charter"
+        assert self.type("--home FA channel accede second --post")["is_open"] is False
         assert self.type("--home MA channel accede second --post")["is_open"] is True
         assert self.type("--home FA roster set second attache.london --post")["signed"] == "roster"
         shown = self.type("--home F channel show second")
@@ -289,6 +294,7 @@ class Typed:
         self.type(f"{HOTLINE} --yes", CANARY)
         done = self.type("--home F cancel london-hotline/3 --yes")
         assert (done["done"], done["reference"]) == ("withdrawal", "london-hotline/3")
+        self.wait()
         assert self.type("--home F outbox list") == {"waiting": []}
         assert self.type("--home F outbox flush") == {"sent": []}
         below = "--below IMMEDIATE --until +1h"
@@ -298,6 +304,30 @@ class Typed:
         self.type("--home FA directory sign --post")
         test = self.type("--home F line-test london-hotline")
         assert isinstance(test.get("next", test.get("at")), int)
+
+    def wait(self) -> None:
+        """What waits goes by courier, and its end comes back; or it is dropped."""
+        waiting = self.left()
+        parcel = self.type("--home F outbox export --out a.parcel")
+        assert parcel == {**waiting, "file": "a.parcel"}
+        refused = self.type("lodge a.parcel --node N/node.liaison", exit_code=1)
+        assert refused["code"] == "already-declined"
+        refused = self.type("--home F receipt import a.parcel.refusal", exit_code=1)
+        assert refused["code"] == "already-declined"
+        kind = self.type("--home F receipt verify a.parcel.refusal")["kind"]
+        assert kind == self.type("--home F receipt show a.parcel.refusal")["kind"] == "refusal"
+        waiting = self.left()
+        dropped = self.type(f"--home F outbox drop {waiting['statement']} --yes")
+        assert dropped == {"dropped": waiting["statement"]}
+
+    def left(self) -> dict[str, Any]:
+        """Have an answer wait, as the outbox lists it."""
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("liaison.client.transport.Transport.submit", cut)
+            waits = self.type("--home F ack london-hotline/2", exit_code=75)
+        assert (waits["code"], waits["exit_code"]) == ("waiting", 75)
+        (waiting,) = self.type("--home F outbox list")["waiting"]
+        return dict(waiting)
 
     def watch(self) -> None:
         """A note that nobody takes on, as the operators see it."""

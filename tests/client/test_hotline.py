@@ -7,14 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from liaison.client import Letter, Sent, Told, Unopened, Waiting
+from liaison.client import Letter, Told, Unopened
 from liaison.client.receipts import prove
 from liaison.client.watching import Watch
 from liaison.sealing import seal as sealing
-from liaison.statements.payloads import Note, Verdict
-from liaison.statements.statement import parse_statement_of
+from liaison.statements.payloads import Verdict
 from liaison.words.errors import (
-    Busy,
     LiaisonError,
     LogUntrusted,
     Malformed,
@@ -146,131 +144,6 @@ async def test_a_note_of_a_party_not_pinned_waits_for_the_pin(line):
         m.pins.authorities["fco.example"] = pin
         (letter,) = await m.inbox()
         assert letter.content.body == CANARY
-
-
-# The outbox
-
-
-def cut(client, *, is_after: bool) -> list[bytes]:
-    """Cut the connection at the next submission; return the statements that were submitted."""
-    submit, sent = client.transport.submit, []
-
-    async def submitted(statement, ciphertext=None, wraps=b""):
-        sent.append(statement)
-        if len(sent) == 1:
-            if is_after:
-                await submit(statement, ciphertext, wraps)
-            raise NodeUnreachable("cut")
-        return await submit(statement, ciphertext, wraps)
-
-    client.transport.submit = submitted
-    return sent
-
-
-@pytest.mark.parametrize("is_after", [False, True])
-@pytest.mark.parametrize("is_reopened", [False, True])
-async def test_a_cut_costs_one_more_sending_of_the_same_bytes(line, is_after, is_reopened):
-    outcome: object = None
-    async with line.client("F") as f:
-        sent = cut(f, is_after=is_after)
-        with pytest.raises(Waiting, match="Do not write it again"):
-            await f.send(draft())
-        if not is_reopened:
-            (outcome,) = await f.flush()
-            assert sent[0] == sent[1]
-    if is_reopened:
-        async with line.client("F") as f:
-            again = cut(f, is_after=True)
-            again.append(b"")
-            (outcome,) = await f.flush()
-            assert again[1:] == sent
-    assert isinstance(outcome, Sent)
-    assert outcome.reference == f"{ALIAS}/1"
-    async with line.client("F") as f:
-        assert f.outbox.waiting == ()
-        assert (await f.read(f"{ALIAS}/1")).content.body == CANARY
-        assert (await f.send(draft("next"))).reference == f"{ALIAS}/2"
-    async with line.client("M") as m:
-        assert [letter.content.body for letter in await m.inbox()] == [CANARY, "next"]
-
-
-async def test_the_next_send_first_sends_what_waits(line):
-    async with line.client("F") as f:
-        cut(f, is_after=False)
-        with pytest.raises(Waiting):
-            await f.send(draft())
-    async with line.client("F") as f:
-        assert (await f.send(draft("next"))).reference == f"{ALIAS}/2"
-        assert f.outbox.waiting == ()
-
-
-async def test_a_busy_node_leaves_the_note_in_the_outbox(line):
-    async with line.client("F") as f:
-
-        async def busy(*_):
-            raise Busy("too many at once")
-
-        f.transport.submit = busy
-        with pytest.raises(Waiting):
-            await f.send(draft())
-        assert len(f.outbox.waiting) == 1
-
-
-def refuse(client, problem: str, times: int) -> list[bytes]:
-    submit, sent = client.transport.submit, []
-
-    async def submitted(statement, ciphertext=None, wraps=b""):
-        sent.append(statement)
-        if len(sent) <= times:
-            raise RefusedByNode("no", problem=problem, status=409)
-        return await submit(statement, ciphertext, wraps)
-
-    client.transport.submit = submitted
-    return sent
-
-
-async def test_after_a_refusal_for_what_is_outdated_it_is_sealed_anew(line):
-    async with line.client("F") as f:
-        sent = refuse(f, "roster-outdated", 1)
-        await f.send(draft())
-        first, second = (parse_statement_of(Note, raw).payload for raw in sent)
-    assert (first.id, first.parties) == (second.id, second.parties)
-    assert first.commitment != second.commitment
-    assert first.content.digest != second.content.digest
-
-
-async def test_a_serial_that_was_refused_is_used_by_the_next_note(line):
-    async with line.client("F") as f:
-        sent = refuse(f, "precedence", 1)
-        with pytest.raises(RefusedByNode):
-            await f.send(draft())
-        assert f.outbox.waiting == ()
-        await f.send(draft())
-    serials = [parse_statement_of(Note, raw).payload.parties[1].serial for raw in sent]
-    assert serials == [1, 1]
-
-
-async def test_an_abandoned_serial_is_filled_with_a_void(line):
-    async with line.client("F") as f:
-        refuse(f, "precedence", 1)
-        with pytest.raises(RefusedByNode):
-            await f.send(draft())
-    async with line.client("F") as f:
-        assert f.outbox.free_serials()[0][1:] == ("mod.example", 1)
-        await f.flush()
-        assert f.outbox.free_serials() == []
-        await f.send(draft())
-    async with line.client("F") as f:
-        assert f.outbox.free_serials() == []
-
-
-async def test_a_refusal_by_the_node_is_kept_with_its_signature(line):
-    async with line.client("F") as f:
-        with pytest.raises(RefusedByNode) as caught:
-            await f.send(replace(draft(), classification="COSMIC"))
-        assert caught.value.problem == "classification"
-        (kept,) = (line.folder / "F" / "refusals").iterdir()
-        assert kept.read_bytes() == caught.value.refusal
 
 
 async def test_what_cannot_be_written_spends_nothing(line):

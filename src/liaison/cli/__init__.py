@@ -38,7 +38,7 @@ MODULES: Final = {  # module: its commands
     "watch": ("desk",),
     "line": ("hold", "line-test"),
     "receipt": ("receipt",),
-    "outbox": ("outbox",),
+    "outbox": ("outbox", "lodge"),
     "node": ("node",),
     "upkeep": ("node",),
     "audit": ("audit",),

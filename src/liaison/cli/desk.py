@@ -12,18 +12,23 @@ from typing import Any, Final, TypeVar
 import typer
 
 from liaison.cli.context import home_of, say
-from liaison.cli.failure import warn
+from liaison.cli.failure import code_of, warn
+from liaison.cli.outcomes import in_words
 from liaison.client import Authority, Client, Home, NodePin, Pins
 from liaison.client.home import read_file, write_file
+from liaison.client.outcomes import Outcome
+from liaison.client.seat import Patience
 from liaison.sealing.content import visible
 from liaison.statements.payloads import Payload
 from liaison.statements.statement import Statement, parse_statement_of
-from liaison.words.errors import LiaisonError, Malformed, NotReady
+from liaison.words.errors import LiaisonError, Malformed, NotReady, RefusedByNode
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Payload)
 A = TypeVar("A", Client, Authority)
 
+PAUSES_S: Final = (1.0, 4.0)
+"""Before what got no receipt is sent again at once; then it waits for the next command."""
 VISIBLE: Final = "Visible to the node and in the log: not sealed."
 
 
@@ -65,12 +70,27 @@ def as_member(context: typer.Context, work: Callable[[Client], Awaitable[T]]) ->
     """Do ``work`` with this home's client."""
     home = home_at(context)
     if not home.has("member.json"):
-        raise NotReady(
-            f"{home.root} is not a member's home",
-            safe="nothing was done",
-            do="name the member's home with --home, or begin with: liaison enrol POST",
-        )
-    return _run(lambda: Client.open(home, passphrase(context), url=url_of(context)), work)
+        raise not_a_members(home.root)
+    patience = Patience(PAUSES_S, told=_warn_sent_again)
+
+    async def catching_up(client: Client) -> T:
+        try:
+            return await work(client)
+        finally:
+            _warn_caught_up(client.caught_up)
+
+    return _run(
+        lambda: Client.open(home, passphrase(context), url=url_of(context), patience=patience),
+        catching_up,
+    )
+
+
+def not_a_members(home: Path) -> NotReady:
+    return NotReady(
+        f"{home} is not a member's home",
+        safe="nothing was done",
+        do="name the member's home with --home, or begin with: liaison enrol POST",
+    )
 
 
 def as_authority(
@@ -123,6 +143,24 @@ def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T:
     return asyncio.run(main())
 
 
+def _warn_sent_again(exc: LiaisonError, pause_s: float) -> None:
+    warn(
+        f"{exc.happened}. It is signed and in the outbox, and the same bytes are sent again in "
+        f"{pause_s:.0f} s; Ctrl-C leaves it there ({exc.code})"
+    )
+
+
+def _warn_caught_up(outcomes: Iterable[Outcome]) -> None:
+    """Say what came of statements that had waited: nobody else would hear of it."""
+    for outcome in outcomes:
+        if isinstance(outcome, LiaisonError):
+            what = "was REFUSED" if isinstance(outcome, RefusedByNode) else "still waits"
+            warn(f"What was in the outbox {what}: {outcome} ({code_of(outcome)})")
+        else:
+            for line in in_words(outcome):
+                warn(f"What was in the outbox: {line}")
+
+
 def _warn_unsettled(error: LiaisonError | None) -> None:
     if error is not None:
         warn(
@@ -170,6 +208,11 @@ def read_node(context: typer.Context, file: Path) -> NodePin:
         return NodePin.from_bytes(read(context, file))
     except Malformed as exc:
         raise wrong_file(file, "a node's card", exc) from exc
+
+
+def node_of(context: typer.Context, card: Path | None) -> NodePin:
+    """Return the node that a card names, else the one that this home pinned."""
+    return pins(context).node if card is None else read_node(context, card)
 
 
 def write(context: typer.Context, name: str, data: bytes, out: Path | None) -> Path:

@@ -15,6 +15,7 @@ from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock, of_note
 from liaison.cli.context import Shape, answer, is_json, say
 from liaison.cli.failure import warn
+from liaison.cli.outcomes import done_in_words, sent_in_words, told_in_words
 from liaison.cli.progress import bar
 from liaison.cli.shapes import (
     of_certificate,
@@ -42,7 +43,7 @@ from liaison.cli.stopping import until_stopped
     Told,
 )
 from liaison.sealing.content import visible
-from liaison.statements.payloads import AddresseeRole, Verdict
+from liaison.statements.payloads import AddresseeRole
 from liaison.words.canonical import MAX_INTEGER
 from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable
 from liaison.words.times import from_typed, to_dtg
@@ -299,16 +300,6 @@ def say_sent(done: Sent) -> None:
     answer(of_sent(done))
 
 
-def sent_in_words(done: Sent) -> Iterator[str]:
-    """Return where a note stands now; a draft has no reference yet."""
-    if done.reference.rpartition("/")[2].startswith("draft-"):
-        yield f"DRAFTED {done.reference} at {to_dtg(done.at)} (receipt: {done.receipt})"
-        yield "Nobody else can read it. Next: clearances (ack), then: liaison release REF"
-        return
-    number = f", number {done.number}" if done.number else ""
-    yield f"ACCEPTED {done.reference}{number} at {to_dtg(done.at)} (receipt: {done.receipt})"
-
-
 def reply(
     context: typer.Context,
     reference: Reference,
@@ -448,25 +439,6 @@ def _code(error: LiaisonError) -> str:
     return str(getattr(error, "reason", "") or getattr(error, "link", "") or error.code)
 
 
-def told_in_words(told: Told) -> str:
-    """Return who said what of which note, and who was first."""
-    text = f"{told.reference} was {_SAID[told.verdict]} by {told.by} for {told.post} at {to_dtg(told.at)}"
-    if told.reason:
-        text += f" ({visible(told.reason)})"
-    if told.first is not None:
-        first = told.first
-        text += f"; {first.by} was first, for {first.post} at {to_dtg(first.at)}"
-    return text
-
-
-_SAID = {
-    Verdict.ACKNOWLEDGED: "acknowledged",
-    Verdict.DECLINED: "declined",
-    Verdict.DELIVERED: "delivered",
-    Verdict.UNREADABLE: "found unreadable",
-}
-
-
 def read(context: typer.Context, reference: Reference) -> None:
     """Show a note. Reading never acknowledges."""
 
@@ -580,14 +552,6 @@ def say_done(done: Done) -> None:
     """Say what the log took of something that isn't a note."""
     say(done_in_words(done))
     answer(of_done(done))
-
-
-def done_in_words(done: Done) -> str:
-    late = (
-        " (too late: silence had ended; it is recorded and changes nothing)" if done.is_late else ""
-    )
-    what = done.what.upper().replace("-", " ")
-    return f"{what} {done.reference} at {to_dtg(done.at)}{late} (receipt: {done.receipt})"
 
 
 def status(

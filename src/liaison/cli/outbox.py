@@ -1,76 +1,209 @@
-"""``liaison outbox``: what is signed and has no receipt yet."""
+"""``liaison outbox`` and ``lodge``: what is signed and has no receipt yet, and the courier's way."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from liaison.cli import desk
-from liaison.cli.context import Shape, answer, say
+from liaison.cli.asking import Yes, ask, show
+from liaison.cli.context import Shape, answer, home_of, say
 from liaison.cli.failure import tell
-from liaison.cli.notes import done_in_words, sent_in_words, told_in_words
-from liaison.cli.shapes import of_done, of_sent, of_told
-from liaison.client import Client, Done, Sent, Told
-from liaison.client.outbox import Outbox
-from liaison.words.errors import LiaisonError
+from liaison.cli.outcomes import as_shape, in_words
+from liaison.client import Client
+from liaison.client.courier import Parcel
+from liaison.client.courier import lodge as lodge_at
+from liaison.client.home import write_file
+from liaison.client.outbox import Outbox, Signed
+from liaison.client.outcomes import Outcome
+from liaison.client.receipts import Proven
+from liaison.client.transport import Transport
+from liaison.client.watching import check_digest
+from liaison.words.errors import LiaisonError, Malformed, NotHere, RefusedByNode
+from liaison.words.times import to_dtg
 
 outbox = typer.Typer(no_args_is_help=True, help="What waits to be sent again.")
+
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="[DIGEST]", help="Its digest as `outbox list` has it, or how that begins."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     app.add_typer(outbox, name="outbox")
+    app.command()(lodge)
 
 
 @outbox.command("list")
 def list_command(context: typer.Context) -> None:
     """List what waits. The subject isn't shown: it is sealed."""
-    home = desk.home_at(context)
-    with home.locked():
-        box = Outbox(home.path("outbox"))
+    with _opened(context) as box:
         waiting = box.waiting
-        box.close()
     desk.say_table((item.kind, item.alias, item.about, item.digest) for item in waiting)
     if not waiting:
         say("The outbox is empty.")
-    answer(
-        {
-            "waiting": [
-                {
-                    "kind": each.kind,
-                    "channel": each.alias,
-                    "about": each.about,
-                    "statement": each.digest,
-                }
-                for each in waiting
-            ]
-        }
-    )
+    answer({"waiting": [_as_shape(each) for each in waiting]})
 
 
 @outbox.command()
 def flush(context: typer.Context) -> None:
     """Send what waits, as the same bytes; fill serials that were spent in vain."""
 
-    async def work(client: Client) -> list[Sent | Told | Done | LiaisonError]:
-        return list(await client.flush())
+    async def work(client: Client) -> list[Outcome]:
+        return await client.flush()
 
     code = 0
     outcomes = desk.as_member(context, work)
     done: list[Shape] = []
     for outcome in outcomes:
-        if isinstance(outcome, Sent):
-            for line in sent_in_words(outcome):
-                say(line)
-            done.append(of_sent(outcome))
-        elif isinstance(outcome, Told):
-            say(told_in_words(outcome))
-            done.append(of_told(outcome))
-        elif isinstance(outcome, Done):
-            say(done_in_words(outcome))
-            done.append(of_done(outcome))
-        else:
+        if isinstance(outcome, LiaisonError):
             code = max(code, tell(outcome))
+            continue
+        for line in in_words(outcome):
+            say(line)
+        done.append(as_shape(outcome))
     if not outcomes:
         say("The outbox is empty.")
     answer({"sent": done})
     if code:
         raise typer.Exit(code)
+
+
+@outbox.command()
+def export(
+    context: typer.Context,
+    which: Which = "",
+    out: Annotated[Path | None, typer.Option(help="Where to write the parcel.")] = None,
+) -> None:
+    """Write what waits to a file, sealed and signed as it is, for a courier. It stays here, too."""
+    with _opened(context) as box:
+        signed = _named(box, which)
+    name = f"{signed.alias or signed.kind}.{check_digest(signed.digest)[:8]}.parcel"
+    path = desk.write(context, name, Parcel.of(signed).to_bytes(), out)
+    say(f"{path} holds {_what(signed)}, sealed and signed: who carries it can't read or change it.")
+    say("Where the node can be reached: liaison lodge FILE --node node.liaison")
+    say("What that writes beside it, bring back: liaison receipt import FILE")
+    answer({**_as_shape(signed), "file": path})
+
+
+@outbox.command()
+def drop(context: typer.Context, which: Which = "", is_yes: Yes = False) -> None:
+    """Send something no more, which doesn't take it back if the node has it."""
+    with _opened(context) as box:
+        signed = _named(box, which)
+        then = ["it is sent no more, and its text is gone from here"]
+        if signed.serials:
+            then.append(
+                "a void fills its serial, so that nobody takes the gap for a note kept back"
+            )
+        then.append(
+            "if the node has it already, it counts all the same: `inbox` shows that, `cancel` takes "
+            "it back"
+        )
+        show("To drop:", [("Statement", _what(signed)), ("Digest", signed.digest)], then)
+        ask("Drop it?", is_yes=is_yes, safe="it still waits in the outbox")
+        asyncio.run(box.drop(signed.digest))
+    say(f"DROPPED {_what(signed)}.")
+    answer({"dropped": signed.digest})
+
+
+def lodge(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A parcel, as `outbox export` wrote it.")],
+    node: Annotated[
+        Path | None, typer.Option(help="The node's card, where no home has it pinned.")
+    ] = None,
+) -> None:
+    """Hand in for somebody what they exported, from any machine; needs no home and no key.
+
+    Its receipt, or the node's signed refusal, is written beside it, to be brought back.
+    """
+    try:
+        parcel = Parcel.from_bytes(desk.read(context, file))
+    except Malformed as exc:
+        raise desk.wrong_file(file, "a parcel", exc) from exc
+    card = desk.node_of(context, node)
+
+    async def hand_in() -> tuple[str, Proven]:
+        async with Transport(desk.url_of(context) or card.address) as transport:
+            return await lodge_at(parcel, card, transport)
+
+    place = desk.find(context, file)
+    try:
+        text, proven = asyncio.run(hand_in())
+    except RefusedByNode as exc:
+        path = write_file(place.with_name(f"{file.name}.refusal"), exc.refusal)
+        exc.do = f"bring {path} back: liaison receipt import FILE"
+        raise
+    path = write_file(place.with_name(f"{file.name}.receipt"), text.encode())
+    say(
+        f"LODGED: entry {proven.index}, a {proven.record.kind} by {proven.record.actor}, accepted at "
+        f"{to_dtg(proven.record.at)}."
+    )
+    say(f"Bring {path} back: liaison receipt import FILE")
+    record = proven.record
+    answer(
+        {
+            "kind": record.kind,
+            "by": record.actor,
+            "statement": parcel.statement.digest,
+            "index": proven.index,
+            "at": record.at,
+            "receipt": path,
+        }
+    )
+
+
+@contextmanager
+def _opened(context: typer.Context) -> Iterator[Outbox]:
+    """Give this home's outbox; what it holds is sealed, so it needs no passphrase."""
+    home = desk.home_at(context)
+    if not home.has("member.json"):
+        raise desk.not_a_members(home_of(context))
+    with home.locked():
+        box = Outbox(home.path("outbox"))
+        try:
+            yield box
+        finally:
+            box.close()
+
+
+def _named(box: Outbox, which: str) -> Signed:
+    """Return what a digest's beginning names; all that waits, where that is one.
+
+    Raises:
+        NotHere: none, or several.
+    """
+    found = [signed for signed in box.waiting if signed.digest.startswith(which)]
+    if len(found) != 1:
+        waiting = "; ".join(f"{each.digest}, {_what(each)}" for each in found or box.waiting)
+        raise NotHere(
+            "The outbox has several of these"
+            if found
+            else f"The outbox has no {which[:44] or 'statement'}",
+            safe="nothing was changed",
+            do=f"name one: {waiting}" if waiting else "",
+        )
+    return found[0]
+
+
+def _what(signed: Signed) -> str:
+    where = f" on {signed.alias}" if signed.alias else ""
+    return f"a {signed.kind}{where}, {signed.about}"
+
+
+def _as_shape(signed: Signed) -> Shape:
+    return {
+        "kind": signed.kind,
+        "channel": signed.alias,
+        "about": signed.about,
+        "statement": signed.digest,
+    }

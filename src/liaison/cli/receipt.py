@@ -1,4 +1,7 @@
-"""``liaison receipt``: show and verify, offline, against the pinned log key."""
+"""``liaison receipt``: show and verify, offline, against the pinned keys; import what was brought back.
+
+The node's signed refusal is read wherever a receipt is.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ import typer
 
 from liaison.cli import desk
 from liaison.cli.context import Shape, answer, say
-from liaison.client.receipts import Proven, prove
+from liaison.cli.outcomes import as_shape, in_words
+from liaison.client import Client
+from liaison.client.outcomes import Accepted
+from liaison.client.receipts import Proven, prove, prove_refusal
 from liaison.ledger.facts import (
     AnswerFacts,
     ConclusionFacts,
@@ -21,13 +27,18 @@ from liaison.ledger.facts import (
     RungFacts,
     Stated,
 )
+from liaison.sealing.content import visible
+from liaison.statements.payloads import Refusal
+from liaison.statements.statement import Statement
 from liaison.words.errors import Malformed
 from liaison.words.precedence import Precedence
 from liaison.words.times import to_dtg
 
 receipt = typer.Typer(no_args_is_help=True, help="Receipts: what the log is bound to, offline.")
 
-File = Annotated[Path, typer.Argument(help="A .receipt file, such as london-hotline/1.receipt.")]
+File = Annotated[
+    Path, typer.Argument(help="A .receipt file, such as london-hotline/1.receipt, or a .refusal.")
+]
 
 
 Card = Annotated[
@@ -44,6 +55,9 @@ def register(app: typer.Typer) -> None:
 def show(context: typer.Context, file: File, node: Card = None) -> None:
     """Show what a receipt's record says, once it verified."""
     proven = _proven(context, file, node)
+    if isinstance(proven, Statement):
+        _show_refusal(proven.payload)
+        return
     record = proven.record
     facts = record.facts
     what = f"a {record.kind} statement"
@@ -72,8 +86,11 @@ def verify(context: typer.Context, file: File, node: Card = None) -> None:
     Against the log key that this home pinned, or that of a card: --node node.liaison.
     """
     proven = _proven(context, file, node)
-    record = proven.record
     say(f"VERIFIED {file}")
+    if isinstance(proven, Statement):
+        _verify_refusal(proven.payload, file)
+        return
+    record = proven.record
     answer({"verified": file, **_as_shape(proven)})
     if isinstance(record.facts, DueFacts):
         _verify_due(proven, record.facts)
@@ -87,6 +104,59 @@ def verify(context: typer.Context, file: File, node: Card = None) -> None:
     say("signature against the pinned log key, the statement against what the record says of it.")
     say(f"Not checked here: whose key signed the {record.kind}, and that no entry was left out")
     say("(`liaison audit`).")
+
+
+@receipt.command("import")
+def import_command(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `liaison lodge` wrote beside the parcel.")],
+) -> None:
+    """Take the receipt, or the refusal, of what a courier lodged: it waits no more."""
+    data = desk.read(context, file)
+
+    async def work(client: Client) -> Accepted:
+        return await client.take_back(data)
+
+    try:
+        accepted = desk.as_member(context, work)
+    except Malformed as exc:
+        raise desk.wrong_file(file, "a receipt or a refusal", exc) from exc
+    for line in in_words(accepted):
+        say(line)
+    answer(as_shape(accepted))
+
+
+def _show_refusal(refusal: Refusal) -> None:
+    say(f"refused   {refusal.code}: {visible(refusal.text)}")
+    say(f"by        {refusal.by}")
+    say(f"at        {to_dtg(refusal.issued, exact=True)}")
+    say(f"payload   {refusal.payload_digest}")
+    answer(_of_refusal(refusal))
+
+
+def _verify_refusal(refusal: Refusal, file: Path) -> None:
+    """Say what a refusal proves: that the node would not take a statement, and why."""
+    say(
+        f"The node of {refusal.by} signed at {to_dtg(refusal.issued, exact=True)} that it refused a "
+        f"statement: {visible(refusal.text)} ({refusal.code})."
+    )
+    say(f"Its payload digest is {refusal.payload_digest}.")
+    say("Checked: the signature against the pinned node key.")
+    say(
+        "Not checked: that it was right to refuse. Only the code binds; `liaison audit` has the rules."
+    )
+    answer({"verified": file, **_of_refusal(refusal)})
+
+
+def _of_refusal(refusal: Refusal) -> Shape:
+    return {
+        "origin": refusal.by,
+        "kind": refusal.kind_name,
+        "at": refusal.issued,
+        "code": refusal.code,
+        "detail": refusal.text,
+        "payload": refusal.payload_digest,
+    }
 
 
 def _verify_due(proven: Proven, facts: DueFacts) -> None:
@@ -115,15 +185,20 @@ def _verify_due(proven: Proven, facts: DueFacts) -> None:
     say("that they lead to it, `liaison audit replay` proves. What came later stands beside it.")
 
 
-def _proven(context: typer.Context, file: Path, card: Path | None) -> Proven:
+def _proven(context: typer.Context, file: Path, card: Path | None) -> Proven | Statement[Refusal]:
     path = desk.find(context, file)
     if not path.exists():
         path = desk.find(context, Path("receipts") / file)
+    data = desk.read(context, path)
+    node = desk.node_of(context, card)
     try:
-        text = desk.read(context, path).decode("utf-8")
+        if data.startswith(b"{"):
+            return prove_refusal(data, node)
+        text = data.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise Malformed(f"{file}: not UTF-8 at byte {exc.start}") from exc
-    node = desk.pins(context).node if card is None else desk.read_node(context, card)
+    except Malformed as exc:
+        raise desk.wrong_file(file, "a refusal as the node gave it", exc) from exc
     try:
         return prove(text, node)
     except Malformed as exc:

@@ -7,14 +7,14 @@ receipt under the pinned log key. HTTP details stay in ``transport``.
 from liaison.client.chartering import Authority
 from liaison.client.enrolment import check_approval, post_approval, request_device, take_approval
 from liaison.client.folding import ChannelView, LinkBroken, Standing
-from liaison.client.handover import Approval, RegistrarRequest, Request
+from liaison.client.handover import Approval, Request
 from liaison.client.home import Home
 from liaison.client.member import Client, Item, Unopened
 from liaison.client.news import News
 from liaison.client.outbox import Waiting
+from liaison.client.outcomes import Done, Sent, Told
 from liaison.client.pins import AuthorityPin, NodePin, Pins, fingerprint
 from liaison.client.reading import Letter
-from liaison.client.registrar import Renewed, renew, request_registrar, take_delegation
 from liaison.client.writing import Draft, Plan
 from liaison.sealing.content import Content, Part, Role
 from liaison.words.precedence import Precedence
@@ -39,8 +39,6 @@ __all__ = [
     "Plan",
     "Precedence",
     "Request",
-    "RegistrarRequest",
-    "Renewed",
     "Role",
     "Sent",
     "Standing",
@@ -51,8 +49,5 @@ __all__ = [
     "fingerprint",
     "post_approval",
     "request_device",
-    "renew",
     "take_approval",
-    "request_registrar",
 ]
-    "take_delegation",

@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar, cast
 
 from liaison.client.folding import ChannelView
 from liaison.client.outbox import Signed
+from liaison.client.outcomes import Done, Sent
 from liaison.client.reading import Letter, delivery_of, note_of, secret_of, sha256
-from liaison.client.sending import OUTDATED, SEAL_ATTEMPTS, Done, Sender, Sent
+from liaison.client.sending import SEAL_ATTEMPTS, SERIAL_USED, Sender
 from liaison.client.transport import text_of
 from liaison.client.watching import Happening, check_digest
 from liaison.client.writing import Draft, Plan, made
@@ -324,12 +325,10 @@ class Actor(Sender):
             try:
                 entry = await self._submit(signed)
             except RefusedByNode as exc:
-                is_last = attempt == SEAL_ATTEMPTS or exc.problem not in OUTDATED
-                self.outbox.refused(signed.digest, is_free=is_last)
-                if is_last:
+                if not self._is_sealed_anew(signed, exc, attempt):
                     raise
-                self.book.forget()
-                self._planner.forget()
+                if exc.problem == SERIAL_USED:
+                    serials = self.outbox.take_serials(view.cell.channel, plan.addressed)
                 continue
             self.outbox.receipted(signed.digest)
             return await self._did(signed, entry)

@@ -21,6 +21,7 @@ from liaison.client.news import (
     replaced_in,
     replaced_in_words,
 )
+from liaison.client.outcomes import Told
 from liaison.client.reading import (
     Letter,
     check_about,
@@ -33,7 +34,7 @@ from liaison.client.reading import (
     open_content,
     reference_of,
 )
-from liaison.client.seat import Told, exercise_lead
+from liaison.client.seat import exercise_lead
 from liaison.client.transport import text_of
 from liaison.client.watching import Entry, Happening, check_digest
 from liaison.client.writing import made

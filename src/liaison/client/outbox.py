@@ -2,7 +2,8 @@
 
 A statement without a receipt is sent again as the same bytes, which the log takes once. Serials
 are spent here (statements.md, SERIAL): a refused statement's serial is free again, and one that
-nobody uses is filled by a void.
+nobody uses is filled by a void. One that the log may have all the same is doubtful: no note takes it,
+and the void finds out.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Outbox:
         self._waiting: dict[str, Frame] = {}
         self._next: dict[str, int] = {}
         self._free: dict[str, list[int]] = {}
+        self._doubtful: dict[str, list[int]] = {}
         for frame in self._journal.frames():
             self._replay(frame)
 
@@ -65,6 +67,10 @@ class Outbox:
     @property
     def has_waiting(self) -> bool:
         return bool(self._waiting)
+
+    @property
+    def has_doubtful(self) -> bool:
+        return any(self._doubtful.values())
 
     def take_serials(self, channel: str, parties: Iterable[str]) -> dict[str, int]:
         """Return the serial to spend towards each party: the lowest that is free."""
@@ -88,11 +94,12 @@ class Outbox:
                 free.sort()
 
     def free_serials(self) -> list[tuple[str, str, int]]:
-        """Return (channel, party, serial) of those spent in vain."""
+        """Return (channel, party, serial) of those spent in vain, and of those in doubt."""
         return [
             (*cast("tuple[str, str]", tuple(key.split(" "))), serial)
-            for key, free in self._free.items()
-            for serial in free
+            for kept in (self._free, self._doubtful)
+            for key, serials in kept.items()
+            for serial in serials
         ]
 
     async def keep(self, signed: Signed) -> None:
@@ -120,17 +127,45 @@ class Outbox:
         """The node refused it as a whole; ``is_free``: nobody seals anew with its serials now."""
         self._done(digest, "refused" if is_free else "replaced")
 
+    async def drop(self, digest: str) -> None:
+        """Send it no more, though the log may have it: its serials are in doubt."""
+        self.doubt(digest)
+        await self._journal.sync()
+
+    def doubt(self, digest: str) -> None:
+        """The log has one of its serials already, or may have it."""
+        self._done(digest, "doubted")
+
+    def know(self, spent: dict[tuple[str, str], int]) -> None:
+        """Go on behind the highest serial spent towards a party of a channel, as the log has it."""
+        for (channel, party), highest in spent.items():
+            key = f"{channel} {party}"
+            self._next[key] = max(self._next.get(key, 1), highest + 1)
+        self._journal.append(self._base())
+
     def claim(self, channel: str, party: str, serial: int) -> dict[str, int]:
         """Take one of ``free_serials`` to fill it with a void."""
-        self._free[f"{channel} {party}"].remove(serial)
+        self._unlist(f"{channel} {party}", serial)
         return {party: serial}
 
     def close(self) -> None:
         if self._journal.size > COMPACT_BYTES:
-            base: dict[str, object] = {"free": self._free, "next": self._next, "step": "base"}
             waiting = [(f.header, self._journal.body(f)) for f in self._waiting.values()]
-            self._journal.rewrite([(base, b""), *waiting])
+            self._journal.rewrite([(self._base(), b""), *waiting])
         self._journal.close()
+
+    def _base(self) -> dict[str, object]:
+        return {
+            "doubtful": self._doubtful,
+            "free": self._free,
+            "next": self._next,
+            "step": "base",
+        }
+
+    def _unlist(self, key: str, serial: int) -> None:
+        for kept in (self._free, self._doubtful):
+            if serial in kept.get(key, ()):
+                kept[key].remove(serial)
 
     def _done(self, digest: str, step: str) -> None:
         if digest in self._waiting:
@@ -142,17 +177,23 @@ class Outbox:
         frame = self._waiting.pop(digest, None)
         if frame is None:
             return
+        channel, serials = frame.header["channel"], frame.header["serials"]
         if step == "refused":
-            serials = cast("dict[str, int]", frame.header["serials"])
-            self.give_back(str(frame.header["channel"]), serials)
+            self.give_back(str(channel), cast("dict[str, int]", serials))
+        elif step == "doubted":
+            for party, serial in cast("dict[str, int]", serials).items():
+                self._doubtful.setdefault(f"{channel} {party}", []).append(serial)
 
     def _replay(self, frame: Frame) -> None:
         header = frame.header
         step = header["step"]
         if step == "base":
             self._next = dict(cast("dict[str, int]", header["next"]))
-            free = cast("dict[str, list[int]]", header["free"])
-            self._free = {key: list(serials) for key, serials in free.items()}
+            # A journal of an earlier release has none in doubt.
+            for name, kept in (("free", self._free), ("doubtful", self._doubtful)):
+                kept.clear()
+                listed = cast("dict[str, list[int]]", header.get(name, {}))
+                kept.update({key: list(serials) for key, serials in listed.items()})
             return
         digest = str(header["digest"])
         if step != "signed":
@@ -165,8 +206,7 @@ class Outbox:
             unsigned = range(self._next.get(key, 1), serial)
             self._free.setdefault(key, []).extend(unsigned)
             self._next[key] = max(self._next.get(key, 1), serial + 1)
-            if serial in self._free[key]:
-                self._free[key].remove(serial)
+            self._unlist(key, serial)
 
     def _signed(self, frame: Frame) -> Signed:
         header = frame.header

@@ -1,4 +1,4 @@
-"""Receipts: what one proves under the pinned log key, without any node, and their files."""
+"""Receipts and refusals: what one proves under the pinned keys, without any node, and their files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from liaison.client.watching import check_happening, check_record
 from liaison.ledger.facts import DueFacts
 from liaison.ledger.receipt import Receipt
 from liaison.ledger.record import Record
-from liaison.statements.statement import parse_statement
+from liaison.statements.payloads import Payload, Refusal
+from liaison.statements.statement import Statement, parse_statement, parse_statement_of
+from liaison.words.encoding import from_base64
+from liaison.words.errors import LogUntrusted
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,25 @@ def prove(text: str, node: NodePin) -> Proven:
     else:
         check_record(record, parse_statement(record.statement), node.origin)
     return Proven(node.origin, verified.index, verified.checkpoint.size, record)
+
+
+def prove_refusal(
+    raw: bytes, node: NodePin, of: Statement[Payload] | None = None
+) -> Statement[Refusal]:
+    """Return the node's signed word that it refused a statement: ``of``, where one is given.
+
+    Raises:
+        Malformed: it isn't a refusal.
+        SignatureInvalid: the pinned node key didn't sign it.
+        LogUntrusted: it is another node's, or about another statement.
+    """
+    refusal = parse_statement_of(Refusal, raw)
+    refusal.check_signature(from_base64(node.node_key))
+    if {refusal.payload.by, refusal.payload.log} != {node.origin}:
+        raise LogUntrusted(f"The refusal is that of {refusal.payload.by}, not of {node.origin}")
+    if of is not None and refusal.payload.payload_digest != of.payload_digest:
+        raise LogUntrusted("The node's refusal is about another statement than the one it was sent")
+    return refusal
 
 
 class ReceiptFiles:

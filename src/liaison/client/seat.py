@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +19,17 @@ from liaison.client.device import Device
 from liaison.client.folding import Book, ChannelView, LinkBroken
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.outbox import Outbox, Signed, Waiting
+from liaison.client.outcomes import Outcome, Told
 from liaison.client.pins import NodePin, Pins
 from liaison.client.reading import (
     reference_of,
 )
-from liaison.client.receipts import ReceiptFiles
+from liaison.client.receipts import ReceiptFiles, prove_refusal
 from liaison.client.source import NodeSource
 from liaison.client.transport import Transport, text_of
 from liaison.client.watching import PENDING_MAX, Entry, Watch, check_digest
 from liaison.client.writing import Planner
-from liaison.ledger.facts import AnswerFacts, FirstFacts
+from liaison.ledger.facts import AnswerFacts
 from liaison.sealing.keystore import Keystore
 from liaison.statements.payloads import (
     Answer,
@@ -49,6 +50,7 @@ from liaison.words.errors import (
 from liaison.words.times import MINUTE
 
 KNOWN: Final = "known.json"
+PAUSE_MAX_S: Final = 30
 
 
 def wall_clock() -> int:
@@ -71,26 +73,30 @@ async def exercise_lead(node: NodePin, transport: Transport, now: Callable[[], i
 
 
 @dataclass(frozen=True)
-class Told:
-    """An answer on a note: of one's own, or the one just given."""
+class Patience:
+    """How often the same bytes are sent again at once, before they are left in the outbox."""
 
-    reference: str
-    verdict: Verdict
-    by: str
-    post: str
-    at: int
-    first: FirstFacts | None
-    receipt: Path | None = None
-    reason: str = ""
+    pauses_s: tuple[float, ...] = ()
+    """Before each further sending; longer where the node asks for it (Retry-After)."""
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    told: Callable[[LiaisonError, float], None] = lambda _exc, _seconds: None
+    """Called with what went wrong before each pause."""
 
 
 class Seat:
     """What every verb of a member stands on. Use ``async with Client.open(home, passphrase)``."""
 
     def __init__(
-        self, home: Home, keystore: Keystore, held: ExitStack, now: Callable[[], int], url: str
+        self,
+        home: Home,
+        keystore: Keystore,
+        held: ExitStack,
+        now: Callable[[], int],
+        url: str,
+        patience: Patience,
     ) -> None:
         self.home = home
+        self._patience = patience
         self._held = held
         self._clock = now
         self._ahead = 0
@@ -117,6 +123,8 @@ class Seat:
         self._tending = asyncio.Lock()
         self.unsettled: LiaisonError | None = None
         """Why the newest checkpoints could not be compared, where they couldn't."""
+        self.caught_up: list[Outcome] = []
+        """What came of statements that waited and went along with another command."""
 
     @classmethod
     def open(
@@ -126,6 +134,7 @@ class Seat:
         *,
         now: Callable[[], int] = wall_clock,
         url: str = "",
+        patience: Patience = Patience(),
     ) -> Self:
         """Return the client of the member whose home it is; the keystore is opened once.
 
@@ -137,7 +146,7 @@ class Seat:
         with ExitStack() as held:
             held.enter_context(home.locked())
             keystore = Keystore.open(home.path(KEYSTORE), passphrase)
-            return cls(home, keystore, held.pop_all(), now, url)
+            return cls(home, keystore, held.pop_all(), now, url, patience)
 
     async def __aenter__(self) -> Self:
         self._ahead = await exercise_lead(self.pins.node, self.transport, self._clock)
@@ -204,30 +213,54 @@ class Seat:
         """Send what is on disk, and return its entry.
 
         Raises:
-            RefusedByNode: also for what the node could not read.
+            RefusedByNode: it signed that, or could not read it.
             Waiting: it isn't known, or the node can't take it now.
         """
-        ciphertext = signed.ciphertext if signed.kind == "note" else None
-        try:
-            text = await self.transport.submit(signed.statement, ciphertext, signed.wraps)
-        except (NodeUnreachable, Busy) as exc:
-            raise Waiting(
-                f"The node gave no receipt: {exc.happened}",
-                safe="it stands in the outbox, signed and on disk. Do not write it again",
-                do="the next command sends the same bytes again; or run: liaison outbox flush",
-            ) from exc
-        except (Malformed, TooLarge) as exc:
-            raise RefusedByNode(exc.happened, problem=exc.code, safe=exc.safe, do=exc.do) from exc
-        except RefusedByNode as exc:
-            self._keep_refusal(signed, exc)
-            raise
+        text = await self._receipt_of(signed)
         return self.take_receipt(text, signed.statement, signed.parsed)
 
+    async def _receipt_of(self, signed: Signed) -> str:
+        ciphertext = signed.ciphertext if signed.kind == "note" else None
+        pauses = iter(self._patience.pauses_s)
+        while True:
+            try:
+                return await self.transport.submit(signed.statement, ciphertext, signed.wraps)
+            except (NodeUnreachable, Busy) as exc:
+                pause_s = next(pauses, None)
+                if pause_s is None:
+                    raise _waiting(f"The node gave no receipt: {exc.happened}") from exc
+                if isinstance(exc, Busy):
+                    pause_s = max(pause_s, min(exc.retry_after_s, PAUSE_MAX_S))
+                self._patience.told(exc, pause_s)
+                await self._patience.sleep(pause_s)
+            except (Malformed, TooLarge) as exc:
+                raise RefusedByNode(
+                    exc.happened, problem=exc.code, safe=exc.safe, do=exc.do
+                ) from exc
+            except RefusedByNode as exc:
+                self._keep_refusal(signed, exc)
+                raise
+
     def _keep_refusal(self, signed: Signed, exc: RefusedByNode) -> None:
-        """Keep the node's signed word that it refused: it can be shown to others."""
-        if exc.refusal:
-            name = f"refusals/{check_digest(signed.digest)}.refusal"
-            self.home.write(name, exc.refusal)
+        """Keep the node's signed word that it refused, beside the receipts: it can be shown.
+
+        Raises:
+            Waiting: there is no such word, so that it isn't known whether the node refused.
+        """
+        statement = signed.parsed or parse_statement(signed.statement)
+        try:
+            prove_refusal(exc.refusal, self.pins.node, statement)
+        except LiaisonError as found:
+            raise _waiting(
+                f"It was refused ({exc.problem}), but not by the node's signed word: "
+                f"{found.happened}"
+            ) from exc
+        path = self.home.write(
+            f"receipts/refused/{check_digest(signed.digest)}.refusal", exc.refusal
+        )
+        exc.safe = " · ".join(
+            text for text in (exc.safe, f"the node's signed word is in {path}") if text
+        )
 
     def _reference(self, entry: Entry, alias: str, released: str = "") -> str:
         """Return a note's reference; one that is another note's already is the log's lie.
@@ -350,3 +383,11 @@ class Seat:
             self.unsettled = exc
         else:
             self.unsettled = None
+
+
+def _waiting(happened: str) -> Waiting:
+    return Waiting(
+        happened,
+        safe="it stands in the outbox, signed and on disk. Do not write it again",
+        do="the next command sends the same bytes again; or run: liaison outbox flush",
+    )

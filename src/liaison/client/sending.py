@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from liaison.client.cabinet import Kept
 from liaison.client.outbox import Signed, Waiting
+from liaison.client.outcomes import Accepted, Done, Outcome, Sent, number_in_words
 from liaison.client.reading import (
     Delivery,
     note_of,
     open_content,
 )
-from liaison.client.seat import Seat, Told
+from liaison.client.receipts import prove_refusal
+from liaison.client.seat import Seat
 from liaison.client.watching import Entry
 from liaison.client.writing import Draft, Plan, Spent, seal_note
-from liaison.ledger.facts import NoteFacts, ObjectionFacts, RegisterFacts, ReleaseFacts, WatchFacts
+from liaison.ledger.facts import NoteFacts, ObjectionFacts, ReleaseFacts, WatchFacts
 from liaison.sealing.content import Content
-from liaison.statements.payloads import (
-    Void,
-)
+from liaison.statements.payloads import Note, Void
+from liaison.statements.statement import parse_statement
 from liaison.words.errors import (
     Busy,
     LiaisonError,
+    LogUntrusted,
+    Malformed,
     NodeUnreachable,
+    NotHere,
     RefusedByNode,
     Unreadable,
 )
@@ -50,36 +52,8 @@ OUTDATED: Final = frozenset(
     }
 )
 """Refusals after which the same note is sealed anew, once what is current was asked for."""
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A note that the log accepted: its reference, when, and where its receipt is kept."""
-
-    reference: str
-    at: int
-    receipt: Path
-    digest: str
-    number: str = ""
-    """The number in its issuer's register, such as ``notes 12/2026``."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """Something else that this member did and the log accepted; ``reference`` says about what."""
-
-    what: str
-    reference: str
-    at: int
-    receipt: Path
-    number: str = ""
-    is_late: bool = False
-    """An objection that came after the silence had ended: recorded, without effect."""
-
-
-def number_in_words(number: RegisterFacts | None) -> str:
-    """Return a register's number as people cite it, or nothing."""
-    return f"{number.series} {number.number}/{number.year}" if number else ""
+SERIAL_USED: Final = "serial-used"
+"""The log has a serial that this home didn't know to be spent: another is taken."""
 
 
 class Sender(Seat):
@@ -124,19 +98,29 @@ class Sender(Seat):
             try:
                 entry = await self._submit(signed)
             except RefusedByNode as exc:
-                is_last = attempt == SEAL_ATTEMPTS or exc.problem not in OUTDATED
-                self.outbox.refused(signed.digest, is_free=is_last)
-                self.book.forget()
-                self._planner.forget()
-                if is_last:
+                if not self._is_sealed_anew(signed, exc, attempt):
                     raise
+                if exc.problem == SERIAL_USED:
+                    serials = self.outbox.take_serials(channel, plan.addressed)
+                    spent = Spent(note_id, serials)
                 continue
             self.outbox.receipted(signed.digest)
-            return await self._sent(signed, entry, draft.content)
+            return await self._sent(signed.alias, entry, draft.content)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _sent(self, signed: Signed, entry: Entry, content: Content | None) -> Sent:
-        reference = self._reference(entry, signed.alias)
+    def _is_sealed_anew(self, signed: Signed, exc: RefusedByNode, attempt: int) -> bool:
+        """Take note of a refusal; return whether the same is to be sealed again."""
+        is_anew = attempt < SEAL_ATTEMPTS and exc.problem in (*OUTDATED, SERIAL_USED)
+        if exc.problem == SERIAL_USED:
+            self.outbox.doubt(signed.digest)
+        else:
+            self.outbox.refused(signed.digest, is_free=not is_anew)
+        self.book.forget()
+        self._planner.forget()
+        return is_anew
+
+    async def _sent(self, alias: str, entry: Entry, content: Content | None) -> Sent:
+        reference = self._reference(entry, alias)
         path = self._keep_receipt(reference, entry)
         if content is not None:
             self.cabinet.put(Kept(entry.statement.digest, reference, entry.receipt, content))
@@ -145,27 +129,98 @@ class Sender(Seat):
         number = facts.number if isinstance(facts, NoteFacts) else None
         return Sent(reference, entry.at, path, entry.statement.digest, number_in_words(number))
 
-    async def flush(self) -> list[Sent | Told | Done | Waiting | RefusedByNode]:
+    async def flush(self) -> list[Outcome]:
         """Send again what has no receipt, fill serials spent in vain; return what came of it."""
-        outcomes: list[Sent | Told | Done | Waiting | RefusedByNode] = []
+        outcomes: list[Outcome] = []
         for signed in self.outbox.waiting:
             try:
                 outcomes.append(await self._resend(signed))
             except Waiting as exc:
                 return [*outcomes, exc]
             except RefusedByNode as exc:
-                self.outbox.refused(signed.digest, is_free=True)
+                self._end_refused(signed, exc)
                 outcomes.append(exc)
         self._flushed = True
-        for channel, party, serial in self.outbox.free_serials():
-            await self._fill(channel, party, serial)
+        try:
+            for channel, party, serial in self.outbox.free_serials():
+                await self._fill(channel, party, serial)
+        except Waiting as exc:
+            outcomes.append(exc)  # a void; nothing that a person wrote
         return outcomes
 
-    async def _resend(self, signed: Signed) -> Sent | Told | Done:
-        entry = await self._submit(signed)
+    async def take_back(self, data: bytes) -> Accepted:
+        """Take what a courier brought back: a receipt, or the node's signed refusal.
+
+        Raises:
+            RefusedByNode: it is a refusal of what waits here; it is kept, and nothing waits any more.
+            NotHere: it is about nothing that this device signed.
+            Malformed, LogUntrusted, SignatureInvalid: it doesn't hold.
+        """
+        if data.startswith(b"{"):
+            self._take_refusal(data)
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as exc:
+            raise Malformed(f"not UTF-8 at byte {exc.start}") from exc
+        entry = self.watch.verify(text)
+        payload = entry.statement.payload
+        signed = self._waiting_for(entry.statement.payload_digest)
+        if signed is not None:
+            return await self._accepted(signed, entry)
+        if not isinstance(payload, Note) or payload.key != self.device.key.id:
+            raise _not_ours(entry.statement.kind)
+        digest = entry.statement.digest
+        if digest in self.cabinet:
+            alias = self.cabinet.channel(digest)
+            kept = self.watch.verify(self.cabinet.get(self.cabinet.reference(digest)).receipt)
+            if kept.index != entry.index:
+                raise LogUntrusted(
+                    f"The log has one note twice, in the entries {kept.index} and {entry.index}",
+                    safe="the receipt of the first is kept as it was",
+                    do="keep both receipts and show them to the auditors",
+                )
+        else:
+            alias = (await self._channel_of(payload.channel)).cell.alias
+        return await self._sent(alias, entry, None)
+
+    def _waiting_for(self, payload_digest: str) -> Signed | None:
+        """Return what waits and is such a statement, whatever its signature's bytes."""
+        return next(
+            (
+                signed
+                for signed in self.outbox.waiting
+                if parse_statement(signed.statement).payload_digest == payload_digest
+            ),
+            None,
+        )
+
+    def _take_refusal(self, raw: bytes) -> NoReturn:
+        refusal = prove_refusal(raw, self.pins.node).payload
+        signed = self._waiting_for(refusal.payload_digest)
+        if signed is None:
+            raise _not_ours("refusal")
+        exc = RefusedByNode(refusal.text, problem=refusal.code, refusal=raw)
+        self._keep_refusal(signed, exc)
+        self._end_refused(signed, exc)
+        raise exc
+
+    def _end_refused(self, signed: Signed, exc: RefusedByNode) -> None:
+        """Take what was refused out of the outbox; a serial that the log has isn't free again."""
+        if exc.problem == SERIAL_USED and signed.kind == "void":
+            self.outbox.refused(signed.digest, is_free=False)
+        elif exc.problem == SERIAL_USED:
+            self.outbox.doubt(signed.digest)
+        else:
+            self.outbox.refused(signed.digest, is_free=True)
+
+    async def _resend(self, signed: Signed) -> Accepted:
+        return await self._accepted(signed, await self._submit(signed))
+
+    async def _accepted(self, signed: Signed, entry: Entry) -> Accepted:
+        """Take what waited out of the outbox, now that the log has it."""
         self.outbox.receipted(signed.digest)
         if signed.kind == "note":
-            return await self._sent(signed, entry, self._own_copy(signed, entry))
+            return await self._sent(signed.alias, entry, self._own_copy(signed, entry))
         if signed.kind == "answer":
             return self._told(signed.alias, signed.about, entry)
         return await self._did(signed, entry)
@@ -219,8 +274,8 @@ class Sender(Seat):
         await self.outbox.keep(signed)
         try:
             await self._submit(signed)
-        except RefusedByNode:
-            self.outbox.refused(signed.digest, is_free=True)
+        except RefusedByNode as exc:
+            self._end_refused(signed, exc)
         else:
             self.outbox.receipted(signed.digest)
 
@@ -237,6 +292,14 @@ class Sender(Seat):
                 except (NodeUnreachable, Busy):
                     break  # the older key serves until then
                 self.device.posted(certified)
-            if not self._flushed and self.outbox.has_waiting:
-                await self.flush()
+            if not self._flushed and (self.outbox.has_waiting or self.outbox.has_doubtful):
+                self.caught_up += await self.flush()
             self._flushed = True
+
+
+def _not_ours(kind: str) -> NotHere:
+    return NotHere(
+        f"This {kind} is about nothing that this device signed",
+        safe="nothing was changed",
+        do="import it in the home whose parcel was lodged",
+    )

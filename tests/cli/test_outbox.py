@@ -1,0 +1,172 @@
+"""The outbox and the courier's way as they are typed: three ends, and no second note."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from liaison.words.errors import NodeUnreachable
+from tests.cli.screen import Screen, steady
+from tests.cli.test_first_hotline import CANARY, SEND, begun, open_line
+
+__all__ = ["begun"]
+WAITING = (
+    "WAITING in the outbox: The node gave no receipt: cut · it stands in the outbox, signed and on "
+    "disk. Do not write it again · the next command sends the same bytes again; or run: liaison "
+    "outbox flush (waiting)\n"
+)
+ABOUT = "a note on london-hotline, FLASH to duty.desk@mod.example"
+
+
+@pytest.fixture
+def line(begun: Screen) -> Screen:
+    open_line(begun)
+    return begun
+
+
+@contextmanager
+def away(times: int = 1000) -> Iterator[None]:
+    """Have the node take no statement so many times; it can still be asked."""
+    from liaison.client.transport import Transport
+
+    submit, left = Transport.submit, [times]
+
+    async def cut(self: Transport, *parts: bytes) -> str:
+        if left[0]:
+            left[0] -= 1
+            raise NodeUnreachable("cut")
+        return await submit(self, *parts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transport, "submit", cut)
+        yield
+
+
+def test_a_note_goes_by_courier_where_the_node_cant_be_reached_from_here(line):
+    with away():
+        code, shown = line.type(SEND, CANARY)
+        assert (code, shown.endswith(WAITING)) == (75, True), shown
+    shown = line.ok("--home F outbox list")
+    assert shown == "note  london-hotline  FLASH to duty.desk@mod.example  DIGEST\n"
+    assert line.ok("--home F outbox export --out note.parcel") == (
+        f"note.parcel holds {ABOUT}, sealed and signed: who carries it can't read or change it.\n"
+        "Where the node can be reached: liaison lodge FILE --node node.liaison\n"
+        "What that writes beside it, bring back: liaison receipt import FILE\n"
+    )
+    url = os.environ["LIAISON_URL"]
+    with pytest.MonkeyPatch.context() as elsewhere:
+        elsewhere.delenv("LIAISON_URL")
+        elsewhere.delenv("LIAISON_PASSPHRASE_FILE")
+        lodged = line.ok("lodge note.parcel --node N/node.liaison")
+        assert lodged == line.ok("lodge note.parcel --node N/node.liaison")
+    assert lodged == (
+        "LODGED: entry 18, a note by attache.london.1@fco.example, accepted at DTG.\n"
+        "Bring note.parcel.receipt back: liaison receipt import FILE\n"
+    )
+    accepted = "ACCEPTED london-hotline/1 at DTG (receipt: F/receipts/london-hotline/1.receipt)\n"
+    with pytest.MonkeyPatch.context() as offline:
+        offline.setenv("LIAISON_URL", "http://127.0.0.1:9")
+        shown = line.ok("--home F receipt import note.parcel.receipt")
+        assert shown.endswith(accepted)
+        assert "checkpoints could not be compared now" in shown
+    assert os.environ["LIAISON_URL"] == url
+    assert line.ok("--home F receipt import note.parcel.receipt") == accepted
+    assert line.ok("--home F outbox list") == "The outbox is empty.\n"
+    assert line.ok("--home M inbox").count("london-hotline/") == 1
+
+
+def test_a_note_that_gets_no_receipt_is_sent_again_at_once_and_that_is_said(line, monkeypatch):
+    monkeypatch.setattr("liaison.cli.desk.PAUSES_S", (0.0,))
+    with away(times=1):
+        shown = line.ok(SEND, CANARY)
+    assert (
+        "cut. It is signed and in the outbox, and the same bytes are sent again in 0 s; Ctrl-C leaves "
+        "it there (node-unreachable)\n"
+    ) in shown
+    assert shown.endswith(
+        "ACCEPTED london-hotline/1 at DTG (receipt: F/receipts/london-hotline/1.receipt)\n"
+    )
+
+
+def test_what_waited_is_said_when_another_command_sends_it_along(line):
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+    shown = line.ok(SEND, "next")
+    assert "What was in the outbox: ACCEPTED london-hotline/1 at DTG" in shown
+    assert "\nACCEPTED london-hotline/2 at DTG" in shown
+
+
+def test_dropping_says_what_it_means_and_asks(line):
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+    code, shown = line.type("--home F outbox drop")
+    assert code == 1
+    assert steady(shown) == (
+        "To drop:\n"
+        f"  Statement:   {ABOUT}\n"
+        "  Digest:      DIGEST\n"
+        "  Then:        it is sent no more, and its text is gone from here;\n"
+        "               a void fills its serial, so that nobody takes the gap for a note kept back;\n"
+        "               if the node has it already, it counts all the same: `inbox` shows that, "
+        "`cancel` takes it back.\n"
+        "Nobody is here to say yes · it still waits in the outbox · read what is shown above; if it is "
+        "right, repeat the command with --yes (not-ready)\n"
+    )
+    assert "FLASH" in line.ok("--home F outbox list")
+    assert line.ok("--home F outbox drop --yes").endswith(f"DROPPED {ABOUT}.\n")
+    assert line.ok("--home F outbox list") == "The outbox is empty.\n"
+    assert line.ok(SEND, "next").endswith("receipt: F/receipts/london-hotline/1.receipt)\n")
+    assert line.ok("--home M inbox").count("london-hotline/") == 1
+
+
+def test_of_several_that_wait_one_is_named(line):
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+        assert line.type(SEND, CANARY)[0] == 75
+    code, shown = line.type("--home F outbox export")
+    assert code == 1
+    assert steady(shown).startswith(
+        "The outbox has several of these · nothing was changed · name one: "
+        f"DIGEST, {ABOUT}; DIGEST, {ABOUT} (not-here)"
+    )
+    digest = line.type("--home F outbox list")[1].split()[-1]
+    assert "holds a note" in line.ok(f"--home F outbox export {digest[:9]}")
+    code, shown = line.type("--home F outbox drop nonsense --yes")
+    assert (code, "The outbox has no nonsense" in shown) == (1, True)
+    assert line.ok("--home F outbox flush").count("ACCEPTED") == 2
+
+
+def test_a_refusal_is_kept_and_verified_like_a_receipt(line):
+    code, shown = line.type(f"{SEND} --label COSMIC", CANARY)
+    assert code == 1
+    (kept,) = (line.folder / "F/receipts/refused").iterdir()
+    assert "REFUSED: " in shown
+    assert shown.endswith(
+        f"the node's signed word is in F/receipts/refused/{kept.name} (classification)\n"
+    )
+    for typed in (f"refused/{kept.name}", f"F/receipts/refused/{kept.name} --node N/node.liaison"):
+        shown = line.ok(f"--home F receipt verify {typed}")
+        assert "The node of localhost/test signed at DTG that it refused a statement: " in shown
+        assert "Checked: the signature against the pinned node key.\n" in shown
+    assert "(classification)" in shown
+    data = kept.read_bytes()
+    for broken in (data[:-3], data.replace(b'"sig":"', b'"sig":"AAAA', 1)):
+        kept.write_bytes(broken)
+        code, shown = line.type(f"--home F receipt verify refused/{kept.name}")
+        assert (code, "VERIFIED" in shown) == (1, False), shown
+
+
+def test_a_file_that_is_no_parcel_is_said_in_words(line):
+    code, shown = line.type("lodge passphrase --node N/node.liaison")
+    assert (code, shown.startswith("passphrase is not a parcel: ")) == (1, True)
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+    line.ok("--home F outbox export --out note.parcel")
+    code, shown = line.type("lodge note.parcel")
+    assert code != 0
+    assert "Traceback" not in shown
+    code, shown = line.type("--home FA outbox list")
+    assert (code, "is not a member's home" in shown) == (1, True)

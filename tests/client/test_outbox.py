@@ -1,0 +1,540 @@
+"""The outbox: whatever is cut, and whichever way it goes, one note and one receipt come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from liaison.client import Client, Sent, Waiting
+from liaison.client.courier import Parcel, lodge
+from liaison.client.receipts import prove_refusal
+from liaison.client.seat import PAUSE_MAX_S, Patience, wall_clock
+from liaison.client.transport import Transport
+from liaison.statements.keys import SigningKey
+from liaison.statements.payloads import Note, Refusal, Void
+from liaison.statements.statement import (
+    Statement,
+    make_statement,
+    parse_statement,
+    parse_statement_of,
+)
+from liaison.words.encoding import to_base64
+from liaison.words.errors import (
+    Busy,
+    LogUntrusted,
+    Malformed,
+    NodeUnreachable,
+    NotHere,
+    RefusedByNode,
+    SignatureInvalid,
+)
+from liaison.words.times import SECOND
+from tests.client.hotline import (
+    ALIAS,
+    CANARY,
+    ORIGIN,
+    PASSPHRASE,
+    SEEDS,
+    Hotline,
+    draft,
+    hotline,
+)
+from tests.faults.proxy import Fault, Passing, Proxy
+
+
+@pytest.fixture
+async def line(tmp_path):
+    async with hotline(tmp_path) as line:
+        yield line
+
+
+@dataclass
+class Cutter(Proxy):
+    """Breaks the connection at the first statement, ``place`` bytes into it or into its answer."""
+
+    fault: Fault = Fault.CUT
+    place: Callable[[bytes], int] = len
+
+    def __post_init__(self) -> None:
+        faults = iter((self.fault,))
+
+        def once(passing: Passing) -> Fault | None:
+            return next(faults, None) if passing.type == "POST /v1/statements" else None
+
+        self.plan = once
+
+    def _part(self, data: bytes) -> bytes:
+        return data[: self.place(data)]
+
+
+def body_of(request: bytes) -> int:
+    return request.index(b"\r\n\r\n") + 4
+
+
+CUTS = {
+    "before the request": (Fault.CUT, lambda _: 0),
+    "before its body": (Fault.CUT, body_of),
+    "within its body": (Fault.CUT, lambda r: (body_of(r) + len(r)) // 2),
+    "after its body": (Fault.CUT, len),
+    "before the answer": (Fault.LOST, lambda _: 0),
+    "within the answer": (Fault.LOST, lambda a: len(a) // 2),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+async def test_wherever_the_connection_is_cut_one_note_has_one_receipt(line, cut):
+    fault, place = CUTS[cut]
+    async with Cutter(line.url, fault=fault, place=place).serving() as cutter:
+        async with opened(line, "F", cutter.url) as f:
+            with pytest.raises(Waiting, match="Do not write it again"):
+                await f.send(draft())
+            assert cutter.did == {fault: 1}
+            # It is durable before anything left: a process that is killed here has lost nothing.
+            (waiting,) = f.outbox.waiting
+            assert waiting.statement in (line.folder / "F" / "outbox").read_bytes()
+        async with opened(line, "F", cutter.url) as f:
+            (sent,) = await f.flush()
+            assert isinstance(sent, Sent)
+            assert f.outbox.waiting == ()
+            assert f.outbox.free_serials() == []
+    assert (sent.reference, sent.digest) == (f"{ALIAS}/1", waiting.digest)
+    receipts = [path.name for path in (line.folder / "F" / "receipts").rglob("*.receipt")]
+    assert receipts == ["1.receipt"]
+    async with line.client("M") as m:
+        (letter,) = await m.inbox()
+        assert (letter.content.body, letter.digest) == (CANARY, waiting.digest)
+    async with line.client("F") as f:
+        assert (await f.send(draft("next"))).reference == f"{ALIAS}/2"
+
+
+@dataclass
+class Pauses:
+    """Patience on time that passes at once: ``slept`` are the seconds."""
+
+    slept: list[float] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def patience(self, *pauses_s: float) -> Patience:
+        async def sleep(seconds: float) -> None:
+            self.slept.append(seconds)
+
+        return Patience(pauses_s, sleep, lambda exc, _: self.told.append(exc.code))
+
+
+@pytest.mark.parametrize("cut", CUTS)
+async def test_who_is_patient_has_the_same_bytes_sent_again_at_once(line, cut):
+    fault, place = CUTS[cut]
+    pauses = Pauses()
+    async with Cutter(line.url, fault=fault, place=place).serving() as cutter:
+        async with opened(line, "F", cutter.url, pauses.patience(1)) as f:
+            sent = await f.send(draft())
+            assert f.outbox.waiting == ()
+        assert cutter.did == {fault: 1}
+    assert (pauses.slept, pauses.told) == ([1], ["node-unreachable"])
+    async with line.client("M") as m:
+        (letter,) = await m.inbox()
+        assert letter.digest == sent.digest
+
+
+@pytest.mark.parametrize(("asked_s", "slept"), [(1, [2, 5]), (3, [3, 5]), (999, [PAUSE_MAX_S] * 2)])
+async def test_a_busy_node_is_given_the_time_that_it_asks_for(line, monkeypatch, asked_s, slept):
+    pauses = Pauses()
+    async with opened(line, "F", patience=pauses.patience(2, 5)) as f:
+
+        async def busy(*_):
+            raise Busy("too many at once", retry_after_s=asked_s)
+
+        monkeypatch.setattr(f.transport, "submit", busy)
+        with pytest.raises(Waiting, match="too many at once"):
+            await f.send(draft())
+    assert pauses.slept == slept
+
+
+def opened(line: Hotline, name: str, url: str = "", patience: Patience | None = None) -> Client:
+    return Client.open(
+        line.home(name),
+        PASSPHRASE,
+        url=url or line.url,
+        now=line.now,
+        patience=patience or Patience(),
+    )
+
+
+def cut(client, *, is_after: bool) -> list[bytes]:
+    """Cut the connection at the next submission; return the statements that were submitted."""
+    submit, sent = client.transport.submit, []
+
+    async def submitted(statement, ciphertext=None, wraps=b""):
+        sent.append(statement)
+        if len(sent) == 1:
+            if is_after:
+                await submit(statement, ciphertext, wraps)
+            raise NodeUnreachable("cut")
+        return await submit(statement, ciphertext, wraps)
+
+    client.transport.submit = submitted
+    return sent
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("is_reopened", [False, True])
+async def test_a_cut_costs_one_more_sending_of_the_same_bytes(line, is_after, is_reopened):
+    outcome: object = None
+    async with line.client("F") as f:
+        sent = cut(f, is_after=is_after)
+        with pytest.raises(Waiting, match="Do not write it again"):
+            await f.send(draft())
+        if not is_reopened:
+            (outcome,) = await f.flush()
+            assert sent[0] == sent[1]
+    if is_reopened:
+        async with line.client("F") as f:
+            again = cut(f, is_after=True)
+            again.append(b"")
+            (outcome,) = await f.flush()
+            assert again[1:] == sent
+    assert isinstance(outcome, Sent)
+    assert outcome.reference == f"{ALIAS}/1"
+    async with line.client("F") as f:
+        assert f.outbox.waiting == ()
+        assert (await f.read(f"{ALIAS}/1")).content.body == CANARY
+        assert (await f.send(draft("next"))).reference == f"{ALIAS}/2"
+    async with line.client("M") as m:
+        assert [letter.content.body for letter in await m.inbox()] == [CANARY, "next"]
+
+
+async def test_the_next_send_first_sends_what_waits(line):
+    async with line.client("F") as f:
+        cut(f, is_after=False)
+        with pytest.raises(Waiting):
+            await f.send(draft())
+    async with line.client("F") as f:
+        assert (await f.send(draft("next"))).reference == f"{ALIAS}/2"
+        assert f.outbox.waiting == ()
+
+
+async def test_a_busy_node_leaves_the_note_in_the_outbox(line):
+    async with line.client("F") as f:
+
+        async def busy(*_):
+            raise Busy("too many at once")
+
+        f.transport.submit = busy
+        with pytest.raises(Waiting):
+            await f.send(draft())
+        assert len(f.outbox.waiting) == 1
+
+
+def refusal(raw: bytes, problem: str, node: bytes = SEEDS["node"]) -> RefusedByNode:
+    """Return the error of a refusal that the key of the seed ``node`` signed."""
+    key, now = SigningKey(node), wall_clock()
+    signed = make_statement(
+        Refusal(
+            by=ORIGIN,
+            key=key.id,
+            issued=now,
+            lapse=now + SECOND,
+            log=ORIGIN,
+            payload_digest=parse_statement(raw).payload_digest,
+            code=problem,
+            text="no",
+        ),
+        key,
+    )
+    return RefusedByNode("no", problem=problem, status=409, refusal=signed.raw)
+
+
+def stranger() -> Statement[Void]:
+    """Return a statement by a key that no log knows."""
+    key, now = SigningKey(bytes([9]) * 32), wall_clock()
+    void = Void(
+        by="attache.london.1@fco.example",
+        key=key.id,
+        issued=now,
+        lapse=now + SECOND,
+        log=ORIGIN,
+        channel=to_base64(bytes(32)),
+        party="mod.example",
+        serial=1,
+    )
+    return make_statement(void, key)
+
+
+def refuse(client, problem: str, times: int) -> list[bytes]:
+    submit, sent = client.transport.submit, []
+
+    async def submitted(statement, ciphertext=None, wraps=b""):
+        sent.append(statement)
+        if len(sent) <= times:
+            raise refusal(statement, problem)
+        return await submit(statement, ciphertext, wraps)
+
+    client.transport.submit = submitted
+    return sent
+
+
+async def test_after_a_refusal_for_what_is_outdated_it_is_sealed_anew(line):
+    async with line.client("F") as f:
+        sent = refuse(f, "roster-outdated", 1)
+        await f.send(draft())
+        first, second = (parse_statement_of(Note, raw).payload for raw in sent)
+    assert (first.id, first.parties) == (second.id, second.parties)
+    assert first.commitment != second.commitment
+    assert first.content.digest != second.content.digest
+
+
+async def test_a_serial_that_was_refused_is_used_by_the_next_note(line):
+    async with line.client("F") as f:
+        sent = refuse(f, "precedence", 1)
+        with pytest.raises(RefusedByNode):
+            await f.send(draft())
+        assert f.outbox.waiting == ()
+        await f.send(draft())
+    serials = [parse_statement_of(Note, raw).payload.parties[1].serial for raw in sent]
+    assert serials == [1, 1]
+
+
+async def test_an_abandoned_serial_is_filled_with_a_void(line):
+    async with line.client("F") as f:
+        refuse(f, "precedence", 1)
+        with pytest.raises(RefusedByNode):
+            await f.send(draft())
+    async with line.client("F") as f:
+        assert f.outbox.free_serials()[0][1:] == ("mod.example", 1)
+        await f.flush()
+        assert f.outbox.free_serials() == []
+        await f.send(draft())
+    async with line.client("F") as f:
+        assert f.outbox.free_serials() == []
+
+
+async def test_a_serial_that_the_log_has_already_is_never_taken_again(line):
+    """As after a restored backup, or a note dropped that the log took."""
+    async with line.client("F") as f:
+        await f.send(draft())
+        f.outbox.give_back((await f.channel(ALIAS)).cell.channel, {"mod.example": 1})
+        sent = cut(f, is_after=True)
+        sent.append(b"")
+        assert (await f.send(draft("second"))).reference == f"{ALIAS}/2"
+        first, second = (parse_statement_of(Note, raw).payload for raw in sent[1:])
+        assert [note.parties[1].serial for note in (first, second)] == [1, 2]
+        assert f.outbox.free_serials()[0][1:] == ("mod.example", 1)
+    async with line.client("F") as f:
+        assert await f.flush() == []  # the void is refused: the log has that serial
+        assert f.outbox.free_serials() == []
+        assert (await f.send(draft("third"))).reference == f"{ALIAS}/3"
+
+
+# Dropping
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+async def test_what_is_dropped_is_sent_no_more_and_a_void_fills_its_serial(line, is_after):
+    async with line.client("F") as f:
+        cut(f, is_after=is_after)
+        with pytest.raises(Waiting):
+            await f.send(draft())
+        (waiting,) = f.outbox.waiting
+        await f.outbox.drop(waiting.digest)
+        assert f.outbox.waiting == ()
+    async with line.client("F") as f:
+        assert f.outbox.has_doubtful
+        sent = await f.send(draft("next"))
+        assert f.outbox.free_serials() == []
+        assert f.caught_up == []
+    # If the log had it before, it counts.
+    assert sent.reference == f"{ALIAS}/{2 if is_after else 1}"
+    async with line.client("M") as m:
+        bodies = [letter.content.body for letter in await m.inbox()]
+    assert bodies == ([CANARY, "next"] if is_after else ["next"])
+
+
+async def test_a_void_that_waits_is_no_note_that_waits(line):
+    async with line.client("F") as f:
+        cut(f, is_after=False)
+        with pytest.raises(Waiting):
+            await f.send(draft())
+        await f.outbox.drop(f.outbox.waiting[0].digest)
+    async with line.client("F") as f:
+        cut(f, is_after=False)
+        assert (await f.send(draft("next"))).reference == f"{ALIAS}/1"
+        (outcome,) = f.caught_up
+        assert isinstance(outcome, Waiting)
+        assert [signed.kind for signed in f.outbox.waiting] == ["void"]
+
+
+async def test_what_waited_and_went_along_with_another_command_is_not_kept_quiet(line):
+    async with line.client("F") as f:
+        cut(f, is_after=False)
+        with pytest.raises(Waiting):
+            await f.send(draft())
+    async with line.client("F") as f:
+        await f.send(draft("next"))
+        (outcome,) = f.caught_up
+        assert isinstance(outcome, Sent)
+        assert outcome.reference == f"{ALIAS}/1"
+
+
+# Refusals
+
+
+async def test_a_refusal_is_kept_beside_the_receipts_with_the_nodes_signature(line):
+    async with line.client("F") as f:
+        with pytest.raises(
+            RefusedByNode, match=r"the node's signed word is in .*\.refusal"
+        ) as caught:
+            await f.send(replace(draft(), classification="COSMIC"))
+        assert caught.value.problem == "classification"
+        (kept,) = (line.folder / "F" / "receipts" / "refused").iterdir()
+        assert kept.read_bytes() == caught.value.refusal
+    proven = prove_refusal(kept.read_bytes(), line.card).payload
+    assert (proven.by, proven.code) == (ORIGIN, "classification")
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (lambda raw: RefusedByNode("no", problem="lapsed", status=409), "envelope"),
+        (lambda raw: refusal(raw, "lapsed", node=SEEDS["log"]), "signature"),
+        (lambda raw: refusal(stranger().raw, "lapsed"), "about another statement"),
+    ],
+)
+async def test_a_refusal_that_the_node_did_not_sign_leaves_the_note_in_the_outbox(line, made, why):
+    async with line.client("F") as f:
+        submit = f.transport.submit
+
+        async def forged(statement, *_):
+            raise made(statement)
+
+        f.transport.submit = forged
+        with pytest.raises(Waiting, match=f"not by the node's signed word: .*{why}"):
+            await f.send(draft())
+        (waiting,) = f.outbox.waiting
+        f.transport.submit = submit
+        (sent,) = await f.flush()
+        assert sent.digest == waiting.digest
+        assert not (line.folder / "F" / "receipts" / "refused").exists()
+
+
+# The courier's way
+
+
+async def waits(line: Hotline) -> bytes:
+    """Have a note of F wait; return its parcel's file."""
+    async with line.client("F") as f:
+        cut(f, is_after=False)
+        with pytest.raises(Waiting):
+            await f.send(draft())
+        return Parcel.of(f.outbox.waiting[0]).to_bytes()
+
+
+async def carried(line: Hotline, parcel: bytes) -> str:
+    """Lodge a parcel where there is no home; return the receipt's text."""
+    async with Transport(line.url) as transport:
+        text, proven = await lodge(Parcel.from_bytes(parcel), line.card, transport)
+    assert proven.record.kind == "note"
+    return text
+
+
+async def test_a_note_goes_by_courier_and_its_receipt_comes_back(line):
+    parcel = await waits(line)
+    assert CANARY.encode() not in parcel
+    text = await carried(line, parcel)
+    async with line.client("M") as m:
+        (letter,) = await m.inbox()
+        assert letter.content.body == CANARY
+    async with Client.open(line.home("F"), PASSPHRASE, url="http://127.0.0.1:9") as f:
+        sent = await f.take_back(text.encode())
+        assert isinstance(sent, Sent)
+        assert sent.reference == f"{ALIAS}/1"
+        assert sent.receipt.read_text() == text
+        assert f.outbox.waiting == ()
+        assert (await f.read(sent.reference)).content.body == CANARY
+
+
+@pytest.mark.parametrize("is_carried_first", [True, False])
+async def test_a_note_that_goes_both_ways_is_accepted_once(line, is_carried_first):
+    parcel = await waits(line)
+    texts = [await carried(line, parcel)] if is_carried_first else []
+    async with line.client("F") as f:
+        (sent,) = await f.flush()
+    texts += [await carried(line, parcel) for _ in range(2)]
+    async with line.client("F") as f:
+        for text in texts:
+            again = await f.take_back(text.encode())
+            assert (again.reference, again.at, again.digest) == (
+                sent.reference,
+                sent.at,
+                sent.digest,
+            )
+        assert (await f.send(draft("next"))).reference == f"{ALIAS}/2"
+    async with line.client("M") as m:
+        assert [letter.content.body for letter in await m.inbox()] == [CANARY, "next"]
+
+
+async def test_the_receipt_of_a_dropped_note_is_taken_all_the_same(line):
+    parcel = await waits(line)
+    text = await carried(line, parcel)
+    async with line.client("F") as f:
+        await f.outbox.drop(f.outbox.waiting[0].digest)
+        assert (await f.take_back(text.encode())).reference == f"{ALIAS}/1"
+        assert await f.flush() == []
+        assert f.outbox.free_serials() == []
+
+
+async def test_what_a_courier_brings_to_the_wrong_home_or_altered_changes_nothing(line):
+    parcel = await waits(line)
+    text = await carried(line, parcel)
+    async with line.client("M") as m:
+        with pytest.raises(NotHere, match="This note is about nothing that this device signed"):
+            await m.take_back(text.encode())
+    async with line.client("F") as f:
+        for broken in (
+            b"\xff",
+            b"{",
+            b"",
+            text[:-9].encode(),
+            text.replace("index", "indes").encode(),
+        ):
+            with pytest.raises((Malformed, LogUntrusted)):
+                await f.take_back(broken)
+        assert len(f.outbox.waiting) == 1
+
+
+async def test_a_refusal_that_a_courier_brings_ends_the_waiting(line):
+    await waits(line)
+    async with line.client("F") as f:
+        (waiting,) = f.outbox.waiting
+        forged = refusal(waiting.statement, "lapsed", node=SEEDS["log"]).refusal
+        with pytest.raises(SignatureInvalid):
+            await f.take_back(forged)
+        assert f.outbox.waiting == (waiting,)
+        honest = refusal(waiting.statement, "lapsed").refusal
+        with pytest.raises(RefusedByNode) as caught:
+            await f.take_back(honest)
+        assert caught.value.problem == "lapsed"
+        assert f.outbox.waiting == ()
+        with pytest.raises(NotHere):
+            await f.take_back(honest)
+
+
+async def test_lodging_says_what_the_node_refuses_and_believes_no_other(line):
+    strange = Parcel(stranger(), b"", b"")
+    async with Transport(line.url) as transport:
+        with pytest.raises(RefusedByNode) as caught:
+            await lodge(strange, line.card, transport)
+        assert caught.value.problem == "unknown-key"
+        other = replace(line.card, node_key=line.card.log_key)
+        with pytest.raises(SignatureInvalid):
+            await lodge(strange, other, transport)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{}", b'{"format":"liaison/parcel/1"}', b'{"format":"liaison/request/1"}'],
+)
+def test_a_file_that_is_no_parcel_is_malformed(data):
+    with pytest.raises(Malformed):
+        Parcel.from_bytes(data)
