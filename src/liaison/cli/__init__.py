@@ -30,6 +30,7 @@ MODULES: Final = {  # module: its commands
     "party": ("party",),
     "enrol": ("enrol",),
     "authority": ("member", "device", "posting", "roster", "directory"),
+    "posts": ("grant", "posting"),
     "registrar": ("registrar",),
     "channel": ("channel",),
     "notes": ("send", "reply", "inbox", "read", "ack", "decline", "cancel", "status"),

@@ -43,6 +43,11 @@ def told_in_words(told: Told) -> str:
     text = f"{told.reference} was {_SAID[told.verdict]} by {told.by} for {told.post} at {to_dtg(told.at)}"
     if told.reason:
         text += f" ({visible(told.reason)})"
+    if told.verdict is Verdict.UNREADABLE:
+        names = told.reference.split(", ")
+        text += (
+            f"; to let them read it: {'; '.join(f'liaison grant {n} {told.post}' for n in names)}"
+        )
     if told.first is not None:
         first = told.first
         text += f"; {first.by} was first, for {first.post} at {to_dtg(first.at)}"

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, cast
 
-from liaison.client.acting import Actor
 from liaison.client.cabinet import Kept
 from liaison.client.folding import ChannelView, LinkBroken
 from liaison.client.following import PACING, WINDOW, Batch, Flow, Frame, Gathering, Pacing
+from liaison.client.granting import Granter
 from liaison.client.news import (
     News,
     channel_in,
@@ -31,7 +31,6 @@ from liaison.client.reading import (
     check_said,
     delivery_of,
     note_of,
-    open_content,
     reference_of,
 )
 from liaison.client.seat import exercise_lead
@@ -42,7 +41,6 @@ from liaison.ledger.facts import MomentFacts, NoteFacts, ReleaseFacts, ReplacedF
 from liaison.rules.inbox import items_of
 from liaison.statements.payloads import (
     MAX_ANSWERED,
-    Addressed,
     AddresseeRole,
     Answer,
     Note,
@@ -100,7 +98,7 @@ class _Stored:
     lost: NodeUnreachable | Busy | None = None
 
 
-class Client(Actor):
+class Client(Granter):
     """A member's home at work. Use ``async with Client.open(home, passphrase)``."""
 
     # Reading
@@ -333,14 +331,10 @@ class Client(Actor):
     ) -> Item | None:
         kind = item.get("kind")
         reference = f"entry {entry.index}"
+        if self._is_for_another_device(entry):
+            return None
         if kind not in ("note", "copy"):
-            try:
-                old = replaced_in(entry, _place(text_of(item, "position"))[1])
-                if kind == "procedure" and old is not None and isinstance(entry, Entry):
-                    return await self._replaced(entry, old)
-                return await self._told_of(str(kind), entry)
-            except (NotReady, NotHere, LinkBroken, SignatureInvalid, Malformed) as exc:
-                return Unopened(reference, exc)
+            return await self._news(str(kind), item, entry)
         try:
             found, release = await self._shown(item, entry)
         except NotHere:
@@ -368,10 +362,24 @@ class Client(Actor):
         except NotHere:
             return Unopened(reference, _taken_back(reference))
         except (LinkBroken, SignatureInvalid, Unreadable, Malformed) as exc:
-            await self._owe(state, note_of(found), digest, _reason(exc))
-            return Unopened(reference, exc)
+            said = await self._judged(found, exc)
+            if said is exc:
+                await self._owe(state, note_of(found), digest, _reason(exc))
+            return Unopened(reference, said)
         await self._owe(state, note, digest, "")
         return letter
+
+    async def _news(
+        self, kind: str, item: dict[str, object], entry: Entry | Happening
+    ) -> Told | News | Unopened:
+        """Return what an item tells of a note, or why it can't be believed."""
+        try:
+            old = replaced_in(entry, _place(text_of(item, "position"))[1])
+            if kind == "procedure" and old is not None and isinstance(entry, Entry):
+                return await self._replaced(entry, old)
+            return await self._told_of(kind, entry)
+        except (NotReady, NotHere, LinkBroken, SignatureInvalid, Malformed) as exc:
+            return Unopened(f"entry {entry.index}", exc)
 
     async def _told_of(self, kind: str, entry: Entry | Happening) -> Told | News:
         """Return an answer, or other news, once the chain of who said it holds."""
@@ -493,7 +501,7 @@ class Client(Actor):
             reference = f"{channel.cell.alias}/{facts.reference}"
         if content is None:
             content = await self.transport.read(f"/v1/notes/{check_digest(digest)}/content")
-        opened = open_content(note, digest, delivery_of(content), self.device.opening, said)
+        opened = await self._opened(entry, note, channel, delivery_of(content), said)
         self.watch.gossip(note.by, note.checkpoint, entry.index)
         reference = self._reference(entry, channel.cell.alias, reference)
         if release is not None:
@@ -502,15 +510,6 @@ class Client(Actor):
         return Letter(
             digest, note.channel, reference, entry.index, entry.at, note, opened, entry.receipt
         )
-
-    def _is_wrapped_for(self, note: Note) -> bool:
-        return any(wrap.key in self._own_keys for wrap in note.wraps())
-
-    async def _release_of(self, digest: str) -> Entry:
-        """Return the release of a draft that this member may read by now."""
-        answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
-        state = cast("dict[str, object]", answer.get("state", {}))
-        return await self.source.statement(text_of(state, "release"))
 
     async def _heard(self, entry: Entry) -> Told:
         answer, _ = await check_answer(self.book, entry)
@@ -653,31 +652,6 @@ class Client(Actor):
             raise
         self.outbox.receipted(signed.digest)
         return self._told(alias, reference, entry)
-
-    async def _posts_of(self, note: Note) -> list[str]:
-        """Return the posts for which this device got a wrap, for action first.
-
-        A draft's wraps for others came with its release; there the posts that it names count.
-        """
-        mine: list[Addressed] = [
-            addressee
-            for addressee in note.addressees
-            if addressee.role is not AddresseeRole.COPY
-            and any(wrap.key in self._own_keys for wrap in addressee.wraps)
-        ]
-        if note.drafted and not self._is_wrapped_for(note):
-            standing = await self.book.standing(self.device.party)
-            for drafted in note.drafted:
-                post = standing.posts.get(drafted.post)
-                if post is not None and self.device.member in post.holders:
-                    mine.append(drafted)
-        order = (AddresseeRole.ACTION, AddresseeRole.STANDBY, AddresseeRole.INFO)
-        mine.sort(key=lambda addressee: order.index(addressee.role))
-        return [addressee.post for addressee in mine]
-
-    @property
-    def _own_keys(self) -> set[str]:
-        return {certified.digest for certified in self.device.certified}
 
     def _answer(
         self,

@@ -12,6 +12,7 @@ from liaison.ledger.facts import (
     ConclusionFacts,
     DeadlineFacts,
     ExtensionFacts,
+    GrantFacts,
     HoldEndedFacts,
     HoldFacts,
     MissedTestFacts,
@@ -35,7 +36,7 @@ class News:
     """Something happened about a note, or to a channel's line; ``text`` says it in words.
 
     ``kind`` is the inbox item's (alert, told, reminder, certificate, decision, procedure, released,
-    watch, missed-test); ``reference`` the note's, or the channel's alias.
+    granted, watch, missed-test); ``reference`` the note's, or the channel's alias.
     """
 
     kind: str
@@ -57,7 +58,7 @@ def note_shown(entry: Entry | Happening, index: int) -> str:
         shown = {one.index: one.note for one in facts.shown}
         if index in shown:
             return shown[index]
-    elif isinstance(facts, MomentFacts | ReleaseFacts) and facts.index == index:
+    elif isinstance(facts, MomentFacts | ReleaseFacts | GrantFacts) and facts.index == index:
         return facts.note
     raise LogUntrusted(
         f"Entry {entry.index} shows no note of entry {index}",
@@ -146,5 +147,8 @@ def _said(facts: AboutNote | WatchFacts | ReleaseFacts, by: str, reference: str)
         return f"{by} extended the silence on {reference} to {to_dtg(facts.silence_until)}"
     if isinstance(facts, ReleaseFacts):
         return f"{reference} was released by {by}"
+    if isinstance(facts, GrantFacts):
+        readers = ", ".join(facts.readers)
+        return f"{by} granted {reference} to {readers} for {facts.post} ({facts.reason.value})"
     assert isinstance(facts, WatchFacts)
     return f"{reference}: {by} said {facts.action.value} ({facts.text or 'without a word'})"

@@ -20,6 +20,7 @@ from liaison.client.watching import Entry, Happening
 from liaison.ledger.facts import (
     AboutNote,
     AnswerFacts,
+    GrantFacts,
     MomentFacts,
     NoteFacts,
     ReleaseFacts,
@@ -27,9 +28,9 @@ from liaison.ledger.facts import (
 )
 from liaison.sealing.content import Content
 from liaison.sealing.keys import EncryptionKey
-from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, open_sealed, unwrap
+from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, check_secret, open_sealed, unwrap
 from liaison.statements.payloads import Addressee, AddresseeRole, Answer, Note, Reliance
-from liaison.statements.procedures import InChannel, Release
+from liaison.statements.procedures import Grant, InChannel, Release
 from liaison.words.encoding import from_base64, to_base64
 from liaison.words.errors import LogUntrusted, Malformed, Unreadable
 from liaison.words.ids import party_of
@@ -44,6 +45,16 @@ class Delivery:
 
     ciphertext: bytes
     wraps: Mapping[str, bytes]
+    granted: tuple[GrantedWrap, ...] = ()
+
+
+@dataclass(frozen=True)
+class GrantedWrap:
+    """A wrap for this device that came by a grant, which is named by its digest."""
+
+    grant: str
+    key: str
+    wrap: bytes
 
 
 @dataclass(frozen=True)
@@ -212,6 +223,35 @@ async def check_release(
     return release, facts
 
 
+async def check_grant(
+    book: Book, entry: Entry, note_entry: Entry, channel: ChannelView
+) -> tuple[Grant, GrantFacts]:
+    """Return a grant of a note once its chain holds; that it opens the note is for the commitment.
+
+    Raises as ``check_note``.
+    """
+    grant, facts = entry.statement.payload, entry.record.facts
+    if not isinstance(grant, Grant) or not isinstance(facts, GrantFacts):
+        raise LinkBroken("grant", f"Entry {entry.index} is not a grant")
+    note, digest = note_of(note_entry), note_entry.statement.digest
+    said = (grant.channel, grant.note, grant.post, grant.reason)
+    logged = (facts.channel, facts.note, facts.post, facts.reason)
+    known = (note_entry.index, note.by, note.precedence.action, note.precedence.info)
+    about = (facts.index, facts.sender, facts.precedence, facts.info_precedence)
+    if said != logged or known != about:
+        raise LogUntrusted(f"The facts of entry {entry.index} are not what its grant says")
+    if grant.note != digest or grant.channel != channel.cell.channel:
+        raise LinkBroken("grant", "The grant is not one of this note")
+    if grant.post not in {a.post for a in (*note.addressees, *(note.drafted or ()))}:
+        raise LinkBroken("grant", f"The note is not addressed to {grant.post}")
+    party = party_of(grant.by)
+    own = next((r for r in grant.parties if r.party == party), None)
+    if own is None or party not in channel.cell.parties:
+        raise LinkBroken("directory", f"The grant names no directory of {party}")
+    await book.check_speaker(entry, grant, own.directory)
+    return grant, facts
+
+
 async def _check_rosters(book: Book, entry: Entry, note: Note, channel: ChannelView) -> None:
     posts = [a.post for a in note.addressees if a.role is not AddresseeRole.COPY]
     for reliance in note.parties:
@@ -322,13 +362,16 @@ def open_content(
     delivery: Delivery,
     keys: Mapping[str, EncryptionKey],
     release: Release | None = None,
+    grants: Mapping[str, Grant] | None = None,
 ) -> Content:
     """Return the content of a note whose chain held; ``keys`` by key statement digest.
+
+    ``grants`` are those whose chain held, by digest.
 
     Raises:
         Unreadable: with the reason of the first step that failed (SEAL-30).
     """
-    secret = secret_of(note, digest, delivery, keys, release)
+    secret = secret_of(note, digest, delivery, keys, release, grants)
     context = SealContext(note.id, note.charter, note.key, note.kind)
     commitment = from_base64(note.commitment, COMMITMENT_BYTES)
     content = open_sealed(secret, delivery.ciphertext, context, commitment)
@@ -343,21 +386,43 @@ def secret_of(
     delivery: Delivery,
     keys: Mapping[str, EncryptionKey],
     release: Release | None = None,
+    grants: Mapping[str, Grant] | None = None,
 ) -> bytes:
-    """Return a note's secret, by the first wrap that is for one of ``keys``. Raises as above."""
+    """Return a note's secret, by the first wrap that opens with one of ``keys``. Raises as above."""
     context = SealContext(note.id, note.charter, note.key, note.kind)
     commitment = from_base64(note.commitment, COMMITMENT_BYTES)
     named = [(note.key, wrap) for addressee in note.addressees for wrap in addressee.wraps]
     if release is not None:
         named += [(release.key, wrap) for a in release.addressees for wrap in a.wraps]
-    for wrapper, one in named:
-        key, wrap = keys.get(one.key), delivery.wraps.get(one.key)
-        if key is None or wrap is None:
+    found = [
+        (wrapper, one, delivery.wraps[one.key])
+        for wrapper, one in named
+        if one.key in delivery.wraps
+    ]
+    for given in delivery.granted:
+        grant = (grants or {}).get(given.grant)
+        for one in grant.given if grant is not None else ():
+            if grant is not None and one.key == given.key:
+                found.append((grant.key, one, given.wrap))
+    failed: Unreadable | None = None
+    for wrapper, one, wrap in found:
+        key = keys.get(one.key)
+        if key is None:
             continue
-        if sha256(wrap) != one.wrap:
-            raise _unreadable("The wrap isn't the one that the note names", "wrap")
-        return unwrap(wrap, key, context, wrapper=wrapper, statement=one.key, commitment=commitment)
-    raise _unreadable(f"Note {digest} has no wrap for a key that this device still has", "key")
+        try:
+            if sha256(wrap) != one.wrap:
+                raise _unreadable("The wrap isn't the one that the note names", "wrap")
+            secret = unwrap(
+                wrap, key, context, wrapper=wrapper, statement=one.key, commitment=commitment
+            )
+            check_secret(secret, context, commitment)
+        except Unreadable as exc:
+            failed = failed or exc  # a grant may have mended it
+            continue
+        return secret
+    raise failed or _unreadable(
+        f"Note {digest} has no wrap for a key that this device still has", "key"
+    )
 
 
 def delivery_of(content: dict[str, object]) -> Delivery:
@@ -373,9 +438,15 @@ def delivery_of(content: dict[str, object]) -> Delivery:
         ciphertext = base64.b64decode(text_of(content, "ciphertext"), validate=True)
     except binascii.Error as exc:
         raise Malformed(f"the node's answer: ciphertext is not base64: {exc}") from exc
-    return Delivery(
-        ciphertext, {text_of(item, "key"): from_base64(text_of(item, "wrap")) for item in wraps}
-    )
+    own: dict[str, bytes] = {}
+    granted: list[GrantedWrap] = []
+    for item in wraps:
+        key, wrap = text_of(item, "key"), from_base64(text_of(item, "wrap"))
+        if "grant" in item:
+            granted.append(GrantedWrap(text_of(item, "grant"), key, wrap))
+        else:
+            own[key] = wrap
+    return Delivery(ciphertext, own, tuple(granted))
 
 
 def sha256(data: bytes) -> str:

@@ -6,7 +6,7 @@ each addressed post that has a key in use and kept long enough (rules.chain, CHA
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeVar
 
@@ -112,6 +112,8 @@ class Plan:
     unreached: tuple[str, ...]
     """Standby posts of the ladder that nobody can be reached at now."""
     made_at: int
+    members: tuple[str, ...] = ()
+    """Of a grant: whose keys they are."""
     turned_away: Refused | None = None
     """Why the node would refuse it as things stand: a party minimized the channel."""
 
@@ -229,6 +231,45 @@ class Planner:
             now,
         )
 
+    async def grant_plan(
+        self, alias: str, note: Note, post: str, *, only: frozenset[str] = frozenset()
+    ) -> Plan:
+        """Return for whom a note is wrapped by a grant at a post; ``only``: for these devices.
+
+        Raises:
+            NotReady: nobody there can be reached.
+        """
+        now = self._now()
+        channel = await self._open_channel(alias)
+        parties = {party_of(self._member), party_of(post)}
+        standings = await self._standings(channel, parties)
+        made = _Making(standings, channel, now, self._opened_by(channel, now), devices=only)
+        is_copy = any(a.post == post and a.role is AddresseeRole.COPY for a in note.addressees)
+        role = next(
+            (a.role for a in (*note.addressees, *(note.drafted or ())) if a.post == post), None
+        )
+        if role is None:
+            raise NotReady(
+                f"The note is not addressed to {post}",
+                safe="nothing was wrapped or sent",
+                do="a grant reaches only who was addressed; to others, send a note of their own",
+            )
+        made.add(post, role, only=note.by if is_copy else None)
+        kind = channel.cell.kind(note.kind)
+        if kind is None:
+            raise NotReady(f"{alias} has no notes of kind {note.kind} any more")
+        return Plan(
+            channel,
+            kind,
+            tuple(made.recipients.values()),
+            tuple(made.addressees),
+            (),
+            _reliances(channel, standings, set()),
+            (),
+            now,
+            members=_members_of(standings[party_of(post)], made.recipients),
+        )
+
     def _opened_by(self, channel: ChannelView, now: int) -> int:
         return now + channel.cell.terms.open_within_s * SECOND + OPENING_MARGIN_US
 
@@ -338,7 +379,12 @@ class _Making:
     """Gathers the addressees of a plan and the keys that their wraps are for."""
 
     def __init__(
-        self, standings: dict[str, Standing], channel: ChannelView, now: int, opened_by: int
+        self,
+        standings: dict[str, Standing],
+        channel: ChannelView,
+        now: int,
+        opened_by: int,
+        devices: frozenset[str] = frozenset(),
     ) -> None:
         self.recipients: dict[str, Recipient] = {}  # who holds two of the posts gets one wrap
         self.addressees: list[Wrapped] = []
@@ -347,6 +393,8 @@ class _Making:
         self._channel = channel
         self._now = now
         self._opened_by = opened_by
+        self._devices = devices
+        """If not empty, only these are wrapped for, by the ids of their signing keys."""
 
     def add(
         self,
@@ -363,7 +411,7 @@ class _Making:
             NotReady: nobody there can be reached, and it is needed.
         """
         standing = self._standings[party_of(post)]
-        found = _keys_for(standing, post, self._now, self._opened_by, only)
+        found = _keys_for(standing, post, self._now, self._opened_by, only, devices=self._devices)
         if not found and not is_needed:
             self.unreached.append(post)
             return
@@ -393,6 +441,18 @@ class _Making:
             safe="nothing was sealed or sent",
             do=f"{instead}; a device makes its keys when its holder runs any command",
         )
+
+
+def _members_of(standing: Standing, keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the members whose key statements these are, ascending."""
+    wanted = set(keys)
+    return tuple(
+        sorted(
+            member
+            for member, known in standing.keys.items()
+            if any(key.statement in wanted for key, _ in known)
+        )
+    )
 
 
 def _check_parties(channel: ChannelView, draft: Draft, own: str, *, is_draft: bool) -> None:
@@ -494,9 +554,15 @@ def _directory(standing: Standing) -> DirectoryLink:
 
 
 def _keys_for(
-    standing: Standing, post: str, now: int, opened_by: int, only: str | None
+    standing: Standing,
+    post: str,
+    now: int,
+    opened_by: int,
+    only: str | None,
+    *,
+    devices: frozenset[str] = frozenset(),
 ) -> list[Recipient]:
-    """Return the newest key in use of each device of the holders of ``post``."""
+    """Return the newest key in use of each device of the holders of ``post``, or of ``devices``."""
     cell = standing.posts.get(post)
     if cell is None:
         return []
@@ -507,6 +573,8 @@ def _keys_for(
                 key, cell, standing.members.get(holder), at=now, opened_by=opened_by, who=post
             )
             known = newest.get(key.device)
+            if devices and key.device not in devices:
+                continue
             if refused is not None or (known is not None and known[0] >= key.use_from):
                 continue
             try:

@@ -134,6 +134,15 @@ def unwrap(
     return secret
 
 
+def check_secret(secret: bytes, context: SealContext, commitment: bytes) -> None:
+    """Return if ``secret`` is the one that the signed note commits to (SEAL-4).
+
+    Raises:
+        Unreadable: reason ``secret`` or ``commitment``.
+    """
+    _checked_schedule(secret, context, commitment)
+
+
 def open_sealed(
     secret: bytes, ciphertext: bytes, context: SealContext, commitment: bytes
 ) -> Content:

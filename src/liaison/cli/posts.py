@@ -1,0 +1,220 @@
+"""``liaison grant``, ``posting show``, ``posting handover``: who can read what a post was sent.
+
+``posting set`` is the authority's (``authority``): it says who holds a post. What the holders were
+sent before, only a device that can open it can hand on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+import typer
+
+from liaison.cli import completing, desk
+from liaison.cli.asking import Yes, ask, show
+from liaison.cli.consequence import clock
+from liaison.cli.context import answer, say
+from liaison.cli.failure import warn
+from liaison.cli.outcomes import done_in_words
+from liaison.cli.shapes import of_done
+from liaison.client import Client, Done
+from liaison.client.granting import Granting, History, Holder, Unsettled
+from liaison.sealing.content import visible
+from liaison.statements.procedures import GrantReason
+from liaison.words.errors import NotReady, RefusedByNode, Unreadable
+
+posting = typer.Typer(no_args_is_help=True, help="Who holds which post.")
+
+NOTHING_SENT = "nothing was wrapped or sent"
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(grant)
+    app.add_typer(posting, name="posting")
+
+
+Post = Annotated[
+    str, typer.Argument(metavar="POST", autocompletion=completing.posts, help="One of your party.")
+]
+
+
+def grant(
+    context: typer.Context,
+    reference: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[REF]", autocompletion=completing.references, help="Such as london-hotline/1."
+        ),
+    ] = None,
+    post: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[POST]",
+            autocompletion=completing.posts,
+            help="For who holds it now; where the note is addressed to one only, that one.",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY", help="Instead: all that you can open, to another device of your own."
+        ),
+    ] = None,
+    is_yes: Yes = False,
+) -> None:
+    """Let who holds an addressed post open a note that they couldn't, or your own second device."""
+    if (reference is None) == (device is None):
+        raise typer.BadParameter("name a note, or with --device another device of yours")
+    if device is not None:
+        wanted = device
+        desk.as_member(context, lambda client: _history(client, wanted, is_yes=is_yes))
+        return
+    assert reference is not None
+    name = reference
+
+    async def work(client: Client) -> Done:
+        await client.read(name)
+        granting = await client.grant_plan(name, post)
+        _show([granting])
+        ask("Grant it?", is_yes=is_yes, safe=NOTHING_SENT)
+        return await client.grant(granting)
+
+    done = desk.as_member(context, work)
+    say(done_in_words(done))
+    answer(of_done(done))
+
+
+def _show(grantings: Sequence[Granting]) -> None:
+    first = grantings[0]
+    rows = [
+        ("Note", ", ".join(one.letter.reference for one in grantings)),
+        ("Subject", visible(first.letter.content.subject) if len(grantings) == 1 else ""),
+        ("At", first.post),
+        ("For", f"{', '.join(first.members)} ({first.keys} devices)"),
+    ]
+    show("To grant:", rows, ["they can open it, and it stands in the log that you let them"])
+
+
+async def _history(client: Client, device: str, *, is_yes: bool) -> None:
+    history = await client.history_for(device)
+    _say_gone(history)
+    if not history.notes:
+        say("There is nothing that this device could open for it.")
+        answer({"granted": [], "gone": history.gone})
+        return
+    rows = [("Device", device), ("Notes", f"{len(history.notes)}")]
+    show("To grant, to another device of yours:", rows, ["it can open all of them"])
+    ask("Is it yours, and in your hands?", is_yes=is_yes, safe=NOTHING_SENT)
+    done = []
+    for reference, post in history.notes:
+        one = await _granted(client, reference, post, GrantReason.HISTORY, devices=(device,))
+        if one is not None:
+            client.granted(client.kept(reference), device)
+            done.append(one)
+    say(f"{len(done)} of {len(history.notes)} notes were granted.")
+    answer({"granted": [of_done(one) for one in done], "gone": history.gone})
+
+
+def _say_gone(history: History) -> None:
+    if history.gone:
+        warn(
+            f"{len(history.gone)} older notes can't be granted any more: the keys that opened them "
+            "were destroyed. They are in this home's cabinet only"
+        )
+
+
+async def _granted(
+    client: Client, reference: str, post: str, reason: GrantReason, *, devices: Iterable[str] = ()
+) -> Done | None:
+    """Grant one of many; what can't be is said, and keeps back none of the others."""
+    try:
+        granting = await client.grant_plan(reference, post, reason=reason, devices=devices)
+        done = await client.grant(granting)
+    except (RefusedByNode, Unreadable, NotReady) as exc:
+        warn(f"{reference} was not granted: {exc.happened} ({exc.code})")
+        return None
+    say(done_in_words(done))
+    return done
+
+
+@posting.command("show")
+def posting_show(
+    context: typer.Context,
+    post: Annotated[
+        str | None,
+        typer.Argument(metavar="[POST]", autocompletion=completing.posts, help="None: all."),
+    ] = None,
+) -> None:
+    """Show who holds the posts of your party, or of another's, and how long they can be written to."""
+
+    async def work(client: Client) -> dict[str, list[Holder]]:
+        return await client.holders(post)
+
+    found = desk.as_member(context, work)
+    for name, holders in found.items():
+        if not holders:
+            say(f"{name}  VACANT: nobody holds it, and nothing can be sealed for it")
+        for holder in holders:
+            until = (
+                f"can be written to until {clock(holder.until, holder.now)}" if holder.until else ""
+            )
+            say(f"{name}  {holder.member}  {until or 'NO KEY: it makes one with its next command'}")
+    answer(
+        {
+            "posts": [
+                {
+                    "post": name,
+                    "holders": [{"member": h.member, "until": h.until or None} for h in holders],
+                }
+                for name, holders in found.items()
+            ]
+        }
+    )
+
+
+@posting.command("handover")
+def posting_handover(
+    context: typer.Context,
+    post: Post,
+    to: Annotated[str, typer.Option(metavar="MEMBER", help="Who holds the post from now on.")],
+    is_yes: Yes = False,
+) -> None:
+    """List what is unanswered at a post, and let its new holder open it: for who leaves the post.
+
+    The party says first who holds it: posting set POST MEMBER, and directory sign.
+    """
+
+    async def work(client: Client) -> tuple[list[Unsettled], list[Done]]:
+        await client.check_holder(post, to)
+        open_notes = await client.unsettled_at(post)
+        now = client.now()
+        for one in open_notes:
+            due = f", due {clock(one.due, now)}" if one.due is not None else ""
+            say(f"{one.reference}  {one.life}{due}: {visible(one.subject)}")
+        if not open_notes:
+            say(f"Nothing that {post} was sent waits for it.")
+            return [], []
+        devices = await client.devices_of(to)
+        rows = [("Post", post), ("To", f"{to} ({len(devices)} devices)")]
+        show("To hand over:", rows, [f"{to} can open them and answers for {post} from now on"])
+        ask(f"Hand over {len(open_notes)} notes?", is_yes=is_yes, safe=NOTHING_SENT)
+        done = []
+        for one in open_notes:
+            granted = await _granted(
+                client, one.reference, post, GrantReason.HANDOVER, devices=devices
+            )
+            done += [granted] if granted is not None else []
+        return open_notes, done
+
+    open_notes, done = desk.as_member(context, work)
+    if open_notes:
+        say(f"{len(done)} of {len(open_notes)} notes were handed over to {to}.")
+    answer(
+        {
+            "unsettled": [
+                {"reference": one.reference, "life": one.life, "due": one.due} for one in open_notes
+            ],
+            "granted": [of_done(one) for one in done],
+        }
+    )

@@ -1,0 +1,452 @@
+"""Granting: what this device can open it wraps for more keys. protocols/statements.md, GRANT.
+
+A grant is made by a person, never by itself: a registrar that was deceived could add a device to a
+member, and a home that granted by itself would give that device all that the member ever got. So a
+second device asks nobody; its owner types the command on the first one, which shows what goes where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from liaison.client.acting import Actor
+from liaison.client.folding import ChannelView, LinkBroken, Standing
+from liaison.client.outcomes import Done
+from liaison.client.reading import (
+    Delivery,
+    Letter,
+    check_grant,
+    check_release,
+    delivery_of,
+    note_of,
+    open_content,
+    secret_of,
+    sha256,
+)
+from liaison.client.sending import SEAL_ATTEMPTS
+from liaison.client.transport import text_of
+from liaison.client.watching import Entry, Happening, check_digest
+from liaison.client.writing import Plan
+from liaison.ledger.facts import GrantFacts
+from liaison.rules.chain import id_of
+from liaison.sealing.content import Content
+from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, rewrap
+from liaison.statements.payloads import Addressed, AddresseeRole, Note, Reliance, State, Wrap
+from liaison.statements.procedures import Grant, GrantReason, Release
+from liaison.words.encoding import from_base64
+from liaison.words.errors import (
+    LiaisonError,
+    NotHere,
+    NotReady,
+    RefusedByNode,
+    SignatureInvalid,
+    Unreadable,
+)
+from liaison.words.ids import party_of
+from liaison.words.times import SECOND
+
+_WAITING: Final = ("queued", "delivered")
+GRANTED: Final = "granted.json"
+MENDABLE: Final = frozenset({"wrap", "secret", "commitment", "key"})
+"""Reasons for which a note doesn't open that another wrap may mend."""
+
+
+@dataclass(frozen=True)
+class Granting:
+    """A grant as it would be made: which note, at which post, for whom."""
+
+    letter: Letter
+    post: str
+    reason: GrantReason
+    plan: Plan
+    devices: frozenset[str] = frozenset()
+
+    @property
+    def keys(self) -> int:
+        return len(self.plan.recipients)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Whose keys they are."""
+        return self.plan.members
+
+
+@dataclass(frozen=True)
+class History:
+    """What a second device can be granted: references, each with the post at which it is."""
+
+    device: str
+    notes: tuple[tuple[str, str], ...]
+    gone: tuple[str, ...]
+    """What this device can't open any more itself: the keys were destroyed. The cabinet has it."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a post, and until when they can be written to; 0: nobody can write to them now."""
+
+    member: str
+    until: int
+    now: int
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """A note that a post was sent and has not settled. ``due`` is when its answer is, or was."""
+
+    reference: str
+    life: str
+    due: int | None
+    subject: str
+
+
+class Granter(Actor):
+    """A member's verbs that let more devices open what this one can."""
+
+    async def grant_plan(
+        self,
+        reference: str,
+        post: str | None = None,
+        *,
+        reason: GrantReason = GrantReason.UNREADABLE,
+        devices: Iterable[str] = (),
+    ) -> Granting:
+        """Return for whom a note would be wrapped at a post that it names; nothing is sent.
+
+        Raises:
+            NotHere: this home never opened or sent it.
+            NotReady: it isn't addressed to the post, or nobody there has a key.
+        """
+        await self.tend()
+        letter = self.kept(reference)
+        named = [a.post for a in addressed(letter.note) if a.role is not AddresseeRole.COPY]
+        if post is None and len(named) != 1:
+            raise NotReady(
+                f"{reference} is addressed to several posts",
+                safe="nothing was wrapped or sent",
+                do=f"say at which: {', '.join(named)}",
+            )
+        at, only = post or named[0], frozenset(devices)
+        alias = reference.rpartition("/")[0]
+        plan = await self._planner.grant_plan(alias, letter.note, at, only=only)
+        return Granting(letter, at, reason, plan, only)
+
+    async def grant(self, granting: Granting) -> Done:
+        """Wrap a note's secret for the keys of a grant, and say so in the log.
+
+        Raises:
+            RefusedByNode: the rules don't let it: the post doesn't have the note (any more).
+            Unreadable: this device can't open the note itself any more.
+            Waiting: no receipt came; it stands in the outbox.
+        """
+        await self.tend()
+        letter, plan = granting.letter, granting.plan
+        secret = await self._secret(letter, plan.channel)
+        for attempt in range(1, SEAL_ATTEMPTS + 1):
+            if attempt > 1:
+                alias = letter.reference.rpartition("/")[0]
+                plan = await self._planner.grant_plan(
+                    alias, letter.note, granting.post, only=granting.devices
+                )
+            note = letter.note
+            wraps = rewrap(
+                secret,
+                SealContext(note.id, note.charter, note.key, note.kind),
+                plan.recipients,
+                self.device.key.id,
+                from_base64(note.commitment, COMMITMENT_BYTES),
+            )
+            payload = self._payload(
+                Grant,
+                plan.channel,
+                note=letter.digest,
+                post=granting.post,
+                reason=granting.reason,
+                parties=tuple(
+                    Reliance(party=party, directory=directory)
+                    for party, directory, _ in plan.reliances
+                ),
+                given=tuple(Wrap(key=k, wrap=sha256(wraps[k])) for k in sorted(wraps)),
+            )
+            signed = self._signed(
+                "grant",
+                plan.channel.cell.channel,
+                plan.channel.cell.alias,
+                payload,
+                {},
+                letter.reference,
+                wraps=b"".join(wraps[k] for k in sorted(wraps)),
+            )
+            await self.outbox.keep(signed)
+            try:
+                entry = await self._submit(signed)
+            except RefusedByNode as exc:
+                if not self._is_sealed_anew(signed, exc, attempt):
+                    raise
+                continue
+            self.outbox.receipted(signed.digest)
+            return await self._did(signed, entry)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _secret(self, letter: Letter, view: ChannelView) -> bytes:
+        """Return the secret of a note that this home has opened, which the node's copy holds."""
+        content = await self.transport.read(f"/v1/notes/{check_digest(letter.digest)}/content")
+        entry, release = self.watch.verify(letter.receipt), None
+        if letter.note.drafted and party_of(letter.note.by) != self.device.party:
+            found = await self._release_of(letter.digest)
+            release, _ = await check_release(self.book, found, entry, view)
+        delivery, opening = delivery_of(content), self.device.opening
+        try:
+            return secret_of(letter.note, letter.digest, delivery, opening, release)
+        except Unreadable as exc:
+            grants = await self._grants(exc, delivery, entry, view)
+            return secret_of(letter.note, letter.digest, delivery, opening, release, grants)
+
+    async def _opened(
+        self,
+        entry: Entry,
+        note: Note,
+        view: ChannelView,
+        delivery: Delivery,
+        release: Release | None,
+    ) -> Content:
+        """Return the content of a note whose chain held, by a grant where its own wrap doesn't open."""
+        digest, opening = entry.statement.digest, self.device.opening
+        try:
+            return open_content(note, digest, delivery, opening, release)
+        except Unreadable as exc:
+            grants = await self._grants(exc, delivery, entry, view)
+            return open_content(note, digest, delivery, opening, release, grants)
+
+    async def _grants(
+        self, failed: Unreadable, delivery: Delivery, entry: Entry, view: ChannelView
+    ) -> dict[str, Grant]:
+        """Return the grants for this device whose chain holds, by digest.
+
+        Raises:
+            Unreadable: as it ``failed``, where no grant can mend it.
+        """
+        wanted = {g.grant for g in delivery.granted if g.key in self.device.opening}
+        found: dict[str, Grant] = {}
+        for digest in sorted(wanted) if failed.reason in MENDABLE else ():
+            granted = await self.source.statement(digest)
+            try:
+                found[digest], _ = await check_grant(self.book, granted, entry, view)
+            except (LinkBroken, SignatureInvalid):
+                continue  # whoever made it, the note opens by it no more than before
+        if not found:
+            raise failed
+        return found
+
+    # For whom a note is
+
+    @property
+    def _own_keys(self) -> set[str]:
+        return {certified.digest for certified in self.device.certified}
+
+    def _is_wrapped_for(self, note: Note) -> bool:
+        return any(wrap.key in self._own_keys for wrap in note.wraps())
+
+    async def _posts_of(self, note: Note) -> list[str]:
+        """Return the posts for which this device answers a note, for action first.
+
+        Those for which it got a wrap. By a release, or a grant, it got one that the note doesn't
+        name: there the posts count that its member holds.
+        """
+        mine: list[Addressed] = [
+            addressee
+            for addressee in note.addressees
+            if addressee.role is not AddresseeRole.COPY
+            and any(wrap.key in self._own_keys for wrap in addressee.wraps)
+        ]
+        if not self._is_wrapped_for(note):
+            standing = await self.book.standing(self.device.party)
+            for one in addressed(note):
+                post = standing.posts.get(one.post)
+                is_held = post is not None and self.device.member in post.holders
+                if is_held and one.role is not AddresseeRole.COPY:
+                    mine.append(one)
+        order = (AddresseeRole.ACTION, AddresseeRole.STANDBY, AddresseeRole.INFO)
+        mine.sort(key=lambda addressee: order.index(addressee.role))
+        return [addressee.post for addressee in mine]
+
+    def _is_for_another_device(self, entry: Entry | Happening) -> bool:
+        """Return whether an entry is a grant to this member, but to none of this device's keys."""
+        facts = entry.record.facts
+        if not isinstance(entry, Entry) or not isinstance(facts, GrantFacts):
+            return False
+        given = entry.statement.payload
+        assert isinstance(given, Grant)
+        is_mine = any(wrap.key in self._own_keys for wrap in given.given)
+        return self.device.member in facts.readers and not is_mine
+
+    async def _judged(self, entry: Entry, exc: LiaisonError) -> LiaisonError:
+        """Return ``exc`` if the sender is to be told that this device can't open a note, else another.
+
+        They are where the note has a wrap for it. Without one, only if no other device of its member
+        got one, and for as long as the charter lets a note be opened: what is older is history.
+        """
+        note = note_of(entry)
+        is_without = isinstance(exc, Unreadable) and exc.reason == "key"
+        if not is_without or self._is_wrapped_for(note) or note.drafted:
+            return exc
+        view = await self._channel_of(note.channel)
+        is_history = self.now() >= entry.at + view.cell.terms.open_within_s * SECOND
+        if not is_history and not await self._has_reader_beside(note):
+            return exc
+        return self._not_for_this_device(note)
+
+    async def _has_reader_beside(self, note: Note) -> bool:
+        """Return whether another device of this member, which is in force, got a wrap of a note."""
+        standing = await self.book.standing(self.device.party)
+        member = standing.members.get(self.device.member)
+        others = {id_of(public) for public in member.devices} if member is not None else set()
+        device_of = {
+            key.statement: key.device for key, _ in standing.keys.get(self.device.member, ())
+        }
+        wrapped = {device_of.get(wrap.key) for wrap in note.wraps()}
+        return bool(wrapped & (others - {self.device.key.id}))
+
+    def _not_for_this_device(self, note: Note) -> Unreadable:
+        who = "you sent it" if note.by == self.device.member else "it was sent"
+        return Unreadable(
+            f"This device was not known yet when {who}",
+            reason="key",
+            safe="another device of yours can open it; nothing was lost",
+            do=f"on that device, run: liaison grant --device {self.device.key.id}",
+        )
+
+    # What a second device may read
+
+    async def history_for(self, device: str) -> History:
+        """Return what this home opened or sent and a second device of its member can't open yet.
+
+        ``device`` is the id of its signing key, as it shows it itself.
+
+        Raises:
+            NotReady: it is no other device in force of this member.
+        """
+        await self.tend()
+        standing = await self.book.standing(self.device.party, not_before=self.now())
+        member = standing.members.get(self.device.member)
+        known = {id_of(public) for public in member.devices} if member is not None else set()
+        if device == self.device.key.id or device not in known:
+            raise NotReady(
+                f"{device[:60]} is no other device of {self.device.member} that is in force",
+                safe="nothing was wrapped or sent",
+                do="read the id from the screen of that device; its party approves it first",
+            )
+        keys = {
+            k.statement for k, _ in standing.keys.get(self.device.member, ()) if k.device == device
+        }
+        done = self.home.read_state(GRANTED).get(device, [])
+        assert isinstance(done, list)
+        found, gone = list[tuple[str, str]](), list[str]()
+        for reference in self.cabinet.references():
+            letter = self.kept(reference)
+            note = letter.note
+            if letter.digest in done or any(wrap.key in keys for wrap in note.wraps()):
+                continue
+            posts = await self._posts_of(note)
+            if note.by == self.device.member:
+                posts = [letter.sender_post]
+            is_ours = any(wrap.key in self.device.opening for wrap in note.wraps())
+            if is_ours or not self._is_wrapped_for(note):
+                found += [(reference, post) for post in posts[:1]]
+            else:
+                gone.append(reference)
+        return History(device, tuple(found), tuple(gone))
+
+    def granted(self, letter: Letter, device: str) -> None:
+        """Note down that a device was granted a note, so that it isn't again."""
+        state = self.home.read_state(GRANTED)
+        done = state.get(device, [])
+        assert isinstance(done, list)
+        self.home.write_state(GRANTED, {**state, device: [*done, letter.digest]})
+
+    # Who holds a post, and what waits there
+
+    async def holders(self, post: str | None = None) -> dict[str, list[Holder]]:
+        """Return who holds a post, or each of the own party, with how long they can be written to."""
+        await self.tend()
+        party = party_of(post) if post is not None else self.device.party
+        now = self.now()
+        standing = await self.book.standing(party, not_before=now)
+        if post is not None and post not in standing.posts:
+            raise NotHere(f"{party} names no post {post} in its directory", safe="nothing was done")
+        return {
+            name: [
+                Holder(holder, _written_to_until(standing, holder, now), now)
+                for holder in standing.posts[name].holders
+            ]
+            for name in sorted(standing.posts if post is None else [post])
+        }
+
+    async def check_holder(self, post: str, member: str) -> None:
+        """Return if a member holds a post of the own party.
+
+        Raises:
+            NotReady: not yet; the text says what the party is to run.
+        """
+        await self.tend()
+        standing = await self.book.standing(self.device.party, not_before=self.now())
+        held = standing.posts.get(post)
+        if held is None or member not in held.holders:
+            raise NotReady(
+                f"{member} doesn't hold {post}, by the newest directory of {self.device.party}",
+                safe="nothing was wrapped or sent",
+                do=f"ask your party to run: posting set {post} {member} --post, then directory sign",
+            )
+
+    async def devices_of(self, member: str) -> tuple[str, ...]:
+        """Return the ids of a member's devices that are in force."""
+        standing = await self.book.standing(party_of(member))
+        known = standing.members.get(member)
+        return tuple(id_of(public) for public in known.devices) if known is not None else ()
+
+    async def unsettled_at(self, post: str) -> list[Unsettled]:
+        """Return what this home has of notes that wait for a post, or for its answer, first due first."""
+        found: list[Unsettled] = []
+        for reference in self.cabinet.references():
+            letter = self.kept(reference)
+            if all(a.post != post or a.role is AddresseeRole.COPY for a in addressed(letter.note)):
+                continue
+            state = await self.status(reference)
+            shown = cast("list[dict[str, object]]", state.get("addressees", []))
+            one = next((each for each in shown if each.get("post") == post), {})
+            due = one.get("reply_by", one.get("overdue"))
+            is_owed = due is not None and one.get("replied") is None
+            if one.get("life") in _WAITING or is_owed:
+                life, due_at = str(one.get("life")), due if isinstance(due, int) else None
+                found.append(Unsettled(reference, life, due_at, letter.content.subject))
+        return sorted(found, key=lambda one: (one.due is None, one.due or 0))
+
+    async def _release_of(self, digest: str) -> Entry:
+        """Return the release of a draft that this member may read by now."""
+        answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
+        state = answer.get("state", {})
+        assert isinstance(state, dict)
+        return await self.source.statement(text_of(state, "release"))
+
+
+def _written_to_until(standing: Standing, member: str, now: int) -> int:
+    """Return until when the newest key of a member is in use, 0 where none is."""
+    known = standing.members.get(member)
+    devices = {id_of(public) for public in known.devices} if known is not None else set()
+    if known is None or known.state is not State.ACTIVE:
+        return 0
+    return max(
+        (
+            key.use_until
+            for key, _ in standing.keys.get(member, ())
+            if key.device in devices and key.use_from <= now < key.use_until
+        ),
+        default=0,
+    )
+
+
+def addressed(note: Note) -> tuple[Addressed, ...]:
+    """Return all whom a note names, drafted or not."""
+    return (*note.addressees, *(note.drafted or ()))
