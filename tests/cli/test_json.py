@@ -202,6 +202,7 @@ class Typed:
         self.watch()
         self.draft()
         self.agree()
+        self.keep_keys()
         self.administer()
 
     def begin(self) -> None:
@@ -365,6 +366,16 @@ class Typed:
         self.type("--home P object council/1 --yes")
         self.type("--home F withdraw council/2 --yes")
         self.type("--home C extend council/3 --until +9m --yes")
+
+    def keep_keys(self) -> None:
+        own = "--backup-passphrase-file passphrase"
+        made = self.type(f"--home P key backup P.backup {own}")
+        assert (made["who"], made["file"]) == ("mission.1@partner.example", "P.backup")
+        assert "pins.json" in made["files"]
+        restored = self.type(f"--home P2 key restore P.backup {own}")
+        assert (restored["at"], restored["keys"]) == (made["at"], made["keys"])
+        changed = self.type("--home P2 key passphrase --new-passphrase-file passphrase")
+        assert changed["who"] == made["who"]
 
     def administer(self) -> None:
         """What the one who runs the node types, at last with the node in place."""

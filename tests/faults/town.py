@@ -157,6 +157,7 @@ class Town:
         """Run ``liaison inbox --follow`` as a person does."""
         passphrase = self.folder / "passphrase"
         passphrase.write_text(f"{PASSPHRASE}\n")
+        passphrase.chmod(0o600)
         home = self.folder / name
         words = ("--home", str(home), "--passphrase-file", str(passphrase), "--url", url)
         args = ("-m", "liaison.cli", *words, "inbox", "--follow")

@@ -40,6 +40,7 @@ MODULES: Final = {  # module: its commands
     "line": ("hold", "line-test"),
     "receipt": ("receipt",),
     "outbox": ("outbox", "lodge"),
+    "key": ("key",),
     "node": ("node",),
     "upkeep": ("node",),
     "audit": ("audit",),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
+import stat
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
@@ -15,7 +17,7 @@ from liaison.cli.context import home_of, say
 from liaison.cli.failure import code_of, warn
 from liaison.cli.outcomes import in_words
 from liaison.client import Authority, Client, Home, NodePin, Pins
-from liaison.client.home import read_file, write_file
+from liaison.client.home import RESTORED, read_file, write_file
 from liaison.client.outcomes import Outcome
 from liaison.client.seat import Patience
 from liaison.sealing.content import visible
@@ -49,21 +51,55 @@ def passphrase(context: typer.Context, *, is_new: bool = False) -> str:
         NotReady: nobody can be asked, or the two differ.
     """
     file = context.find_root().params.get("passphrase_file")
-    if isinstance(file, Path):
+    return secret(file if isinstance(file, Path) else None, "--passphrase-file", is_new=is_new)
+
+
+def secret(
+    file: Path | None, option: str, *, prompt: str = "Passphrase", is_new: bool = False
+) -> str:
+    """Return the passphrase in ``file``, which ``option`` names, or as typed; twice for a new one.
+
+    Raises:
+        NotReady: nobody can be asked, the two differ, or others can read the file.
+    """
+    if file is not None:
+        _check_private(file)
         try:
             return read_file(file, at_most_bytes=4096).decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as exc:
             raise Malformed(f"{file}: not UTF-8 at byte {exc.start}") from exc
     if not sys.stdin.isatty():
         raise NotReady(
-            "Nobody is here to type the passphrase",
+            f"Nobody is here to type the {prompt.lower()}",
             safe="nothing was done",
-            do="name a file with --passphrase-file, or run it at a terminal",
+            do=f"name a file with {option}, or run it at a terminal",
         )
-    typed = getpass.getpass("Passphrase: ")
+    typed = getpass.getpass(f"{prompt}: ")
     if is_new and getpass.getpass("Again: ") != typed:
         raise NotReady("The two are not the same", safe="nothing was made", do="type them again")
     return typed
+
+
+def _check_private(file: Path) -> None:
+    """Return if only the one who runs this, root, or a group that may just read can have the file.
+
+    Raises:
+        NotReady: others can.
+    """
+    try:
+        found = file.stat()
+    except OSError:
+        return  # reading it says why
+    mode = stat.S_IMODE(found.st_mode)
+    # A pipe, as <(command) makes one, is nobody else's.
+    if stat.S_ISREG(found.st_mode) and (
+        mode & (stat.S_IRWXO | stat.S_IWGRP) or found.st_uid not in (os.geteuid(), 0)
+    ):
+        raise NotReady(
+            f"OTHERS CAN READ OR CHANGE the passphrase file {file} (mode {mode:04o}, owner {found.st_uid})",
+            safe="nothing was done; if anybody else is on this machine, the passphrase may be known",
+            do=f"chmod 600 {file}; and if in doubt: liaison key passphrase",
+        )
 
 
 def as_member(context: typer.Context, work: Callable[[Client], Awaitable[T]]) -> T:
@@ -123,6 +159,12 @@ def as_authority(
         if is_online or authority.is_registrar:
             for what in await authority.catch_up():
                 warn(f"What this home signed of {what} was never posted, and another signed since")
+            home.path(RESTORED).unlink(missing_ok=True)
+        elif home.has(RESTORED):
+            warn(
+                "This home was restored from a backup, and doesn't know what was signed since: what "
+                "it signs now may be refused. Once it reaches the node: liaison directory sign --post"
+            )
         return await work(authority)
 
     return _run(opened, current)

@@ -28,8 +28,8 @@ from liaison.cli.shapes import (
     outcome_of,
 )
 from liaison.cli.standing import addressee_in_words, next_in_words, note_in_words
-from liaison.client import (
 from liaison.cli.stopping import until_stopped
+from liaison.client import (
     Client,
     Content,
     Done,

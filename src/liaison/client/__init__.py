@@ -7,7 +7,7 @@ receipt under the pinned log key. HTTP details stay in ``transport``.
 from liaison.client.chartering import Authority
 from liaison.client.enrolment import check_approval, post_approval, request_device, take_approval
 from liaison.client.folding import ChannelView, LinkBroken, Standing
-from liaison.client.handover import Approval, Request
+from liaison.client.handover import Approval, RegistrarRequest, Request
 from liaison.client.home import Home
 from liaison.client.member import Client, Item, Unopened
 from liaison.client.news import News
@@ -15,6 +15,7 @@ from liaison.client.outbox import Waiting
 from liaison.client.outcomes import Done, Sent, Told
 from liaison.client.pins import AuthorityPin, NodePin, Pins, fingerprint
 from liaison.client.reading import Letter
+from liaison.client.registrar import Renewed, renew, request_registrar, take_delegation
 from liaison.client.writing import Draft, Plan
 from liaison.sealing.content import Content, Part, Role
 from liaison.words.precedence import Precedence
@@ -38,16 +39,21 @@ __all__ = [
     "Pins",
     "Plan",
     "Precedence",
+    "RegistrarRequest",
+    "Renewed",
     "Request",
     "Role",
     "Sent",
     "Standing",
     "Told",
     "Unopened",
-    "check_approval",
     "Waiting",
+    "check_approval",
     "fingerprint",
     "post_approval",
+    "renew",
     "request_device",
+    "request_registrar",
     "take_approval",
+    "take_delegation",
 ]

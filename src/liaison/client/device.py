@@ -120,10 +120,14 @@ class Device:
         """The encryption keys that this device still has, by key statement digest."""
         return self._opened
 
-    def renew(self, now: int) -> None:
-        """Make the next encryption key where that is due; its statement is yet to be posted."""
-        newest = max((c.statement.payload.use_from for c in self.certified), default=None)
-        if newest is not None and now < newest + REPLACED_AFTER:
+    def renew(self, now: int, *, at_once: bool = False) -> None:
+        """Make the next encryption key where that is due; its statement is yet to be posted.
+
+        One whose secret was lost is no reason to wait: others wrap for it until they see a newer one.
+        """
+        kept = [c.statement.payload.use_from for c in self.certified if c.digest in self._opened]
+        newest = max(kept, default=None)
+        if newest is not None and now < newest + REPLACED_AFTER and not at_once:
             return
         key = EncryptionKey.generate()
         payload = Key(

@@ -18,6 +18,8 @@ from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.errors import Malformed, NotReady
 
 KEYSTORE: Final = "keystore"
+RESTORED: Final = "restored.json"
+"""Stands in a home from its restoring (``backup``) until it has asked the node for what came since."""
 _OVERWRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 

@@ -136,12 +136,13 @@ class Outbox:
         """The log has one of its serials already, or may have it."""
         self._done(digest, "doubted")
 
-    def know(self, spent: dict[tuple[str, str], int]) -> None:
+    async def know(self, spent: dict[tuple[str, str], int]) -> None:
         """Go on behind the highest serial spent towards a party of a channel, as the log has it."""
         for (channel, party), highest in spent.items():
             key = f"{channel} {party}"
             self._next[key] = max(self._next.get(key, 1), highest + 1)
         self._journal.append(self._base())
+        await self._journal.sync()
 
     def claim(self, channel: str, party: str, serial: int) -> dict[str, int]:
         """Take one of ``free_serials`` to fill it with a void."""

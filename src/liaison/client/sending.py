@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 from liaison.client.cabinet import Kept
+from liaison.client.home import RESTORED
 from liaison.client.outbox import Signed, Waiting
 from liaison.client.outcomes import Accepted, Done, Outcome, Sent, number_in_words
 from liaison.client.reading import (
@@ -15,6 +16,7 @@ from liaison.client.reading import (
 )
 from liaison.client.receipts import prove_refusal
 from liaison.client.seat import Seat
+from liaison.client.transport import text_of
 from liaison.client.watching import Entry
 from liaison.client.writing import Draft, Plan, Spent, seal_note
 from liaison.ledger.facts import NoteFacts, ObjectionFacts, ReleaseFacts, WatchFacts
@@ -279,8 +281,33 @@ class Sender(Seat):
         else:
             self.outbox.receipted(signed.digest)
 
+    async def _recover(self) -> None:
+        """Learn from the log what a restored home can't know: the serials that it spent.
+
+        What it opened since with newer keys is beyond it, so it certifies another at once.
+        """
+        spent: dict[tuple[str, str], int] = {}
+        after, more = "", True
+        while more:
+            page = await self.transport.read(f"/v1/inbox?limit=256{after}")
+            shown = cast("list[dict[str, object]]", page.get("items", []))
+            for item in shown:
+                after = f"&after={text_of(item, 'position')}"
+                entry = self.watch.verify_any(text_of(item, "receipt"))
+                note = entry.statement.payload if isinstance(entry, Entry) else None
+                if isinstance(note, Note) and note.key == self.device.key.id:
+                    for party in note.parties:
+                        key = (note.channel, party.party)
+                        spent[key] = max(spent.get(key, 0), party.serial or 0)
+            more = bool(page.get("more")) and bool(shown)
+        await self.outbox.know(spent)
+        self.device.renew(self.now(), at_once=True)
+        self.home.path(RESTORED).unlink()
+
     async def tend(self) -> None:
         """Do what any command does first: renew the key where due, send again what waits."""
+        if self.home.has(RESTORED):
+            await self._recover()
         self.device.renew(self.now())
         if self._flushed and not self.device.unposted():
             return

@@ -127,11 +127,27 @@ class Keystore:
             NotReady: something is there already; it stays as it is.
             Malformed: an empty passphrase.
         """
-        path = Path(path)
+        return cls._new(path, passphrase, cost or Cost(), secrets.token_bytes(_KEY_BYTES), {})
+
+    def copy(
+        self, path: Path | str, passphrase: str, kept: dict[str, bytes], *, cost: Cost | None = None
+    ) -> Keystore:
+        """Write a new keystore that holds ``kept`` and opens the same boxes, and return it.
+
+        Raises:
+            NotReady, Malformed: as ``create``; a name in ``kept`` may be Malformed too.
+        """
+        return self._new(path, passphrase, cost or self._header.cost, self._cabinet, kept)
+
+    @classmethod
+    def _new(
+        cls, at: Path | str, passphrase: str, cost: Cost, cabinet: bytes, kept: dict[str, bytes]
+    ) -> Keystore:
+        path = Path(at)
         _check_passphrase(passphrase)
-        header = _Header.new(cost or Cost())
-        key = header.cost.stretch(passphrase, header.salt)
-        store = cls(path, header, key, secrets.token_bytes(_KEY_BYTES), {})
+        header = _Header.new(cost)
+        key = cost.stretch(passphrase, header.salt)
+        store = cls(path, header, key, cabinet, dict(kept))
         temporary = _write_beside(path, store._to_bytes(header, key))
         try:
             # A link, unlike a rename, never replaces what is there.

@@ -1,0 +1,105 @@
+"""``liaison key``: the keystore's passphrase, and a backup of what this home can't do without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liaison.cli import desk
+from liaison.cli.context import Shape, answer, say
+from liaison.client.backup import Backup, back_up, who_has
+from liaison.client.backup import restore as restore_home
+from liaison.client.home import KEYSTORE
+from liaison.client.seat import wall_clock
+from liaison.sealing.keystore import Keystore
+from liaison.words.times import to_dtg
+
+key = typer.Typer(no_args_is_help=True, help="This home's keys: passphrase, backup, restore.")
+
+BackupPassphrase = Annotated[
+    Path | None,
+    typer.Option(
+        "--backup-passphrase-file",
+        envvar="LIAISON_BACKUP_PASSPHRASE_FILE",
+        help="A file with the backup's own passphrase.",
+    ),
+]
+_OPTION = "--backup-passphrase-file"
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(key, name="key")
+
+
+@key.command()
+def passphrase(
+    context: typer.Context,
+    new: Annotated[
+        Path | None,
+        typer.Option(
+            "--new-passphrase-file", help="A file with the new one; else it is asked for."
+        ),
+    ] = None,
+) -> None:
+    """Change the passphrase of this home's keystore. Copies made before keep the old one."""
+    home = desk.home_at(context)
+    who = who_has(home)
+    with home.locked():
+        keystore = Keystore.open(home.path(KEYSTORE), desk.passphrase(context))
+        keystore.change_passphrase(
+            desk.secret(new, "--new-passphrase-file", prompt="New passphrase", is_new=True)
+        )
+    say(f"The keystore of {who} has another passphrase.")
+    say("Copies made before, and backups, keep the one that they had: whoever has both reads them.")
+    answer({"who": who, "keystore": home.path(KEYSTORE)})
+
+
+@key.command()
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where to write it; nothing may be there.")],
+    own: BackupPassphrase = None,
+) -> None:
+    """Write this home's keys and pins to one file, sealed under a passphrase of its own."""
+    home = desk.home_at(context)
+    with home.locked():
+        keystore = Keystore.open(home.path(KEYSTORE), desk.passphrase(context))
+        typed = desk.secret(own, _OPTION, prompt="Backup's passphrase", is_new=True)
+        made = back_up(home, keystore, file, typed, now=wall_clock())
+    say(f"{file} holds {len(made.secrets)} keys of {made.who}, and what this home trusts:")
+    say(
+        "  its names and certified keys, the node and the authorities it pinned, the newest checkpoint"
+    )
+    say("  and directories it saw; of an authority also what it signed.")
+    say("Not in it: notes, receipts, and what waits in the outbox. Copy the home for these.")
+    say("Keep file and passphrase apart. Make another when a new encryption key is made (weekly).")
+    answer({**_as_shape(made), "file": file})
+
+
+@key.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `liaison key backup` wrote.")],
+    own: BackupPassphrase = None,
+) -> None:
+    """Make this home of a backup, where there is no keystore; its passphrase is a new one."""
+    home = desk.home_at(context)
+    typed = desk.secret(own, _OPTION, prompt="Backup's passphrase")
+    made = restore_home(home, file, typed, desk.passphrase(context, is_new=True))
+    say(f"{home.root} is the home of {made.who} as of {to_dtg(made.at)}.")
+    say(
+        "At its first command it asks the node which serials it has spent since, and certifies a new"
+    )
+    say(
+        "encryption key. Notes sealed for keys made after the backup stay unreadable here: ask for a grant."
+    )
+    say(
+        "If the old device still exists, never use both: they are one key. If it was stolen, revoke it."
+    )
+    answer({**_as_shape(made), "home": home.root})
+
+
+def _as_shape(made: Backup) -> Shape:
+    return {"who": made.who, "at": made.at, "keys": len(made.secrets), "files": list(made.files)}
