@@ -37,9 +37,10 @@ bench: $(STAMP) ## measure
 	$(BIN)/python -m benchmarks
 
 ROUNDS ?= 200
-soak: $(STAMP) ## kill the node under load, ROUNDS times
-	LIAISON_SOAK_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults/test_kill.py tests/faults/test_ladders.py \
-		$(PYTEST_FLAGS)
+MINUTES ?= 30
+soak: $(STAMP) ## kill the node under load, ROUNDS times; a town at work for MINUTES while everything fails
+	LIAISON_SOAK_ROUNDS=$(ROUNDS) LIAISON_SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest \
+		tests/faults/test_kill.py tests/faults/test_ladders.py tests/faults/test_soak.py $(PYTEST_FLAGS)
 
 format: $(STAMP) ## format the code and repair what ruff can
 	$(BIN)/ruff format .

@@ -112,6 +112,7 @@ class Town:
     chance: random.Random
     node: Process | None = None
     proxies: list[Proxy] = field(default_factory=list)
+    screens: list[Terminal] = field(default_factory=list)
 
     @classmethod
     def copied(cls, homes: Path, folder: Path, seed: int) -> Town:
@@ -129,6 +130,9 @@ class Town:
             assert await self.node.ended() == 0
             await self.audit()
         finally:
+            for screen in self.screens:
+                if screen.child.returncode is None:
+                    screen.child.kill()
             if self.node is not None:
                 await self.node.kill()
 
@@ -161,7 +165,9 @@ class Town:
         home = self.folder / name
         words = ("--home", str(home), "--passphrase-file", str(passphrase), "--url", url)
         args = ("-m", "liaison.cli", *words, "inbox", "--follow")
-        return Terminal(await spawn(args, home.with_name(f"{name}.errors")))
+        screen = Terminal(await spawn(args, home.with_name(f"{name}.errors")))
+        self.screens.append(screen)
+        return screen
 
     def client(self, name: str, url: str) -> Client:
         return Client.open(self.folder / name, PASSPHRASE, url=url)
