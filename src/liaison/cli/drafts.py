@@ -30,11 +30,12 @@ from liaison.cli.notes import (
     reply_times,
     say_sent,
     sent,
-    text_of_input,
     time_of,
+    unwritten,
+    written,
 )
 from liaison.cli.shapes import of_done
-from liaison.client import Client, Content, Done, Draft, Sent
+from liaison.client import Client, Done, Draft, Sent
 from liaison.sealing.content import visible
 from liaison.words.errors import NotReady
 from liaison.words.times import to_dtg
@@ -82,19 +83,15 @@ def draft(
 ) -> None:
     """Seal a draft for your own party: nobody else can read it before a releaser lets it go."""
     level = precedence_of(precedence)
-    content = text_of_input(subject)
 
     async def work(client: Client) -> Sent:
         now = client.now()
         reply_by_all, replies_by = reply_times(reply_by, now)
-        body = content
-        if reply_to is not None:
-            cited = await client.citation(reply_to)
-            body = Content.text(subject, f"{cited}\n\n{content.body}")
+        cited = "" if reply_to is None else await client.citation(reply_to)
         wanted = Draft(
             channel=channel,
             to=tuple(to),
-            content=body,
+            content=unwritten(subject),
             info=tuple(info or ()),
             clear=tuple(clear or ()),
             kind=kind,
@@ -117,7 +114,7 @@ def draft(
                 safe="nothing was sealed or sent",
                 do="type it with: liaison send",
             )
-        return await sent(client, wanted, is_yes=is_yes)
+        return await sent(client, await written(client, wanted, cited=cited), is_yes=is_yes)
 
     say_sent(desk.as_member(context, work))
 

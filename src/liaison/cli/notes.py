@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -151,6 +153,41 @@ def text_of_input(subject: str) -> Content:
         raise Malformed(f"the text is not UTF-8 at byte {exc.start}") from exc
 
 
+def unwritten(subject: str) -> Content:
+    """Return what stands in a draft until its text is ``written``."""
+    return Content.text(subject, "")
+
+
+async def written(client: Client, draft: Draft, *, cited: str = "") -> Draft:
+    """Return a draft with the text on standard input, under what it cites.
+
+    Who can't be written to now, and who can be instead, is said before a word is typed.
+    """
+    with _said_to_be_lost():
+        await client.plan(draft)
+    # Else the first Ctrl-C only asks the event loop to stop, and that waits for the text.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        content = text_of_input(draft.content.subject)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    body = f"{cited}\n\n{content.body}" if cited else content.body
+    return replace(draft, content=Content.text(content.subject, body))
+
+
+@contextmanager
+def _said_to_be_lost() -> Iterator[None]:
+    """Say of a node that can't be reached that the text is gone."""
+    try:
+        yield
+    except NodeUnreachable as exc:  # once it was on its way, the error is another: Waiting
+        raise NodeUnreachable(
+            exc.happened,
+            safe="nothing was sealed or sent, and the text isn't kept",
+            do="type it again when the node answers",
+        ) from exc
+
+
 def time_of(name: str, text: str | None, now: int) -> int | None:
     """Return the time that an option names.
 
@@ -196,18 +233,12 @@ async def digest_of(client: Client, reference: str | None) -> str | None:
 
 async def sent(client: Client, draft: Draft, *, is_yes: bool) -> Sent:
     """Show what is about to be sent, ask, and send it."""
-    try:
+    with _said_to_be_lost():
         plan = await client.plan(draft)
         show(_title(plan), _rows(draft, plan), of_note(draft, plan, client.now()))
         ask("Send it?", is_yes=is_yes)
         with bar("sending"):
             return await client.send(draft)
-    except NodeUnreachable as exc:  # once it was on its way, the error is another: Waiting
-        raise NodeUnreachable(
-            exc.happened,
-            safe="nothing was sealed or sent, and the text isn't kept",
-            do="type it again when the node answers",
-        ) from exc
 
 
 def _title(plan: Plan) -> str:
@@ -264,7 +295,6 @@ def send(
 ) -> None:
     """Seal the text on standard input, show what will happen, ask, and send it."""
     level = precedence_of(precedence)
-    content = text_of_input(subject)
 
     async def work(client: Client) -> Sent:
         now = client.now()
@@ -272,7 +302,7 @@ def send(
         draft = Draft(
             channel=channel,
             to=tuple(to),
-            content=content,
+            content=unwritten(subject),
             info=tuple(info or ()),
             kind=kind,
             precedence=level,
@@ -288,7 +318,7 @@ def send(
             supersedes=await digest_of(client, supersedes),
             corrects=await digest_of(client, corrects),
         )
-        return await sent(client, draft, is_yes=is_yes)
+        return await sent(client, await written(client, draft), is_yes=is_yes)
 
     say_sent(desk.as_member(context, work))
 
@@ -321,17 +351,15 @@ def reply(
 ) -> None:
     """Answer a note and, where nobody of yours did, take it on under your name (ack)."""
     level = precedence_of(precedence)
-    content = text_of_input(subject or "Re:")
 
     async def work(client: Client) -> tuple[Sent, Told | None]:
         letter = await client.read(reference)
         cited = await client.citation(reference)
-        body = f"{cited}\n\n{content.body}"
         title = subject or f"Re: {letter.content.subject}"
         draft = Draft(
             channel=reference.rpartition("/")[0],
             to=(letter.sender_post,),
-            content=Content.text(title, body),
+            content=unwritten(title),
             info=tuple(info or ()),
             clear=tuple(clear or ()),
             kind=kind or letter.note.kind,
@@ -344,7 +372,7 @@ def reply(
         )
         is_asked = await client.is_asked(letter)
         say(f"In answer to {reference}{', which you take on with it' if is_asked else ''}:")
-        done = await sent(client, draft, is_yes=is_yes)
+        done = await sent(client, await written(client, draft, cited=cited), is_yes=is_yes)
         if not is_asked:
             return done, None
         told = await client.acknowledge(reference)

@@ -1,7 +1,7 @@
 """``liaison grant``, ``posting show``, ``posting handover``: who can read what a post was sent.
 
-``posting set`` is the authority's (``authority``): it says who holds a post. What the holders were
-sent before, only a device that can open it can hand on.
+Who holds a post its authority says (``posting set``). What the holders were sent before, only a
+device that can open it can hand on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import typer
 
 from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
+from liaison.cli.authority import posting
 from liaison.cli.consequence import clock
 from liaison.cli.context import answer, say
 from liaison.cli.failure import warn
@@ -24,14 +25,14 @@ from liaison.sealing.content import visible
 from liaison.statements.procedures import GrantReason
 from liaison.words.errors import NotReady, RefusedByNode, Unreadable
 
-posting = typer.Typer(no_args_is_help=True, help="Who holds which post.")
-
 NOTHING_SENT = "nothing was wrapped or sent"
 
 
 def register(app: typer.Typer) -> None:
+    """Add ``grant``, and this module's commands to those of ``liaison posting``."""
     app.command()(grant)
-    app.add_typer(posting, name="posting")
+    for name, command in (("show", posting_show), ("handover", posting_handover)):
+        posting.command(name)(command)
 
 
 Post = Annotated[
@@ -91,9 +92,17 @@ def _show(grantings: Sequence[Granting]) -> None:
         ("Note", ", ".join(one.letter.reference for one in grantings)),
         ("Subject", visible(first.letter.content.subject) if len(grantings) == 1 else ""),
         ("At", first.post),
-        ("For", f"{', '.join(first.members)} ({first.keys} devices)"),
+        ("For", f"{', '.join(first.members)} ({_devices(first.keys)})"),
     ]
     show("To grant:", rows, ["they can open it, and it stands in the log that you let them"])
+
+
+def _notes(count: int) -> str:
+    return "1 note" if count == 1 else f"{count} notes"
+
+
+def _devices(count: int) -> str:
+    return "1 device" if count == 1 else f"{count} devices"
 
 
 async def _history(client: Client, device: str, *, is_yes: bool) -> None:
@@ -112,7 +121,7 @@ async def _history(client: Client, device: str, *, is_yes: bool) -> None:
         if one is not None:
             client.granted(client.kept(reference), device)
             done.append(one)
-    say(f"{len(done)} of {len(history.notes)} notes were granted.")
+    say(f"Granted: {len(done)} of {_notes(len(history.notes))}.")
     answer({"granted": [of_done(one) for one in done], "gone": history.gone})
 
 
@@ -138,7 +147,6 @@ async def _granted(
     return done
 
 
-@posting.command("show")
 def posting_show(
     context: typer.Context,
     post: Annotated[
@@ -173,7 +181,6 @@ def posting_show(
     )
 
 
-@posting.command("handover")
 def posting_handover(
     context: typer.Context,
     post: Post,
@@ -196,9 +203,9 @@ def posting_handover(
             say(f"Nothing that {post} was sent waits for it.")
             return [], []
         devices = await client.devices_of(to)
-        rows = [("Post", post), ("To", f"{to} ({len(devices)} devices)")]
+        rows = [("Post", post), ("To", f"{to} ({_devices(len(devices))})")]
         show("To hand over:", rows, [f"{to} can open them and answers for {post} from now on"])
-        ask(f"Hand over {len(open_notes)} notes?", is_yes=is_yes, safe=NOTHING_SENT)
+        ask(f"Hand over {_notes(len(open_notes))}?", is_yes=is_yes, safe=NOTHING_SENT)
         done = []
         for one in open_notes:
             granted = await _granted(
@@ -209,7 +216,7 @@ def posting_handover(
 
     open_notes, done = desk.as_member(context, work)
     if open_notes:
-        say(f"{len(done)} of {len(open_notes)} notes were handed over to {to}.")
+        say(f"Handed over to {to}: {len(done)} of {_notes(len(open_notes))}.")
     answer(
         {
             "unsettled": [

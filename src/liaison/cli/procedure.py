@@ -24,9 +24,10 @@ from liaison.cli.notes import (
     say_done,
     say_sent,
     sent,
-    text_of_input,
     time_of,
+    unwritten,
     withdraw_and_say,
+    written,
 )
 from liaison.client import Client, Done, Draft, Sent
 from liaison.sealing.content import visible
@@ -68,13 +69,12 @@ def propose(
 ) -> None:
     """Propose: adopted when silence ends, unless a party objects or amends strictly before."""
     level = precedence_of(precedence)
-    content = text_of_input(subject)
 
     async def work(client: Client) -> Sent:
         draft = Draft(
             channel=channel,
             to=tuple(to or ()),
-            content=content,
+            content=unwritten(subject),
             info=tuple(info or ()) if to or info else await client.other_posts(channel),
             kind=kind,
             precedence=level,
@@ -83,7 +83,7 @@ def propose(
             silence_until=time_of("--until", until, client.now()),
             amends=await digest_of(client, amends),
         )
-        return await sent(client, draft, is_yes=is_yes)
+        return await sent(client, await written(client, draft), is_yes=is_yes)
 
     say_sent(desk.as_member(context, work))
 

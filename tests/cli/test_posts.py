@@ -1,0 +1,116 @@
+"""Posts that change hands, as it is typed: vacant, handed over, granted; what a second device gets."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.cli.screen import Screen, serving
+from tests.cli.test_first_hotline import SEND, last_group, open_line
+
+CANARY = "The canary sings at dawn."
+NIGHT = "night@mod.example"
+
+
+@pytest.fixture
+def line(screen, monkeypatch):
+    """The first hotline, with what FA and MA signed."""
+    screen.ok("--home N node init --origin localhost/test")
+    with serving(screen.folder / "N") as url:
+        monkeypatch.setenv("LIAISON_URL", url)
+        card = screen.folder / "N" / "node.liaison"
+        card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
+        open_line(screen)
+        yield screen
+    for path in (screen.folder / "N").rglob("*"):
+        assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path
+
+
+def enrol(screen: Screen, home: str, command: str, local: str) -> None:
+    """Enrol another device at the duty desk: of a member named so, known or not."""
+    screen.ok(f"--home {home} enrol duty.desk@mod.example --as {local}")
+    approved = screen.type(f"--home MA {command} {home}/request.liaison --yes")[1]
+    heard = last_group(approved)
+    for typed in (
+        f"--home {home} enrol finish MA/approval.liaison --node N/node.liaison --heard {heard}",
+        f"--home {home} party pin FA/fco.party --heard {heard_of(screen, 'fco.example')}",
+        "--home MA directory sign --post",
+    ):
+        screen.ok(typed)
+
+
+def heard_of(screen: Screen, party: str) -> str:
+    """Return the last group of a fingerprint, as the other side reads it out."""
+    shown = screen.type("--home M party show")[1]
+    found = re.search(rf"{party}  .*?((?:[A-Z2-7]{{4}} ){{7}}([A-Z2-7]{{4}}))", shown, re.DOTALL)
+    assert found, shown
+    return found[2]
+
+
+def test_a_post_is_handed_over_with_what_is_open_there(line):
+    screen = line
+    screen.ok(SEND, CANARY)
+    screen.ok("--home M inbox")
+    enrol(screen, "E", "member approve --role attache", "night")
+    # The party says who holds the post; until then it is nobody's to hand over.
+    code, shown = screen.type("--home M posting handover duty.desk@mod.example --to x@mod.example")
+    assert (code, "posting set duty.desk@mod.example x@mod.example" in shown) == (1, True)
+    screen.ok(f"--home MA posting set duty.desk@mod.example {NIGHT} --post")
+    screen.ok("--home MA directory sign --post")
+    assert screen.ok("--home E inbox") == "Nothing new.\n"
+    shown = screen.ok(f"--home M posting handover duty.desk@mod.example --to {NIGHT} --yes")
+    assert re.sub("grant.[0-9]+", "grant.N", shown) == (
+        "london-hotline/1  delivered: Line check\n"
+        "To hand over:\n"
+        "  Post:        duty.desk@mod.example\n"
+        f"  To:          {NIGHT} (1 device)\n"
+        f"  Then:        {NIGHT} can open them and answers for duty.desk@mod.example from now on.\n"
+        "GRANT london-hotline/1 at DTG (receipt: M/receipts/london-hotline/1.grant.N.receipt)\n"
+        f"Handed over to {NIGHT}: 1 of 1 note.\n"
+    )
+    assert "from attache.london.1@fco.example: Line check" in screen.ok("--home E inbox")
+    shown = screen.ok("--home E ack london-hotline/1")
+    assert shown.startswith(
+        f"london-hotline/1 was acknowledged by {NIGHT} for duty.desk@mod.example"
+    )
+    shown = screen.ok("--home F inbox")
+    assert f"granted london-hotline/1 to {NIGHT} for duty.desk@mod.example (handover)" in shown
+    assert f"acknowledged by {NIGHT}" in shown
+
+
+def test_a_vacant_post_is_said_before_a_word_is_typed(line):
+    screen = line
+    screen.ok("--home MA posting set duty.desk@mod.example --post")
+    screen.ok("--home MA directory sign --post")
+    assert screen.ok("--home F posting show duty.desk@mod.example") == (
+        "duty.desk@mod.example  VACANT: nobody holds it, and nothing can be sealed for it\n"
+    )
+    # There is no text on standard input, and that is not what it complains of.
+    code, shown = screen.type(SEND)
+    assert (code, shown.startswith("duty.desk@mod.example is vacant: nobody holds it")) == (1, True)
+    assert "nobody else of mod.example can be" in shown
+    screen.ok("--home MA posting set duty.desk@mod.example duty.desk.1@mod.example --post")
+    screen.ok("--home MA directory sign --post")
+    assert "can be written to until DTG" in screen.ok("--home F posting show duty.desk@mod.example")
+    code, shown = screen.type(SEND)
+    assert (code, "The text or the subject is empty" in shown) == (1, True)
+    screen.ok(SEND, CANARY)
+
+
+def test_a_second_device_gets_what_the_first_one_grants(line):
+    screen = line
+    screen.ok(SEND, CANARY)
+    screen.ok("--home M inbox")
+    enrol(screen, "M2", "device add", "duty.desk.1")
+    code, shown = screen.type("--home M2 inbox")
+    assert code == 0
+    wanted = re.search(r"run: (liaison grant --device \S+)", shown)
+    assert wanted
+    typed = wanted[1].removeprefix("liaison ").rstrip(")")
+    shown = screen.ok(f"--home M {typed} --yes")
+    assert "GRANT london-hotline/1 at DTG" in shown
+    assert shown.endswith("Granted: 1 of 1 note.\n")
+    assert "nothing that this device could open" in screen.ok(f"--home M {typed} --yes")
+    assert "Line check" in screen.ok("--home M2 inbox")
+    assert CANARY in screen.ok("--home M2 read london-hotline/1")
