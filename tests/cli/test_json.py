@@ -374,6 +374,16 @@ class Typed:
         assert "pins.json" in made["files"]
         restored = self.type(f"--home P2 key restore P.backup {own}")
         assert (restored["at"], restored["keys"]) == (made["at"], made["keys"])
+        self.screen.monkeypatch.setenv("XDG_DATA_HOME", str(self.screen.folder))
+        self.screen.monkeypatch.setenv("XDG_RUNTIME_DIR", str(self.screen.folder / "run"))
+        (self.screen.folder / "run").mkdir(mode=0o700)
+        assert self.type("profile list") == {"profiles": []}
+        unlocked = self.type("--home P2 unlock")
+        assert (unlocked["who"], unlocked["idle_s"]) == (made["who"], 900)
+        about = self.type("--home P2 whoami")
+        assert (about["who"], about["result"]) == (made["who"], "good")
+        assert self.type("--home P2 lock") == {"was_unlocked": True}
+        assert self.type("--home P doctor")["findings"]
         changed = self.type("--home P2 key passphrase --new-passphrase-file passphrase")
         assert changed["who"] == made["who"]
 

@@ -26,6 +26,7 @@ from liaison.words.errors import (
     LogUntrusted,
     Malformed,
     NodeUnreachable,
+    NotAllowed,
     NotHere,
     RefusedByNode,
     SignatureInvalid,
@@ -223,6 +224,19 @@ async def test_a_busy_node_leaves_the_note_in_the_outbox(line):
 
         f.transport.submit = busy
         with pytest.raises(Waiting):
+            await f.send(draft())
+        assert len(f.outbox.waiting) == 1
+
+
+@pytest.mark.parametrize("error", [NotHere("nothing here"), NotAllowed("who are you")])
+async def test_what_is_no_node_leaves_the_note_in_the_outbox(line, monkeypatch, error):
+    async with line.client("F") as f:
+
+        async def answered(*_):
+            raise error
+
+        monkeypatch.setattr(f.transport, "submit", answered)
+        with pytest.raises(Waiting, match=f"takes no statements: {error.happened}"):
             await f.send(draft())
         assert len(f.outbox.waiting) == 1
 

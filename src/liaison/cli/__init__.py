@@ -22,7 +22,7 @@ from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 from typer.main import get_command, get_group
 
 from liaison import __version__
-from liaison.cli.context import Json, answer, say
+from liaison.cli.context import Json, answer, check_profile, say
 from liaison.cli.failure import DONE, misused, tell
 from liaison.words.errors import LiaisonError, NotReady
 
@@ -41,6 +41,8 @@ MODULES: Final = {  # module: its commands
     "receipt": ("receipt",),
     "outbox": ("outbox", "lodge"),
     "key": ("key",),
+    "unlock": ("unlock", "lock", "profile"),
+    "doctor": ("doctor", "whoami"),
     "node": ("node",),
     "upkeep": ("node",),
     "audit": ("audit",),
@@ -122,6 +124,14 @@ def options(
     home: Annotated[
         Path | None, typer.Option(envvar="LIAISON_HOME", help="The directory of one user.")
     ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            envvar="LIAISON_PROFILE",
+            callback=check_profile,
+            help="A home by a name: its directory is in your data folder.",
+        ),
+    ] = "",
     passphrase_file: Annotated[
         Path | None,
         typer.Option(envvar="LIAISON_PASSPHRASE_FILE", help="A file that holds the passphrase."),
@@ -136,7 +146,7 @@ def options(
 ) -> None:
     """Notes between parties: sealed end to end, each in a log that anybody can check."""
     # Commands read these from the root context (context.home_of, desk.passphrase, desk.url_of).
-    del home, passphrase_file, url, is_json, version
+    del home, profile, passphrase_file, url, is_json, version
 
 
 def main() -> None:

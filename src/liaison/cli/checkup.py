@@ -13,8 +13,8 @@ import json
 import os
 import ssl
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -33,7 +33,7 @@ from liaison.audit import walk
 from liaison.audit.report import Report
 from liaison.audit.source import Anchors
 from liaison.cli.audit import anchors_in
-from liaison.cli.context import Shape
+from liaison.cli.findings import Finding, Mark
 from liaison.cli.progress import Tell
 from liaison.main import load_keys, read_card
 from liaison.node.clockwatch import STEP_MAX
@@ -68,30 +68,6 @@ WAL_MOST_BYTES: Final = 1_024 * MIB
 _ANSWER_S: Final = 5.0
 _SHOWN_CHARS: Final = 400
 _HASH_BYTES: Final = 32
-
-
-class Mark(enum.Enum):
-    GOOD = "good"
-    NOTE = "note"
-    """Worth knowing; nothing has to be done now."""
-    BAD = "BAD"
-
-
-@dataclass(frozen=True)
-class Finding:
-    what: str
-    mark: Mark
-    said: str
-    do: str = ""
-
-
-def to_shape(findings: Sequence[Finding]) -> Shape:
-    rows = [
-        {**asdict(finding), "mark": finding.mark.value.lower(), "do": finding.do or None}
-        for finding in findings
-    ]
-    is_bad = any(finding.mark is Mark.BAD for finding in findings)
-    return {"result": "bad" if is_bad else "good", "findings": rows}
 
 
 # What a store holds

@@ -9,14 +9,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
 from liaison.cli import COMPLETING
-from liaison.cli.context import answer, say
+from liaison.cli.context import answer, named_home, say
 from liaison.client.acting import SEEN
 from liaison.client.home import Home
 from liaison.client.journal import headers
@@ -102,5 +101,5 @@ def _state(context: typer.Context, name: str) -> dict[str, object]:
 
 
 def _home(context: typer.Context) -> Home | None:
-    root = context.find_root().params.get("home")
-    return Home(root) if isinstance(root, Path) else None
+    root = named_home(context)
+    return None if root is None else Home(root)

@@ -7,6 +7,8 @@ the answer is printed, without it only the lines: no command has to ask which (d
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+
+_PROFILE: Final = re.compile(r"[a-z0-9-]{1,40}")
 
 _out = Console(highlight=False, soft_wrap=True, markup=False)
 _is_json: Final = ContextVar("is_json", default=False)
@@ -23,11 +27,46 @@ Shape = Mapping[str, object]
 
 
 def home_of(context: typer.Context) -> Path:
-    """Return the home that ``--home`` or LIAISON_HOME names."""
-    home = context.find_root().params.get("home")
-    if not isinstance(home, Path):
-        raise typer.BadParameter("which home? --home DIR, or LIAISON_HOME")
+    """Return the home that ``--home`` or ``--profile`` names, or their variables."""
+    home = named_home(context)
+    if home is None:
+        raise typer.BadParameter(
+            "which home? --home DIR or --profile NAME (LIAISON_HOME, _PROFILE)"
+        )
     return home
+
+
+def named_home(context: typer.Context) -> Path | None:
+    """Return the home that is named, if one is; what was typed goes before a variable."""
+    root = context.find_root()
+    home, profile = root.params.get("home"), root.params.get("profile")
+    if isinstance(home, Path) and profile:
+        typed = [
+            name
+            for name in ("home", "profile")
+            if (source := root.get_parameter_source(name)) and source.name == "COMMANDLINE"
+        ]
+        if len(typed) != 1:
+            raise typer.BadParameter(
+                "--home or --profile: not both (LIAISON_HOME, LIAISON_PROFILE)"
+            )
+        if typed == ["home"]:
+            return home
+    if isinstance(profile, str) and profile:
+        return homes_by_name(os.environ) / profile
+    return home if isinstance(home, Path) else None
+
+
+def homes_by_name(environment: Mapping[str, str]) -> Path:
+    """Return the folder of homes that have a name: the data folder of the XDG specification."""
+    data = Path(environment.get("XDG_DATA_HOME", ""))
+    return (data if data.is_absolute() else Path.home() / ".local" / "share") / "liaison"
+
+
+def check_profile(name: str) -> str:
+    if name and not _PROFILE.fullmatch(name):
+        raise typer.BadParameter("a name has 1 to 40 of a-z, 0-9 and -")
+    return name
 
 
 def is_json() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import os
 import stat
@@ -13,14 +14,16 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from liaison.cli.context import home_of, say
+from liaison.adapters import agent
+from liaison.cli.context import home_of, named_home, say
 from liaison.cli.failure import code_of, warn
 from liaison.cli.outcomes import in_words
 from liaison.client import Authority, Client, Home, NodePin, Pins
-from liaison.client.home import RESTORED, read_file, write_file
+from liaison.client.home import KEYSTORE, RESTORED, read_file, write_file
 from liaison.client.outcomes import Outcome
 from liaison.client.seat import Patience
 from liaison.sealing.content import visible
+from liaison.sealing.keystore import StretchedKey
 from liaison.statements.payloads import Payload
 from liaison.statements.statement import Statement, parse_statement_of
 from liaison.words.errors import LiaisonError, Malformed, NotReady, RefusedByNode
@@ -52,6 +55,17 @@ def passphrase(context: typer.Context, *, is_new: bool = False) -> str:
     """
     file = context.find_root().params.get("passphrase_file")
     return secret(file if isinstance(file, Path) else None, "--passphrase-file", is_new=is_new)
+
+
+def opener(context: typer.Context) -> str | StretchedKey:
+    """Return what opens this home's keystore: a passphrase file's, the agent's key, or as typed."""
+    if context.find_root().params.get("passphrase_file") is None:
+        home = home_at(context)
+        place = agent.place_for(home.root, os.environ)
+        held = agent.take(place) if place is not None else b""
+        if held and (key := StretchedKey.from_bytes(held)).fits(home.path(KEYSTORE)):
+            return key
+    return passphrase(context)
 
 
 def secret(
@@ -116,7 +130,7 @@ def as_member(context: typer.Context, work: Callable[[Client], Awaitable[T]]) ->
             _warn_caught_up(client.caught_up)
 
     return _run(
-        lambda: Client.open(home, passphrase(context), url=url_of(context), patience=patience),
+        lambda: Client.open(home, opener(context), url=url_of(context), patience=patience),
         catching_up,
     )
 
@@ -150,7 +164,7 @@ def as_authority(
         )
 
     def opened() -> Authority:
-        authority = Authority.open(home, passphrase(context), url=url_of(context))
+        authority = Authority.open(home, opener(context), url=url_of(context))
         if node is not None:
             authority.pins.pin_node(read_node(context, node))
         return authority
@@ -203,6 +217,13 @@ def _warn_caught_up(outcomes: Iterable[Outcome]) -> None:
                 warn(f"What was in the outbox: {line}")
 
 
+async def warn_lapses(client: Client) -> None:
+    """Say what ends soon, before it does; what can't be looked at now keeps nobody from anything."""
+    with contextlib.suppress(LiaisonError):
+        for lapse in await client.lapses():
+            warn(f"{lapse.said} · {lapse.do}")
+
+
 def _warn_unsettled(error: LiaisonError | None) -> None:
     if error is not None:
         warn(
@@ -213,8 +234,8 @@ def _warn_unsettled(error: LiaisonError | None) -> None:
 
 def find(context: typer.Context, file: Path) -> Path:
     """Return ``file``, or the file of that name in the home, where commands write."""
-    home = context.find_root().params.get("home")
-    if file.exists() or not isinstance(home, Path):
+    home = named_home(context)
+    if file.exists() or home is None:
         return file
     inside = home / file
     return inside if inside.exists() else file

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from liaison.adapters import agent
 from liaison.cli import desk
 from liaison.cli.context import Shape, answer, say
 from liaison.client.backup import Backup, back_up, who_has
@@ -51,6 +53,9 @@ def passphrase(
         keystore.change_passphrase(
             desk.secret(new, "--new-passphrase-file", prompt="New passphrase", is_new=True)
         )
+    place = agent.place_for(home.root, os.environ)
+    if place is not None:
+        agent.lock(place)
     say(f"The keystore of {who} has another passphrase.")
     say("Copies made before, and backups, keep the one that they had: whoever has both reads them.")
     answer({"who": who, "keystore": home.path(KEYSTORE)})

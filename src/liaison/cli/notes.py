@@ -235,6 +235,7 @@ async def sent(client: Client, draft: Draft, *, is_yes: bool) -> Sent:
     """Show what is about to be sent, ask, and send it."""
     with _said_to_be_lost():
         plan = await client.plan(draft)
+        await desk.warn_lapses(client)
         show(_title(plan), _rows(draft, plan), of_note(draft, plan, client.now()))
         ask("Send it?", is_yes=is_yes)
         with bar("sending"):
@@ -398,7 +399,9 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
 
     async def work(client: Client) -> list[Item]:
         with bar("inbox"):
-            return await client.inbox()
+            items = await client.inbox()
+        await desk.warn_lapses(client)
+        return items
 
     items = sorted(desk.as_member(context, work), key=_first)
     rung = Counter((i.kind, i.reference) for i in items if isinstance(i, News) and i.is_urgent)

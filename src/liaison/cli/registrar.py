@@ -185,7 +185,7 @@ def run(
 
     The home is free between two looks, so that other commands can be typed in it.
     """
-    home, passphrase, url = desk.home_at(context), desk.passphrase(context), desk.url_of(context)
+    home, passphrase, url = desk.home_at(context), desk.opener(context), desk.url_of(context)
 
     async def look() -> Renewed:
         async with Authority.open(home, passphrase, url=url) as authority:

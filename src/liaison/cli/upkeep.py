@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -34,20 +34,18 @@ from liaison.cli.checkup import (
     REPLACED,
     RESTORING,
     Depth,
-    Finding,
-    Mark,
     Standing,
     check_whole,
     examine,
     head_in_words,
     recompute,
     standing,
-    to_shape,
 )
 from liaison.cli.configured import Config, Database, GuardAt, Listen, loaded, settings_of
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.desk import say_table
-from liaison.cli.failure import REFUSED, warn
+from liaison.cli.failure import warn
+from liaison.cli.findings import say_findings
 from liaison.cli.node import node
 from liaison.cli.progress import Tell, bar
 from liaison.main import read_card
@@ -333,7 +331,7 @@ def check_command(
     findings = list(examine(found))
     with bar("entries") as tell:
         findings += recompute(found, tell)
-    _say_findings(findings)
+    say_findings(findings)
 
 
 def doctor(
@@ -345,19 +343,7 @@ def doctor(
 ) -> None:
     """Say in a second what is good, what is bad, and what to do. Exit 1 if anything is bad."""
     found = loaded(context, config, guard=guard, database=database, listen=listen)
-    _say_findings(list(examine(found)))
-
-
-def _say_findings(findings: Sequence[Finding]) -> None:
-    bad = [finding for finding in findings if finding.mark is Mark.BAD]
-    for finding in findings:
-        say(f"{finding.mark.value:<5} {finding.what:<10} {finding.said}")
-        if finding.do:
-            say(f"{'':<5} {'':<10} → {finding.do}")
-    say("Nothing is bad." if not bad else f"BAD: {', '.join(finding.what for finding in bad)}.")
-    answer(to_shape(findings))
-    if bad:
-        raise typer.Exit(REFUSED)
+    say_findings(list(examine(found)))
 
 
 def settings_command(

@@ -29,7 +29,7 @@ from liaison.client.watching import Entry, Watch, check_digest
 from liaison.rules.authority import party_cell
 from liaison.rules.chain import id_of, registrar_signs
 from liaison.rules.deriving import party_facts
-from liaison.sealing.keystore import Cost, Keystore
+from liaison.sealing.keystore import Cost, Keystore, StretchedKey
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import (
     ChannelEntry,
@@ -167,7 +167,7 @@ class AuthorityHome:
     def open(
         cls,
         home: Path | str | Home,
-        passphrase: str,
+        passphrase: str | StretchedKey,
         *,
         now: Callable[[], int] = wall_clock,
         url: str = "",

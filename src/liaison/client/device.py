@@ -42,6 +42,16 @@ class Certified:
         return self.statement.digest
 
 
+def certified_in(state: dict[str, object]) -> list[Certified]:
+    """Return the encryption keys that a home's ``FILE`` names: that needs no passphrase."""
+    return [
+        Certified(
+            parse_statement_of(Key, from_base64(str(item["statement"]))), bool(item["posted"])
+        )
+        for item in cast("list[dict[str, object]]", state.get("keys", []))
+    ]
+
+
 class Device:
     """The open keystore of a member's home, with who the member is."""
 
@@ -60,12 +70,7 @@ class Device:
         self.post = str(state["post"])
         self.name = str(state["name"])
         self.key = SigningKey(keystore.secrets[SIGNING])
-        self.certified: list[Certified] = [
-            Certified(
-                parse_statement_of(Key, from_base64(str(item["statement"]))), bool(item["posted"])
-            )
-            for item in cast("list[dict[str, object]]", state.get("keys", []))
-        ]
+        self.certified = certified_in(state)
         self._opened: dict[str, EncryptionKey] = {}
         self._forget_halfmade()
 

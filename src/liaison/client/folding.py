@@ -233,6 +233,10 @@ class Book:
         self._standings[party] = standing
         return standing
 
+    def standings(self) -> tuple[Standing, ...]:
+        """Return what was asked for of parties since this was opened."""
+        return tuple(self._standings.values())
+
     async def channel(self, alias: str, *, is_fresh: bool = False) -> ChannelView:
         """Return a channel whose charter, accessions and rosters hold.
 
@@ -592,7 +596,11 @@ class Book:
                 raise LinkBroken("directory", f"There are two directories {sequence} of {party}")
             if seen["sequence"] == sequence:
                 return
-        self._seen[party] = {"sequence": sequence, "statement": link.digest}
+        self._seen[party] = {
+            "sequence": sequence,
+            "statement": link.digest,
+            "until": link.payload.valid_until,
+        }
         self._home.write_state(FILE, self._seen)
 
 

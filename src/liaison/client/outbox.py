@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, cast
 
-from liaison.client.journal import Frame, Journal
+from liaison.client.journal import Frame, Journal, headers
 from liaison.statements.payloads import Payload
 from liaison.statements.statement import Statement
 from liaison.words.errors import LiaisonError
@@ -45,6 +45,18 @@ class Signed:
     """What a list of the outbox says of it."""
     parsed: Statement[Payload] | None = field(default=None, repr=False)
     """Its reading, where this process made it."""
+
+
+def waiting_in(path: Path) -> int:
+    """Return how many statements wait in the outbox at ``path``, also while a process has it open."""
+    waiting: set[object] = set()
+    if path.exists():
+        for header in headers(path):
+            if header["step"] == "signed":
+                waiting.add(header["digest"])
+            else:
+                waiting.discard(header.get("digest"))
+    return len(waiting)
 
 
 class Outbox:

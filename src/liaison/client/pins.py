@@ -91,7 +91,7 @@ class AuthorityPin:
 
     @property
     def fingerprint(self) -> tuple[str, ...]:
-        return _groups(self.authority)
+        return groups_of(self.authority)
 
 
 class Pins:
@@ -219,10 +219,11 @@ def fingerprint(public: str) -> tuple[str, ...]:
 
     ``public`` is a signing key in padded base64; the alphabet is RFC 4648's base32.
     """
-    return _groups(key_id(from_base64(public)))
+    return groups_of(key_id(from_base64(public)))
 
 
-def _groups(key: str) -> tuple[str, ...]:
+def groups_of(key: str) -> tuple[str, ...]:
+    """Return the same of a key's id."""
     digest = from_base64(key)
     size = FINGERPRINT_GROUPS * _GROUP_CHARS
     text = base64.b32encode(digest).decode("ascii")[:size]

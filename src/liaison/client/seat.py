@@ -30,7 +30,7 @@ from liaison.client.transport import Transport, text_of
 from liaison.client.watching import PENDING_MAX, Entry, Watch, check_digest
 from liaison.client.writing import Planner
 from liaison.ledger.facts import AnswerFacts
-from liaison.sealing.keystore import Keystore
+from liaison.sealing.keystore import Keystore, StretchedKey
 from liaison.statements.payloads import (
     Answer,
     Payload,
@@ -44,6 +44,8 @@ from liaison.words.errors import (
     LogUntrusted,
     Malformed,
     NodeUnreachable,
+    NotAllowed,
+    NotHere,
     RefusedByNode,
     TooLarge,
 )
@@ -130,7 +132,7 @@ class Seat:
     def open(
         cls,
         home: Path | str | Home,
-        passphrase: str,
+        passphrase: str | StretchedKey,
         *,
         now: Callable[[], int] = wall_clock,
         url: str = "",
@@ -146,7 +148,11 @@ class Seat:
         with ExitStack() as held:
             held.enter_context(home.locked())
             keystore = Keystore.open(home.path(KEYSTORE), passphrase)
-            return cls(home, keystore, held.pop_all(), now, url, patience)
+            kept = ExitStack()
+            client = cls(home, keystore, kept, now, url, patience)
+            # Only now: what can't be opened gives the home back.
+            kept.push(held.pop_all())
+            return client
 
     async def __aenter__(self) -> Self:
         self._ahead = await exercise_lead(self.pins.node, self.transport, self._clock)
@@ -233,6 +239,8 @@ class Seat:
                     pause_s = max(pause_s, min(exc.retry_after_s, PAUSE_MAX_S))
                 self._patience.told(exc, pause_s)
                 await self._patience.sleep(pause_s)
+            except (NotAllowed, NotHere) as exc:
+                raise _waiting(f"What answered takes no statements: {exc.happened}") from exc
             except (Malformed, TooLarge) as exc:
                 raise RefusedByNode(
                     exc.happened, problem=exc.code, safe=exc.safe, do=exc.do

@@ -7,6 +7,7 @@ from typing import Final, NoReturn, cast
 
 from liaison.client.cabinet import Kept
 from liaison.client.home import RESTORED
+from liaison.client.lapses import Lapse, of_key, of_standing
 from liaison.client.outbox import Signed, Waiting
 from liaison.client.outcomes import Accepted, Done, Outcome, Sent, number_in_words
 from liaison.client.reading import (
@@ -280,6 +281,18 @@ class Sender(Seat):
             self._end_refused(signed, exc)
         else:
             self.outbox.receipted(signed.digest)
+
+    async def lapses(self) -> list[Lapse]:
+        """Return what ends soon of this device, its party, and those that were looked at.
+
+        Raises:
+            NodeUnreachable, Busy: the own party could not be looked at.
+        """
+        now = self.now()
+        await self.book.standing(self.device.party)
+        keys = [certified.statement.payload for certified in self.device.certified]
+        standings = [of_standing(standing, now) for standing in self.book.standings()]
+        return [*of_key(keys, now), *(lapse for each in standings for lapse in each)]
 
     async def _recover(self) -> None:
         """Learn from the log what a restored home can't know: the serials that it spent.

@@ -10,7 +10,7 @@ import re
 import secrets
 import tempfile
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -107,6 +107,31 @@ class _Header:
         )
 
 
+@dataclass(frozen=True)
+class StretchedKey:
+    """What a passphrase was stretched to for one salt: it opens the keystore as long as that lasts."""
+
+    salt: bytes
+    key: bytes = field(repr=False)
+
+    def to_bytes(self) -> bytes:
+        return self.salt + self.key
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> StretchedKey:
+        """Return the key that ``to_bytes`` spelled; Malformed where it has another length."""
+        if len(data) != _SALT_BYTES + _KEY_BYTES:
+            raise Malformed(f"a stretched key of {len(data)} bytes")
+        return cls(data[:_SALT_BYTES], data[_SALT_BYTES:])
+
+    def fits(self, path: Path) -> bool:
+        """Return whether the keystore at ``path`` has this salt: else its passphrase was changed."""
+        try:
+            return _Header.from_line(_read(path)[0]).salt == self.salt
+        except (Malformed, KeystoreLocked, NotReady):
+            return False
+
+
 class Keystore:
     """An open keystore. ``secrets`` (name to bytes) is the caller's; ``save`` writes it."""
 
@@ -164,8 +189,8 @@ class Keystore:
         return store
 
     @classmethod
-    def open(cls, path: Path | str, passphrase: str) -> Keystore:
-        """Return the keystore at ``path``.
+    def open(cls, path: Path | str, passphrase: str | StretchedKey) -> Keystore:
+        """Return the keystore at ``path``; a key that was stretched before opens it at once.
 
         Raises:
             KeystoreLocked: a wrong passphrase, or a file that isn't a keystore or was altered.
@@ -177,7 +202,10 @@ class Keystore:
             header = _Header.from_line(line)
         except Malformed as exc:
             raise _not_a_keystore(path) from exc
-        key = header.cost.stretch(passphrase, header.salt)
+        if isinstance(passphrase, StretchedKey):
+            key = passphrase.key
+        else:
+            key = header.cost.stretch(passphrase, header.salt)
         try:
             document = AESGCM(key).decrypt(header.nonce, sealed, line + b"\n")
         except InvalidTag as exc:
@@ -192,6 +220,11 @@ class Keystore:
         except (Malformed, KeyError) as exc:
             raise _not_a_keystore(path) from exc
         return cls(path, header, key, cabinet, kept)
+
+    @property
+    def key(self) -> StretchedKey:
+        """What opens this keystore again without its passphrase."""
+        return StretchedKey(self._header.salt, self._key)
 
     def save(self) -> None:
         """Replace the file by what is in ``secrets`` now: after a crash, the old or the new one.

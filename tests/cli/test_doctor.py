@@ -1,0 +1,166 @@
+"""``doctor`` and ``whoami``: each line good or bad with what to do; and what ends soon is said before."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from liaison.cli import doctor
+from liaison.cli.findings import Finding, Mark
+from liaison.cli.founding import found
+from liaison.client import Home, NodePin
+from liaison.client.seat import wall_clock
+from liaison.words.times import DAY, HOUR, MINUTE, SECOND
+from tests.cli.screen import PASSPHRASE, Screen, serving, steady
+from tests.cli.test_first_hotline import CANARY, SEND, begun, open_line
+from tests.cli.test_outbox import away
+
+__all__ = ["begun"]
+
+
+@pytest.fixture
+def line(begun: Screen) -> Screen:
+    open_line(begun)
+    return begun
+
+
+def test_whose_home_it_is_and_how_it_stands_is_said_without_a_passphrase_or_a_node(
+    line, monkeypatch
+):
+    line.ok(SEND, CANARY)
+    monkeypatch.delenv("LIAISON_PASSPHRASE_FILE")
+    monkeypatch.setenv("LIAISON_URL", "http://127.0.0.1:9")
+    shown = line.ok("--home F whoami")
+    url = NodePin.from_bytes((line.folder / "N/node.liaison").read_bytes()).address
+    assert shown == (
+        "who          attache.london.1@fco.example\n"
+        "home         F\n"
+        "post         attache.london@fco.example\n"
+        "fingerprint  FINGERPRINT\n"
+        "origin       localhost/test\n"
+        f"url          {steady(url)}\n"
+        "good  files      F is yours alone\n"
+        "good  keystore   locked: commands ask for the passphrase\n"
+        "good  pins       localhost/test, and fco.example, mod.example\n"
+        "good  key        others seal for it until DTG, 34 days\n"
+        "good  outbox     empty\n"
+        "good  contact    the newest record that this home saw is of DTG\n"
+        "Nothing is bad.\n"
+    )
+    answered = json.loads(line.type("--home F whoami --json")[1])
+    assert (answered["who"], answered["result"]) == ("attache.london.1@fco.example", "good")
+    assert {one["what"] for one in answered["findings"]} >= {"key", "outbox", "pins"}
+
+
+def test_a_doctor_asks_the_node_too(line):
+    shown = line.ok("--home F doctor")
+    assert "good  node       localhost/test answers at http://NODE\n" in shown
+    assert "good  clock      as the node's\n" in shown
+    for party in ("fco.example", "mod.example"):
+        assert f"good  directory  that of {party} holds until DTG, 6 days\n" in shown
+    assert shown.endswith("Nothing is bad.\n")
+    assert line.ok("--home FA doctor").endswith("Nothing is bad.\n")
+
+
+def test_what_is_bad_is_said_with_what_to_do_and_ends_with_1(line, monkeypatch):
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+    (line.folder / "F").chmod(0o755)
+    monkeypatch.setenv("LIAISON_URL", "http://127.0.0.1:9")
+    code, shown = line.type("--home F doctor")
+    assert code == 1
+    assert "BAD   files      F is open to others (mode 0755, owner " in shown
+    assert "→ chmod 700 " in shown
+    assert "BAD   outbox     1 waiting for a receipt; do not write them again\n" in shown
+    assert "BAD   node       No answer from the node at http://127.0.0.1:9" in shown
+    assert shown.endswith("BAD: files, outbox, node.\n")
+
+
+def test_who_is_not_pinned_is_named(line):
+    state = json.loads((line.folder / "F/pins.json").read_text())
+    state["authorities"] = [a for a in state["authorities"] if a["party"] != "mod.example"]
+    line.ok(SEND, CANARY)
+    (line.folder / "F/pins.json").write_text(
+        json.dumps(state, sort_keys=True, separators=(",", ":")) + "\n"
+    )
+    code, shown = line.type("--home F whoami")
+    assert code == 1
+    assert "BAD   pins       nobody compared the fingerprint of mod.example\n" in shown
+    assert "liaison party pin FILE" in shown
+
+
+def test_another_node_at_the_address_is_bad(line):
+    card = NodePin.from_bytes((line.folder / "N/node.liaison").read_bytes())
+    other = NodePin("localhost/other", card.log_key, card.node_key, card.administrator_key)
+    (finding,) = asyncio.run(doctor.at_node(other, card.address))
+    assert finding.mark is Mark.BAD
+    assert "answers localhost/test, and localhost/other is pinned" in finding.said
+
+
+@pytest.mark.parametrize(
+    ("ahead", "mark", "said"),
+    [
+        (0, Mark.GOOD, "as the node's"),
+        (19 * SECOND, Mark.GOOD, "19 s behind the node"),
+        (-21 * SECOND, Mark.NOTE, "21 s ahead of the node"),
+        (2 * MINUTE - SECOND, Mark.NOTE, "119 s behind"),
+        (-2 * MINUTE, Mark.BAD, "120 s ahead of the node: what is signed so is refused"),
+        (2 * MINUTE, Mark.BAD, "120 s behind the node"),
+    ],
+)
+def test_a_clock_that_is_off_is_noted_and_then_bad(ahead, mark, said):
+    node = NodePin("o", "l", "n", "a")
+    finding = doctor._clock(node, ahead)
+    assert (finding.what, finding.mark) == ("clock", mark)
+    assert said in finding.said
+    assert bool(finding.do) is (mark is not Mark.GOOD)
+    exercise = NodePin("o", "l", "n", "a", exercise="yes")
+    assert doctor._clock(exercise, ahead).mark is Mark.GOOD
+
+
+def looked(screen: Screen, home: str, now: int) -> dict[str, Finding]:
+    return {one.what: one for one in doctor.at_home(Home(screen.folder / home), now, None)}
+
+
+def test_days_pass_and_what_ends_is_said_before(line):
+    line.ok(SEND, CANARY)
+    now = wall_clock()
+    assert looked(line, "F", now)["key"].mark is Mark.GOOD
+    later = looked(line, "F", now + 22 * DAY)
+    assert later["key"].mark is Mark.NOTE
+    assert "lapses at" in later["key"].said
+    assert "in 12 days" in later["key"].said
+    assert later["contact"].mark is Mark.NOTE
+    assert looked(line, "F", now + 35 * DAY)["key"].mark is Mark.BAD
+    assert "directory" not in looked(line, "F", now + 2 * DAY)
+    assert "in 3 days" in looked(line, "F", now + 3 * DAY + HOUR)["directory"].said
+    assert "lapsed at" in looked(line, "F", now + 8 * DAY)["directory"].said
+
+
+def test_an_inbox_a_note_and_a_doctor_say_that_a_directory_is_not_renewed(screen, monkeypatch):
+    screen.ok("--home N node init --origin localhost/test --exercise")
+    with serving(screen.folder / "N") as url:
+        monkeypatch.setenv("LIAISON_URL", url)
+        card = screen.folder / "N" / "node.liaison"
+        card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
+        asyncio.run(found(screen.folder, url, PASSPHRASE, is_exercise=True))
+        warned = (
+            "The directory of fco.example lapses at DTG, in 2 days; then nothing is sealed to it or by "
+            "it · ask fco.example to sign a new one, which is due daily: liaison directory sign --post\n"
+        )
+        assert warned not in screen.ok("--home F inbox")
+        screen.ok("--home N node advance 98h")
+        assert warned in screen.ok("--home F inbox")
+        shown = screen.ok(SEND, CANARY)
+        assert warned in shown
+        assert warned.replace("fco.example", "mod.example") in shown
+        shown = screen.ok("--home F doctor")
+        assert "note  directory  The directory of fco.example lapses at DTG, in 2 days" in shown
+        screen.ok("--home FA directory sign --post")
+        assert warned not in screen.ok("--home F inbox")
+        screen.ok("--home N node advance 96h")
+        code, shown = screen.type("--home F doctor")
+        assert code == 1
+        assert "BAD   directory  The directory of mod.example lapsed at" in shown
