@@ -255,7 +255,7 @@ async def long_inbox(made: Stage, name: str, count: int) -> dict[str, Any]:
             first.set_result(at)
 
     joined = time.perf_counter()
-    async with listening(made.url, asker, seen):
+    async with listening(made.url, asker, seen, from_start=True):
         first_s = await first - joined
     return {
         "items": listed,

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
+from benchmarks.wire import Connection, newest
+
 GOT_EVERY_S = 0.01
 """A device that names each item alone sends more frames in a second than it may (STREAM-5)."""
 WINDOW = 256
@@ -74,11 +76,19 @@ def unbounded() -> aiohttp.ClientSession:
 
 
 @contextlib.asynccontextmanager
-async def listening(url: str, token: str, seen: Seen) -> AsyncIterator[None]:
-    """Have one device online."""
+async def listening(
+    url: str, token: str, seen: Seen, *, from_start: bool = False
+) -> AsyncIterator[None]:
+    """Have one device online, which has all that came before unless it is to begin with that."""
     joined = asyncio.Event()
+    after: str | None = None
+    if not from_start:
+        async with Connection(url) as connection:
+            after = await newest(connection, token)
     async with unbounded() as http:
-        device = asyncio.create_task(listen(http, url, token, seen=seen, ready=joined.set))
+        device = asyncio.create_task(
+            listen(http, url, token, seen=seen, ready=joined.set, after=after)
+        )
         await joined.wait()
         try:
             yield

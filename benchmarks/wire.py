@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from liaison.tlog.proof import TlogProof
 
 POLL_S = 0.005
+AGAIN_S = 0.1
 
 
 def percentile_ms(values: Sequence[float], percent: int) -> float:
@@ -110,7 +111,7 @@ async def run(url: str, token: str, senders: int, notes: Sequence[Prepared]) -> 
     requests = iter([request_of(prepared) for prepared in notes])
     answers: list[tuple[float, float, bytes]] = []
     async with Connection(url) as inbox:
-        after = await _skip(inbox, token)
+        after = await newest(inbox, token)
         listening = asyncio.create_task(_listen(inbox, token, after, len(notes), loaded))
         started = time.perf_counter()
         await asyncio.gather(*(_send(url, requests, answers) for _ in range(senders)))
@@ -128,7 +129,12 @@ async def _send(
     async with Connection(url) as connection:
         for request in requests:
             sent = time.perf_counter()
-            status, body = await connection.ask(request)
+            # Who is turned away comes again, as a client does; the time goes on from the first try.
+            while True:
+                status, body = await connection.ask(request)
+                if status != 429:
+                    break
+                await asyncio.sleep(AGAIN_S)
             assert status == 201, body
             answers.append((sent, time.perf_counter(), body))
 
@@ -137,7 +143,7 @@ def _positions(page: dict[str, Any]) -> list[str]:
     return [item["position"] for item in page["items"]]
 
 
-async def _skip(connection: Connection, token: str) -> str:
+async def newest(connection: Connection, token: str) -> str:
     """Return where the inbox ends before the run."""
     after = ""
     while positions := _positions(await connection.page(token, after)):

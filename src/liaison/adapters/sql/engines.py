@@ -34,7 +34,7 @@ _WRITER_PRAGMAS: Final = (
     "PRAGMA page_size = 4096",  # heeded by a database that is still empty
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
-    "PRAGMA wal_autocheckpoint = 8192",  # pages
+    "PRAGMA wal_autocheckpoint = 65536",  # pages; long before that ``checkpoints`` has done it
     "PRAGMA cache_size = -65536",  # KiB, because negative
 )
 _READER_PRAGMAS: Final = ("PRAGMA query_only = ON",)

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Dialect, Row, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
+from liaison.adapters.sql.checkpoints import Checkpoints
 from liaison.adapters.sql.engines import writing_engine
 from liaison.adapters.sql.schema import CELLS, CONTENTS, ENTRIES, HEAD, INBOX, TILES, WRAPS
 from liaison.node.ports import Batch, EntryRow, Head, HeadMoved, StoreFull
@@ -44,6 +45,7 @@ class SqlWriter:
     def __init__(self, url: str | URL, *, alone: bool = False) -> None:
         self._engine = writing_engine(url, alone=alone)
         self._connection = self._engine.connect()
+        self._checkpoints = _checkpoints(self._engine.url)
         dialect = self._engine.dialect
         self._head = _Rows(dialect, HEAD, replaces=True)
         self._entries = _Rows(dialect, ENTRIES)
@@ -90,6 +92,8 @@ class SqlWriter:
             self._wraps.write(connection, [(w.index, w.key, w.device, w.wrap) for w in batch.wraps])
             head = batch.head
             self._head.write(connection, [(1, head.size, head.root, head.at)])
+        if self._checkpoints is not None:
+            self._checkpoints.committed(self._connection.connection.driver_connection)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -111,8 +115,16 @@ class SqlWriter:
             self._connection.invalidate()
 
     def close(self) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         self._connection.close()
         self._engine.dispose()
+
+
+def _checkpoints(url: URL) -> Checkpoints | None:
+    """Return what moves SQLite's log into its file, where there is a file."""
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return Checkpoints(url.database or "") if is_file else None
 
 
 def _head_of(row: Row[int, bytes, int] | None) -> Head | None:
