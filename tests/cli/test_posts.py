@@ -6,24 +6,18 @@ import re
 
 import pytest
 
-from tests.cli.screen import Screen, serving
-from tests.cli.test_first_hotline import SEND, last_group, open_line
+from tests.cli.screen import Screen
+from tests.cli.test_first_hotline import CANARY, SEND, begun, last_group, open_line
 
-CANARY = "The canary sings at dawn."
+__all__ = ["begun"]
 NIGHT = "night@mod.example"
 
 
 @pytest.fixture
-def line(screen, monkeypatch):
-    """The first hotline, with what FA and MA signed."""
-    screen.ok("--home N node init --origin localhost/test")
-    with serving(screen.folder / "N") as url:
-        monkeypatch.setenv("LIAISON_URL", url)
-        card = screen.folder / "N" / "node.liaison"
-        card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
-        open_line(screen)
-        yield screen
-    for path in (screen.folder / "N").rglob("*"):
+def line(begun):
+    open_line(begun)
+    yield begun
+    for path in (begun.folder / "N").rglob("*"):
         assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path
 
 

@@ -62,8 +62,13 @@ def draft(text: str = CANARY, to: str = DUTY, subject: str = "Line check") -> Dr
 
 
 @contextlib.asynccontextmanager
-async def hotline(folder: Path, now: Callable[[], int] = wall_clock) -> AsyncIterator[Hotline]:
-    """Everything from `node init` to two signed directories; F and M are the members' homes."""
+async def hotline(
+    folder: Path, now: Callable[[], int] = wall_clock, **terms: object
+) -> AsyncIterator[Hotline]:
+    """Everything from `node init` to two signed directories; F and M are the members' homes.
+
+    ``terms`` stand in the charter beside the defaults, or instead.
+    """
     settings = Settings(home=folder / "N", listen="127.0.0.1:0")
     begin(settings, ORIGIN, seeds=SEEDS, url="http://127.0.0.1")
     async with run_node(settings) as running:
@@ -84,7 +89,9 @@ async def hotline(folder: Path, now: Callable[[], int] = wall_clock) -> AsyncIte
             for other in made.values():
                 Pins(line.home(name)).pin_authority(_pin(other.payload.party, other.payload.key))
         async with line.authority("FA") as fa, line.authority("MA") as ma:
-            fa.propose("hotline", ALIAS, ["mod.example"], read_defaults("hotline"))
+            said = read_defaults("hotline")
+            said["terms"] = {**said["terms"], **terms}
+            fa.propose("hotline", ALIAS, ["mod.example"], said)
             await fa.post()
             for authority in (fa, ma):
                 authority.accede(await authority.charter(ALIAS))

@@ -273,6 +273,8 @@ def test_the_first_rules_know_nothing_of_all_that():
         {"exercise": True},
         {"ladders": worlds.ladders()},
         {"terms": worlds.terms(snooze_max_s=60)},
+        {"terms": worlds.terms(cabinet="none")},
+        {"terms": worlds.terms(cabinet_s=3600)},
         {"terms": worlds.terms(hold_max_s=60)},
         {"kinds": (worlds.kind("leader", series="ld"),)},
         {"kinds": (worlds.kind("leader", service=True),)},

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from liaison.rules.kinds import RULES
 from liaison.statements import charters
 from liaison.statements.charters import Charter
-from tests.world import FCO, MOD, MemoryWorld
+from tests.world import FCO, MOD, MemoryWorld, terms
 
 PROTOCOLS = Path(__file__).parents[2] / "protocols"
 TYPES = ("hotline", "diplomatic-note", "forum")
@@ -51,6 +52,13 @@ def charter_of(world: MemoryWorld, name: str, **changes: Any) -> Any:
     kept = {field: getattr(proposed, field) for field in type(proposed).model_fields}
     dated = {"by", "key", "issued", "lapse"}
     return world.charter(**{field: value for field, value in kept.items() if field not in dated})
+
+
+def test_what_is_not_kept_at_all_is_kept_for_no_time():
+    assert terms(cabinet="none").cabinet_s is None
+    assert terms(cabinet_s=3600).cabinet is None
+    with pytest.raises(ValidationError, match="isn't kept for any time"):
+        terms(cabinet="none", cabinet_s=3600)
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -38,6 +38,7 @@ MODULES: Final = {  # module: its commands
     "procedure": ("propose", "object", "extend", "withdraw"),
     "watch": ("desk",),
     "line": ("hold", "line-test"),
+    "cabinet": ("cabinet",),
     "receipt": ("receipt",),
     "outbox": ("outbox", "lodge"),
     "key": ("key",),

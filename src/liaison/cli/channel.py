@@ -431,3 +431,7 @@ def charter_in_words(charter: Charter) -> Iterator[str]:
         f"  At most {terms.content_max_bytes} bytes sealed, to {terms.addressees_max} posts; "
         f"labels: {', '.join(visible(label) for label in terms.classifications)}."
     )
+    if terms.cabinet is not None:
+        yield "  Nobody's device keeps the text of what it opened or sent."
+    if terms.cabinet_s is not None:
+        yield f"  Devices keep the text of what they opened or sent for {span(terms.cabinet_s)}."

@@ -107,6 +107,8 @@ def of_note(draft: Draft, plan: Plan, now: int) -> Iterator[str]:
             yield f"{name} {clock(time, now)}"
     for post, time in draft.replies_by.items():
         yield f"of {post} an answer is due by {clock(time, now)}"
+    if plan.channel.cell.terms.cabinet is not None:
+        yield "no device keeps its text, yours neither: so the charter has it"
     for post in plan.unreached:
         yield f"{post} would be next, and can't be reached now: that rung goes on at once"
 

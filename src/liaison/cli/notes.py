@@ -48,7 +48,7 @@ from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole
 from liaison.words.canonical import MAX_INTEGER
 from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable
-from liaison.words.times import from_typed, to_dtg
+from liaison.words.times import SECOND, from_typed, to_dtg
 
 
 def register(app: typer.Typer) -> None:
@@ -473,9 +473,9 @@ def _code(error: LiaisonError) -> str:
 def read(context: typer.Context, reference: Reference) -> None:
     """Show a note. Reading never acknowledges."""
 
-    async def work(client: Client) -> tuple[Letter, list[tuple[str, str]]]:
+    async def work(client: Client) -> tuple[Letter, list[tuple[str, str]], str]:
         letter = await client.read(reference)
-        return letter, [
+        related = [
             (name, client.cabinet.reference(digest))
             for name, digest in (
                 ("Answers", letter.note.in_reply_to),
@@ -485,8 +485,23 @@ def read(context: typer.Context, reference: Reference) -> None:
             )
             if digest is not None
         ]
+        return letter, related, kept_in_words(client, letter)
 
-    letter, related = desk.as_member(context, work)
+    show_letter(*desk.as_member(context, work))
+
+
+def kept_in_words(client: Client, letter: Letter) -> str:
+    """Return how long this device keeps a note, where its charter says so."""
+    seconds = client.keeping.term(letter.reference.rpartition("/")[0])
+    if seconds is None:
+        return ""
+    if seconds == 0:
+        return "not on this device: so its charter has it"
+    return f"until {to_dtg(letter.at + seconds * SECOND)}: so its charter has it"
+
+
+def show_letter(letter: Letter, related: list[tuple[str, str]], kept: str) -> None:
+    """Show a note whole; ``related`` are others, by how they are, ``kept`` how long it is."""
     note = letter.note
     exercise = "  EXERCISE" if note.exercise else ""
     say(f"{letter.reference}  {note.precedence.action.value.upper()}  {note.kind}{exercise}")
@@ -513,7 +528,7 @@ def read(context: typer.Context, reference: Reference) -> None:
     ):
         if time is not None:
             say(f"{name + ':':<9} {to_dtg(time)}")
-    for name, other in related:
+    for name, other in (*related, *([("Kept", kept)] if kept else [])):
         say(f"{name + ':':<9} {other}")
     say(f"Subject:  {visible(letter.content.subject)}")
     say("")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from liaison.client.folding import ChannelView
+from liaison.client.keeping import NOT_KEPT
 from liaison.client.outbox import Signed
 from liaison.client.outcomes import Done, Sent
 from liaison.client.reading import Letter, delivery_of, note_of, secret_of, sha256
@@ -271,7 +272,7 @@ class Actor(Sender):
             entry.index,
             entry.at,
             note,
-            found.content,
+            found.content or NOT_KEPT,
             found.receipt,
         )
 

@@ -1,12 +1,14 @@
 """The cabinet: what this device opened or sent, boxed under the keystore (SEAL-46).
 
-One append-only file. Its headers (reference, digest, way) are no more than the receipts beside it
-show; receipt and content are in the box.
+One append-only file. Its headers (reference, digest, time) are no more than the receipts beside it
+show; receipt and content are in the box. A note that isn't kept, by the charter or because somebody
+had it forgotten, is *bare*: its box has the receipt alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liaison.client.journal import Frame, Journal
@@ -22,7 +24,9 @@ class Kept:
     digest: str
     reference: str
     receipt: str
-    content: Content
+    content: Content | None
+    at: int = 0
+    """When it was accepted; 0 where an earlier version kept it."""
 
 
 class Cabinet:
@@ -34,6 +38,7 @@ class Cabinet:
         self._by_digest: dict[str, Frame] = {}
         self._by_reference: dict[str, str] = {}
         self._names: dict[str, str] = {}
+        self._frames: list[Frame] = []
         for frame in self._journal.frames():
             self._index(frame)
 
@@ -79,14 +84,51 @@ class Cabinet:
         return self.reference(digest).rpartition("/")[0]
 
     def put(self, kept: Kept) -> None:
-        """Keep a note; durable after ``sync``."""
-        if kept.digest in self._by_digest:
+        """Keep a note; durable after ``sync``. One that is bare gets its content, if there is one."""
+        if kept.digest in self._by_digest and (kept.content is None or self.holds(kept.digest)):
             return
+        self._index(self._journal.append(*self._boxed(kept)))
+
+    def holds(self, digest: str) -> bool:
+        """Return whether a note is kept with its content."""
+        frame = self._by_digest.get(digest)
+        return frame is not None and not frame.header.get("bare")
+
+    def accepted_at(self, digest: str) -> int:
+        """Return when a note was accepted, 0 where that is not known without its receipt."""
+        at = self._by_digest[digest].header.get("at", 0)
+        return at if isinstance(at, int) else 0
+
+    def forget(self, digests: Iterable[str]) -> None:
+        """Keep of these notes the receipt alone, durably.
+
+        The file is replaced. What disk, file system and backups keep of the old one is out of reach.
+        """
+        bare = {digest: self.get(self._names[digest]) for digest in digests}
+        frames: list[tuple[dict[str, object], bytes]] = []
+        for frame in self._frames:
+            digest = str(frame.header["digest"])
+            if frame.header.get("renamed") or digest not in bare:
+                frames.append((frame.header, self._journal.body(frame)))
+            elif frame is self._by_digest[digest]:
+                reference = str(frame.header["reference"])
+                kept = replace(bare[digest], content=None, reference=reference)
+                frames.append(self._boxed(replace(kept, at=self.accepted_at(digest))))
+        self._frames = []
+        for frame in self._journal.rewrite(frames):
+            self._index(frame)
+
+    def _boxed(self, kept: Kept) -> tuple[dict[str, object], bytes]:
         receipt = kept.receipt.encode("utf-8")
-        data = len(receipt).to_bytes(4, "big") + receipt + format_content(kept.content)
+        data = len(receipt).to_bytes(4, "big") + receipt
         header: dict[str, object] = {"digest": kept.digest, "reference": kept.reference}
-        box = self._keystore.box(data, f"note {kept.digest}")
-        self._index(self._journal.append(header, box))
+        if kept.at:
+            header["at"] = kept.at
+        if kept.content is None:
+            header["bare"] = True
+        else:
+            data += format_content(kept.content)
+        return header, self._keystore.box(data, f"note {kept.digest}")
 
     def get(self, reference: str) -> Kept:
         """Return a note by its reference, such as ``london-hotline/412``.
@@ -106,7 +148,9 @@ class Cabinet:
         end = 4 + int.from_bytes(data[:4], "big")
         if end > len(data):
             raise Malformed("cabinet: a receipt ends early")
-        return Kept(digest, reference, data[4:end].decode("utf-8"), parse_content(data[end:]))
+        content = parse_content(data[end:]) if self.holds(digest) else None
+        receipt = data[4:end].decode("utf-8")
+        return Kept(digest, reference, receipt, content, self.accepted_at(digest))
 
     async def sync(self) -> None:
         await self._journal.sync()
@@ -115,6 +159,7 @@ class Cabinet:
         self._journal.close()
 
     def _index(self, frame: Frame) -> None:
+        self._frames.append(frame)
         digest, reference = str(frame.header["digest"]), str(frame.header["reference"])
         if not frame.header.get("renamed"):
             self._by_digest[digest] = frame

@@ -36,6 +36,13 @@ def headers(path: Path) -> Iterator[dict[str, object]]:
             file.seek(int.from_bytes(sizes[4:], "big") + 4, os.SEEK_CUR)
 
 
+def _spelled(header: dict[str, object], body: bytes) -> tuple[bytes, int]:
+    """Return a frame's bytes, and where in them its body begins."""
+    text = format_canonical(header)
+    data = len(text).to_bytes(4, "big") + len(body).to_bytes(4, "big") + text + body
+    return data + zlib.crc32(data).to_bytes(4, "big"), 8 + len(text)
+
+
 class Journal:
     """The file at ``path``; one process has it open."""
 
@@ -73,10 +80,8 @@ class Journal:
         """Write a frame; it is durable only after ``sync``."""
         if self._failed is not None:
             raise self._failed
-        text = format_canonical(header)
-        start = self.size + 8 + len(text)
-        data = len(text).to_bytes(4, "big") + len(body).to_bytes(4, "big") + text + body
-        data += zlib.crc32(data).to_bytes(4, "big")
+        data, start = _spelled(header, body)
+        start += self.size
         written = 0
         while written < len(data):
             written += os.pwrite(self._file, data[written:], self.size + written)
@@ -112,14 +117,17 @@ class Journal:
             self._syncing = None
 
     def rewrite(self, frames: list[tuple[dict[str, object], bytes]]) -> list[Frame]:
-        """Replace the file by these frames, at once and durably."""
+        """Replace the file by these frames, at once and durably: a crash leaves the old or the new."""
+        made: list[Frame] = []
+        written = bytearray()
+        for header, body in frames:
+            data, start = _spelled(header, body)
+            made.append(Frame(header, len(written) + start, len(body)))
+            written += data
+        write_file(self._path, bytes(written))
         os.close(self._file)
-        write_file(self._path, b"")
         self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        self.size = self._durable = 0
-        made = [self.append(header, body) for header, body in frames]
-        os.fsync(self._file)
-        self._durable = self.size
+        self.size = self._durable = len(written)
         return made
 
     def close(self) -> None:

@@ -340,7 +340,7 @@ class Client(Granter):
         except NotHere:
             return Unopened(reference, _taken_back(reference))
         digest = found.statement.digest
-        if digest in self.cabinet:
+        if digest in self.cabinet and (kind != "note" or self.cabinet.holds(digest)):
             if kind != "note":
                 return None
             # It was opened by ``read``, or just before a crash: it was not shown here yet.
@@ -506,7 +506,8 @@ class Client(Granter):
         reference = self._reference(entry, channel.cell.alias, reference)
         if release is not None:
             self._keep_receipt(f"{reference}.release", release)
-        self.cabinet.put(Kept(digest, reference, entry.receipt, opened))
+        kept = Kept(digest, reference, entry.receipt, opened, entry.at)
+        self.keeping.keep(channel.cell.alias, channel.cell.terms, kept)
         return Letter(
             digest, note.channel, reference, entry.index, entry.at, note, opened, entry.receipt
         )
@@ -526,7 +527,7 @@ class Client(Granter):
         return ", ".join(self.cabinet.reference(digest) for digest in digests)
 
     async def read(self, reference: str) -> Letter:
-        """Return a note from the cabinet, fetching what is new where it isn't there yet.
+        """Return a note from the cabinet, fetching what isn't there: what is new, or isn't kept.
 
         Reading never acknowledges, and what was fetched is still shown by ``inbox``. The receipt
         goes into a file; the cabinet has had it since the note was opened.
@@ -571,6 +572,9 @@ class Client(Granter):
     async def state(self, letter: Letter) -> list[dict[str, object]]:
         """Return what the node says of each addressee's state; it proves nothing."""
         answer = await self.transport.read(f"/v1/notes/{check_digest(letter.digest)}")
+        if not self.cabinet.holds(letter.digest):
+            channel = await self._channel_of(letter.channel)
+            letter = await self._open(self.watch.verify(letter.receipt), channel, None)
         state = cast("dict[str, object]", answer.get("state", {}))
         return cast("list[dict[str, object]]", state.get("addressees", []))
 

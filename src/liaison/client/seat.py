@@ -18,6 +18,7 @@ from liaison.client.cabinet import Cabinet
 from liaison.client.device import Device
 from liaison.client.folding import Book, ChannelView, LinkBroken
 from liaison.client.home import KEYSTORE, Home
+from liaison.client.keeping import Keeping
 from liaison.client.outbox import Outbox, Signed, Waiting
 from liaison.client.outcomes import Outcome, Told
 from liaison.client.pins import NodePin, Pins
@@ -116,6 +117,7 @@ class Seat:
         )
         self.outbox = Outbox(home.path("outbox"))
         self.cabinet = Cabinet(home.path("cabinet"), keystore)
+        self.keeping = Keeping(home, self.cabinet)
         self._receipts = ReceiptFiles()
         self._named: dict[str, str] = {}
         """References of notes that came by since this was opened, also of those that didn't open."""
@@ -177,6 +179,7 @@ class Seat:
             if is_settled:
                 await self._settle()
             self.device.destroy(self.watch.log_time)
+            self.keeping.retain(self.watch.log_time)
             self._keep_known()
         finally:
             self.watch.save()

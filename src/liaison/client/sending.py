@@ -22,6 +22,7 @@ from liaison.client.watching import Entry
 from liaison.client.writing import Draft, Plan, Spent, seal_note
 from liaison.ledger.facts import NoteFacts, ObjectionFacts, ReleaseFacts, WatchFacts
 from liaison.sealing.content import Content
+from liaison.statements.charters import Terms
 from liaison.statements.payloads import Note, Void
 from liaison.statements.statement import parse_statement
 from liaison.words.errors import (
@@ -126,11 +127,19 @@ class Sender(Seat):
         reference = self._reference(entry, alias)
         path = self._keep_receipt(reference, entry)
         if content is not None:
-            self.cabinet.put(Kept(entry.statement.digest, reference, entry.receipt, content))
+            kept = Kept(entry.statement.digest, reference, entry.receipt, content, entry.at)
+            self.keeping.keep(alias, await self._terms_of(alias), kept)
         await self._receipts.flush()
         facts = entry.record.facts
         number = facts.number if isinstance(facts, NoteFacts) else None
         return Sent(reference, entry.at, path, entry.statement.digest, number_in_words(number))
+
+    async def _terms_of(self, alias: str) -> Terms | None:
+        """Return a channel's terms, None where they can't be had: the note was accepted all the same."""
+        try:
+            return (await self.book.channel(alias)).cell.terms
+        except LiaisonError:
+            return None
 
     async def flush(self) -> list[Outcome]:
         """Send again what has no receipt, fill serials spent in vain; return what came of it."""

@@ -96,7 +96,7 @@ def _first_version(payload: Charter) -> Refused | None:
     for name in ("previous", "channel", "exercise", "seats", "ladders"):
         if getattr(payload, name) is not None:
             return not_yet(name)
-    for name in ("snooze_max_s", "hold_max_s", "minimize_max_s"):
+    for name in ("snooze_max_s", "hold_max_s", "minimize_max_s", "cabinet", "cabinet_s"):
         if getattr(payload.terms, name) is not None:
             return not_yet(name)
     for kind in payload.kinds:

@@ -197,6 +197,16 @@ class Terms(Frozen):
     snooze_max_s: Annotated[int, Field(ge=60, le=7 * DAY_S)] | None = None
     hold_max_s: Annotated[int, Field(ge=60, le=30 * DAY_S)] | None = None
     minimize_max_s: Annotated[int, Field(ge=60, le=7 * DAY_S)] | None = None
+    cabinet: Literal["none"] | None = None
+    """Clients keep nothing of what they opened or sent."""
+    cabinet_s: Annotated[int, Field(ge=3600, le=3650 * DAY_S)] | None = None
+    """Clients keep what they opened or sent so long after it was accepted, then no more."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.cabinet is not None and self.cabinet_s is not None:
+            raise ValueError("cabinet_s: nothing is kept, so it isn't kept for any time")
+        return self
 
 
 class RuleUse(Frozen):
