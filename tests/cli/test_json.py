@@ -290,6 +290,7 @@ class Typed:
         assert state["addressees"][0]["life"] == "acknowledged"
         receipt = "F/receipts/london-hotline/1.receipt --node N/node.liaison"
         assert self.type(f"receipt show {receipt}")["by"] == "attache.london.1@fco.example"
+        self.keep()
         assert self.type(f"receipt verify {receipt}")["at"] == sent["at"]
         self.type("--home F decline london-hotline/2 --reason No")
         self.type(f"{HOTLINE} --yes", CANARY)
@@ -301,6 +302,24 @@ class Typed:
         below = "--below IMMEDIATE --until +1h"
         assert self.type(f"--home M hold london-hotline duty.desk@mod.example {below}")
         roles = "--home FA member roles attache.london.1@fco.example --role attache"
+    def keep(self) -> None:
+        """Who holds a post, what they get, and what this device keeps."""
+        shown = self.type("--home F posting show duty.desk@mod.example")["posts"]
+        assert [holder["member"] for holder in shown[0]["holders"]] == ["duty.desk.1@mod.example"]
+        granted = self.type("--home F grant london-hotline/1 duty.desk@mod.example --yes")
+        assert (granted["done"], granted["reference"]) == ("grant", "london-hotline/1")
+        handover = "posting handover duty.desk@mod.example --to duty.desk.1@mod.example --yes"
+        done = self.type(f"--home M {handover}")
+        assert [one["reference"] for one in done["unsettled"]] == [
+            one["reference"] for one in done["granted"]
+        ]
+        found = self.type("--home M cabinet search convoy")["notes"]
+        assert {one["subject"] for one in found} >= {"Convoy", "Re: Convoy"}
+        assert found == self.type("--home M cabinet list")["notes"]
+        assert self.type("--home M cabinet show london-hotline/1")["parts"][0]["text"] == CANARY
+        forgotten = self.type("--home M cabinet forget london-hotline/1 --yes")
+        assert forgotten == {"forgotten": ["london-hotline/1"]}
+
         self.type(f"{roles} --role line-test --post")
         self.type("--home FA directory sign --post")
         test = self.type("--home F line-test london-hotline")
@@ -332,19 +351,20 @@ class Typed:
 
     def watch(self) -> None:
         """A note that nobody takes on, as the operators see it."""
-        self.type(f"{HOTLINE} --yes", CANARY)
+        # Which number it has the hour decides: whose turn it was to test the line.
+        note = self.type(f"{HOTLINE} --yes", CANARY)["reference"]
         (item,) = self.type("--home O desk")["items"]
-        assert item["reference"] == "london-hotline/5"
+        assert item["reference"] == note
         for act in ("claim", "annotate --text Asked", "snooze --until +1s", "put-back"):
             name, _, rest = act.partition(" ")
-            done = self.type(f"--home O desk {name} london-hotline/5 {rest}".rstrip())
-            assert done["reference"] == "london-hotline/5"
-        self.type("--home O desk escalate london-hotline/5 --yes")
+            done = self.type(f"--home O desk {name} {note} {rest}".rstrip())
+            assert done["reference"] == note
+        self.type(f"--home O desk escalate {note} --yes")
         assert self.type("--home N node advance 40s")["advance_us"] == 40_000_000
         self.screen.until("--home O desk", "EXHAUSTED")
-        self.type("--home O desk close london-hotline/5 --text Called --yes")
+        self.type(f"--home O desk close {note} --text Called --yes")
         again = "--post duty.desk@mod.example --text Again"
-        self.type(f"--home O desk reopen london-hotline/5 {again}")
+        self.type(f"--home O desk reopen {note} {again}")
         below = "--below FLASH --until +1h --text Storm --yes"
         self.type(f"--home O desk minimize london-hotline {below}")
 

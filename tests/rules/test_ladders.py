@@ -205,7 +205,7 @@ def test_an_empty_tier_goes_on_at_once_and_says_so():
     fired = world.elapse(1200 * SECOND)
     assert story(fired, began)[4:] == [("open", 600), ("tell", 600), ("exhausted", 1200)]
     opened = rungs_of(fired)[4]
-    assert (opened.empty, opened.tier, opened.reached) == (True, "deputy", ())
+    assert (opened.empty, opened.tier, opened.reached, opened.informed) == (True, "deputy", (), ())
     items = note_of(world, note).items
     assert items is not None
     assert [(item.party, item.vacant) for item in items] == [(MOD, True)]
@@ -223,6 +223,8 @@ def test_a_vacant_post_is_an_empty_rung_and_an_operators_item():
         ("open", 420),
     ]
     assert [f.empty for f in rungs_of(fired)] == [True, False, False]
+    # The sender hears of it at once, not only when the ladder tells.
+    assert [f.informed for f in rungs_of(fired)] == [(ANNA,), (), ()]
     items = note_of(world, note).items
     assert items is not None
     assert items[0].vacant
@@ -524,7 +526,7 @@ def test_what_goes_first_is_named_until_nothing_is_due():
 
     assert decide(world.load(answer), answer, world.next_at) == DueFirst(note_of(world, note).key)
     world.accept(answer)
-    assert set(DUES) == {"note", "line-test", "post-hold"}
+    assert set(DUES) == {"contest", "note", "line-test", "post-hold"}
 
 
 def test_a_suspended_reader_is_named_all_the_same_while_the_post_is_theirs():

@@ -20,6 +20,7 @@ from liaison.ledger.facts import (
     DeadlineFacts,
     DueFacts,
     HoldEndedFacts,
+    GrantFacts,
     NoteFacts,
     ReleaseFacts,
     RungFacts,
@@ -60,6 +61,7 @@ from tests.world import (
     PETE,
     ULLA,
     UN,
+    GRETA,
     Asked,
     MemoryWorld,
     rows_of,
@@ -160,6 +162,22 @@ def check_lives(before: cells.Note | None, after: cells.Note) -> None:
     """Each addressee is in one state, to which one step of its table led."""
     posts = [a.post for a in after.addressees]
     assert len(set(posts)) == len(posts)
+        if isinstance(record.facts, GrantFacts):
+            self.check_granted(record.facts, record.actor)
+
+    def check_granted(self, facts: GrantFacts, by: str) -> None:
+        """Nobody reads by a grant at a post that doesn't have the note, or that they don't hold."""
+        note = self.have(cells.Note, facts.channel, facts.note)
+        at = next((a for a in note.addressees if a.post == facts.post), None)
+        assert not note.withdrawn
+        if at is None:
+            assert facts.post == note.post
+            assert facts.readers == (note.sender,)
+        else:
+            assert ladder.is_visible(note, at)
+            assert set(facts.readers) <= set(self.have(cells.Post, facts.post).holders)
+        had = [a for a in note.addressees if ladder.is_visible(note, a)]
+        assert by == note.sender or any(by in (a.readers or ()) for a in had)
     for addressee in after.addressees:
         if before is None:
             assert addressee.life in (lives.FIRST[addressee.role], Life.DRAFTED)
@@ -406,7 +424,33 @@ class AnyTime(RuleBasedStateMachine):
         note = self.pick(data)
         if note is not None:
             post = data.draw(st.sampled_from([a.post for a in note.addressees]))
-            self.state(self.world.answer(worlds.HOLDERS[post][0], verdict, note.note))
+            by = worlds.HOLDERS[post][0]
+            key = self.device(by, data)
+            self.state(self.world.answer(by, verdict, note.note, key=key))
+
+    @rule(data=st.data())
+    def grant(self, data: st.DataObject) -> None:
+        note = self.pick(data, drafts=data.draw(RARELY))
+        if note is not None:
+            readers = {note.sender, *(r for a in note.addressees for r in a.readers or ())}
+            by = data.draw(st.sampled_from(sorted({*readers, GRETA})))
+            posts = {a.post for a in note.addressees} | {note.post or LONDON, MINISTRY}
+            self.state(self.world.grant(note.note, data.draw(st.sampled_from(sorted(posts))), by))
+
+    def device(self, by: str, data: st.DataObject) -> SigningKey:
+        """Return one of a member's devices that are in force."""
+        return signing(f"{by}/{2 if by in TWICE - self.lost and data.draw(COIN) else 1}")
+
+    @rule(member=st.sampled_from(sorted(TWICE)), ago=SPANS, really=RARELY)
+    def a_device_is_lost(self, member: str, ago: int, really: bool) -> None:
+        """It is lost once; the time since when may be found to be earlier."""
+        if not really:
+            return
+        known = self.world.have(cells.Member, member)
+        lost = Compromised(key=signing(f"{member}/2").id, since=self.world.clock - ago)
+        said = self.world.member(member, None, None, roles=known.roles, compromised=(lost,))
+        self.state(said)
+        self.lost |= {member}
 
     @rule(
         verdict=st.sampled_from((Verdict.ACKNOWLEDGED, Verdict.DELIVERED, Verdict.DECLINED)),

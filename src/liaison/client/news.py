@@ -136,6 +136,9 @@ def _deadline(facts: DeadlineFacts, reference: str) -> str:
 
 
 def _said(facts: AboutNote | WatchFacts | ReleaseFacts, by: str, reference: str) -> str:
+    if facts.empty and facts.reached:
+        posts = ", ".join(one.post for one in facts.reached)
+        return f"NOBODY AT {posts} can be reached: vacant, or not able to open it. {what}"
     if isinstance(facts, WithdrawalFacts):
         number = facts.number
         void = f"; number {number.series} {number.number}/{number.year} is void" if number else ""

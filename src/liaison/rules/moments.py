@@ -218,6 +218,12 @@ def _informed(view: View, note: Note) -> tuple[str, ...]:
     told = {note.sender}
     for address in note.informed or ():
         post = view.get(Post, address)
+    is_empty = (
+        not is_loud and rung.effect is not Effect.RAISE and not any(r.readers for r in reached)
+    )
+    informed = _informed(view, note) if is_loud else ()
+    if is_empty and reached:
+        informed = (note.sender,)  # a post is vacant, or who holds it now can't open the note
         told |= set(post.holders if post else ())
     return tuple(sorted(told))
 
@@ -228,7 +234,7 @@ def _rung(view: View, note: Note, moment: Moment) -> Fallen:
     assert rungs is not None
     rung = rungs[climb.rung]
     waiting = ladder.open_posts(note, climb)
-    targets: Iterable[AddresseeState] = ()
+    targets: list[AddresseeState] = []
     if rung.effect in (Effect.ALERT, Effect.EXHAUSTED):
         targets = [a for a in waiting if ladder.is_visible(note, a)]
     elif rung.effect is Effect.OPEN:
@@ -250,7 +256,7 @@ def _rung(view: View, note: Note, moment: Moment) -> Fallen:
         sender=note.sender,
         precedence=note.precedence,
         reached=reached,
-        informed=_informed(view, note) if is_loud else (),
+        informed=informed,
         party=climb.party,
         round=climb.round,
         rung=climb.rung,
@@ -259,7 +265,7 @@ def _rung(view: View, note: Note, moment: Moment) -> Fallen:
         waits_for=climb.waits_for,
         open=tuple(a.post for a in waiting),
         tier=rung.tier,
-        empty=rung.effect in (Effect.ALERT, Effect.OPEN) and not any(r.readers for r in reached),
+        empty=is_empty,
     )
     return Fallen("rung", facts, _urgency(note, moment, rung.effect.value), note.note)
 
