@@ -8,9 +8,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from liaison.rules import cells
 from liaison.statements import charters
 from liaison.statements.charters import Effect, Rung, Seat
-from liaison.statements.payloads import MemberRole, NotePrecedence, Verdict
+from liaison.statements.payloads import Compromised, MemberRole, NotePrecedence, Verdict
 from liaison.statements.procedures import WatchAction
 from liaison.statements.statement import Statement
 from liaison.words.precedence import Precedence
@@ -30,6 +31,7 @@ from tests.world import (
     MemoryWorld,
     hotline,
     kind,
+    signing,
     use,
 )
 
@@ -139,6 +141,16 @@ def every_due_kind() -> MemoryWorld:
     world.accept(world.extension(note.digest, world.clock + 20 * MINUTE, by=ANNA))
     world.elapse(21 * MINUTE)
     world.accept(world.objection(note.digest))
+    # A key that took a note on was in other hands: it is asked again.
+    kept, stolen = (signing(f"{EDWIN}/{n}") for n in (1, 2))
+    roles = world.have(cells.Member, EDWIN).roles
+    world.accept(world.member(EDWIN, None, [kept, stolen], roles=roles))
+    note = world.accept(world.note(to={DEPUTY: ACTION}))
+    lost = Compromised(key=stolen.id, since=world.clock)
+    world.accept(world.answer(EDWIN, Verdict.ACKNOWLEDGED, note.digest, key=stolen))
+    world.accept(world.member(EDWIN, None, [kept], roles=roles, compromised=(lost,)))
+    world.elapse(SECOND)
+    answer(EDWIN, Verdict.ACKNOWLEDGED, note)
     # A day without a line test, and its item closed.
     world.elapse(DAY)
     world.accept(world.watch(PETE, WatchAction.CLOSE))

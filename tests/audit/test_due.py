@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from liaison.audit.report import Report
 from liaison.ledger.facts import (
     ConclusionFacts,
+    ContestedFacts,
     DeadlineFacts,
     DueFacts,
     HoldEndedFacts,
@@ -108,6 +109,8 @@ async def test_a_rung_with_other_facts_is_named_by_replay():
             changes += [{"posts": (HEAD,)}]
         elif isinstance(facts, HoldEndedFacts):
             changes = [{"shown": ()}]
+        elif isinstance(facts, ContestedFacts):
+            changes = [{"armed": ()}, {"since": facts.since + 1}]
         elif isinstance(facts, ConclusionFacts):
             changes += [{"decision": 2}]
         for change in changes:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
 import structlog
 
+from liaison.cli.founding import found
 from liaison.sealing.keystore import Cost, Keystore
-from tests.cli.screen import PASSPHRASE, Screen
+from tests.cli.screen import CANARY, PASSPHRASE, Screen, serving
 
 
 @pytest.fixture
@@ -32,3 +34,17 @@ def screen(tmp_path, monkeypatch):
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield Screen(tmp_path, monkeypatch)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def council(screen, monkeypatch):
+    """Every home of the demonstration, and its three channels, for exercises."""
+    screen.ok("--home N node init --origin localhost/test --exercise")
+    with serving(screen.folder / "N") as url:
+        monkeypatch.setenv("LIAISON_URL", url)
+        card = screen.folder / "N" / "node.liaison"
+        card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
+        asyncio.run(found(screen.folder, url, PASSPHRASE, is_exercise=True))
+        yield screen
+    for path in (screen.folder / "N").rglob("*"):
+        assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path

@@ -19,6 +19,7 @@ from liaison.main import run_node
 from liaison.settings import Settings
 
 PASSPHRASE = "correct horse"
+CANARY = "The canary sings at dawn."
 
 _SHOWN = (  # what differs from run to run
     (re.compile(r"[0-9]{6}(?:[0-9]{2})?Z [A-Z]{3} [0-9]{2}"), "DTG"),

@@ -2,30 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
-import pytest
-
-from liaison.cli.founding import found
-from tests.cli.screen import PASSPHRASE, serving, steady
-
-CANARY = "The canary sings at dawn."
-
-
-@pytest.fixture
-def council(screen, monkeypatch):
-    """Every home of the demonstration, and its three channels, for exercises."""
-    screen.ok("--home N node init --origin localhost/test --exercise")
-    with serving(screen.folder / "N") as url:
-        monkeypatch.setenv("LIAISON_URL", url)
-        card = screen.folder / "N" / "node.liaison"
-        card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
-        asyncio.run(found(screen.folder, url, PASSPHRASE, is_exercise=True))
-        yield screen
-    for path in (screen.folder / "N").rglob("*"):
-        assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path
-
+from tests.cli.screen import CANARY, steady
 
 SEND = (
     "--home F send london-hotline --to duty.desk@mod.example --kind leader --subject Convoy --yes"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -17,12 +16,10 @@ from typer.main import get_command
 
 from liaison.cli import app, commands_in, context, main, notes
 from liaison.cli.context import Shape
-from liaison.cli.founding import found
 from liaison.words.errors import NodeUnreachable
-from tests.cli.screen import PASSPHRASE, Screen, serving
+from tests.cli.screen import CANARY, Screen
 from tests.cli.test_scripts import NOTE
 
-CANARY = "The canary sings at dawn."
 HOTLINE = "--home F send london-hotline --to duty.desk@mod.example --subject Convoy"
 DRAFT = (
     "--home F draft london-notes --to duty.desk@mod.example --kind note-verbale "
@@ -33,18 +30,6 @@ ELSEWHERE = {
     "node serve": "tests/cli/test_readme.py serves with it",
 }
 """Commands that this module doesn't type, and why not."""
-
-
-@pytest.fixture
-def council(screen, monkeypatch):
-    """Every home of the demonstration, and its three channels, for exercises."""
-    screen.ok("--home N node init --origin localhost/test --exercise")
-    with serving(screen.folder / "N") as url:
-        monkeypatch.setenv("LIAISON_URL", url)
-        card = screen.folder / "N" / "node.liaison"
-        card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
-        asyncio.run(found(screen.folder, url, PASSPHRASE, is_exercise=True))
-        yield screen
 
 
 def named(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
@@ -246,6 +231,16 @@ class Typed:
         assert self.type("--home XR registrar run --once")["warnings"] == []
         (one,) = self.type("--home XA registrar list")["registrars"]
         assert self.type(f"--home XA registrar end {one['key']} --post")["sent"] is True
+        who = "desk.1@x.example"
+        devices = self.type("--home XA device list")["devices"]
+        for line in (
+            f"member suspend {who}",
+            f"member reinstate {who}",
+            f"key revoke {who} {devices[0]['key']} --lost --yes",
+            f"member revoke {who} --yes",
+        ):
+            assert self.type(f"--home XA {line} --post")["signed"] == "member"
+        assert self.type("--home XA party succeed --yes --post")["signed"] == "party"
         assert self.type("channel defaults hotline")["terms"]["kind"]
         assert "_LIAISON_COMPLETE" in self.type("completion bash")["script"]
         proposed = "--home FA channel propose hotline --alias second --with mod.example"
@@ -290,18 +285,23 @@ class Typed:
         assert state["addressees"][0]["life"] == "acknowledged"
         receipt = "F/receipts/london-hotline/1.receipt --node N/node.liaison"
         assert self.type(f"receipt show {receipt}")["by"] == "attache.london.1@fco.example"
-        self.keep()
         assert self.type(f"receipt verify {receipt}")["at"] == sent["at"]
         self.type("--home F decline london-hotline/2 --reason No")
         self.type(f"{HOTLINE} --yes", CANARY)
         done = self.type("--home F cancel london-hotline/3 --yes")
         assert (done["done"], done["reference"]) == ("withdrawal", "london-hotline/3")
+        self.keep()
         self.wait()
         assert self.type("--home F outbox list") == {"waiting": []}
         assert self.type("--home F outbox flush") == {"sent": []}
         below = "--below IMMEDIATE --until +1h"
         assert self.type(f"--home M hold london-hotline duty.desk@mod.example {below}")
         roles = "--home FA member roles attache.london.1@fco.example --role attache"
+        self.type(f"{roles} --role line-test --post")
+        self.type("--home FA directory sign --post")
+        test = self.type("--home F line-test london-hotline")
+        assert isinstance(test.get("next", test.get("at")), int)
+
     def keep(self) -> None:
         """Who holds a post, what they get, and what this device keeps."""
         shown = self.type("--home F posting show duty.desk@mod.example")["posts"]
@@ -319,11 +319,6 @@ class Typed:
         assert self.type("--home M cabinet show london-hotline/1")["parts"][0]["text"] == CANARY
         forgotten = self.type("--home M cabinet forget london-hotline/1 --yes")
         assert forgotten == {"forgotten": ["london-hotline/1"]}
-
-        self.type(f"{roles} --role line-test --post")
-        self.type("--home FA directory sign --post")
-        test = self.type("--home F line-test london-hotline")
-        assert isinstance(test.get("next", test.get("at")), int)
 
     def wait(self) -> None:
         """What waits goes by courier, and its end comes back; or it is dropped."""

@@ -133,7 +133,7 @@ KINDS = (
     "accession admission answer charter directory extension grant hold key member node note "
     "objection participation party posting refusal release roster session void watch withdrawal"
 )
-DUE_KINDS = "conclusion deadline hold-ended missed-test rung"
+DUE_KINDS = "conclusion contested deadline hold-ended missed-test rung"
 ENVELOPE = re.compile(
     rb'\{"payload":"([A-Za-z0-9+/=]+)","payloadType":"application/vnd\.liaison\.([a-z]{1,32})\.v1'
     rb'\+json","signatures":\[\{"keyid":"([A-Za-z0-9+/=]+)","sig":"([A-Za-z0-9+/=]+)"\}\]\}'

@@ -168,7 +168,8 @@ def record_of(kind: str) -> tuple[dict[str, bytes], dict[str, int]]:
     """Return the fields of the first record of a kind, and the head of the log before it."""
     said = json.loads(TEXTS["ledger"])
     head = {"at": 0}
-    for each in said["records"] + said["second"]["records"]:
+    parts = (said, *(said[name] for name in ("second", "third", "fourth", "fifth")))
+    for each in (record for part in parts for record in part["records"]):
         fields = reader.check_openings(each["entry"], each["openings"])
         if each["kind"] == kind:
             return fields, head

@@ -35,7 +35,8 @@ def test_the_file_is_what_its_generator_makes():
 SECOND: dict[str, Any] = VECTORS["second"]
 THIRD: dict[str, Any] = VECTORS["third"]
 FOURTH: dict[str, Any] = VECTORS["fourth"]
-PARTS = (VECTORS, SECOND, THIRD, FOURTH)
+FIFTH: dict[str, Any] = VECTORS["fifth"]
+PARTS = (VECTORS, SECOND, THIRD, FOURTH, FIFTH)
 RECORDS: list[dict[str, Any]] = [record for part in PARTS for record in part["records"]]
 
 
@@ -97,7 +98,7 @@ def test_entries_that_the_vectors_refuse(case):
 
 @pytest.mark.parametrize(
     "each",
-    [*VECTORS["receipts"], *SECOND["receipts"], *THIRD["receipts"]],
+    [receipt for part in PARTS for receipt in part["receipts"]],
     ids=lambda each: str(each["index"]),
 )
 def test_a_receipt_of_the_vectors(each):

@@ -12,7 +12,14 @@ import sys
 
 from liaison.ledger.record import fields_of
 from liaison.statements.charters import Seat, Seated, Silence, Standing
-from liaison.statements.payloads import AddresseeRole, MemberRole, NotePrecedence, State, Verdict
+from liaison.statements.payloads import (
+    AddresseeRole,
+    Compromised,
+    MemberRole,
+    NotePrecedence,
+    State,
+    Verdict,
+)
 from liaison.statements.procedures import WatchAction
 from liaison.words.precedence import Precedence
 from liaison.words.times import DAY, HOUR, MINUTE
@@ -123,6 +130,14 @@ def tell_all() -> MemoryWorld:
     world.accept(world.minimize(PETE, lasts=HOUR))
     world.accept(world.minimize(PETE, below=None))
     world.accept(world.minimize(PETE, below=Precedence.PRIORITY, lasts=DAY))
+    # A key is stolen, and what it took on is asked again.
+    kept, stolen = (signing(f"{DORA}/{n}") for n in (1, 2))
+    world.accept(world.member(DORA, None, [kept, stolen]))
+    note = world.accept(world.note()).digest
+    lost = Compromised(key=stolen.id, since=world.clock)
+    world.accept(world.answer(DORA, Verdict.ACKNOWLEDGED, note, key=stolen))
+    world.accept(world.member(DORA, None, [kept], compromised=(lost,)))
+    world.elapse(MINUTE)
     # A missed line test, an amendment, a party that suspends its part.
     world.elapse(2 * HOUR)
     world.accept(world.watch(PETE, WatchAction.ANNOTATE))

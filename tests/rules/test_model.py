@@ -17,10 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from liaison.ledger.facts import (
     ConclusionFacts,
+    ContestedFacts,
     DeadlineFacts,
     DueFacts,
-    HoldEndedFacts,
     GrantFacts,
+    HoldEndedFacts,
     NoteFacts,
     ReleaseFacts,
     RungFacts,
@@ -37,7 +38,14 @@ from liaison.rules.refusal import Refused
 from liaison.rules.showing import showing_needs
 from liaison.statements import charters
 from liaison.statements.charters import Effect, Rung, Seat, Seated, Silence, Standing
-from liaison.statements.payloads import AddresseeRole, MemberRole, NotePrecedence, Verdict
+from liaison.statements.keys import SigningKey
+from liaison.statements.payloads import (
+    AddresseeRole,
+    Compromised,
+    MemberRole,
+    NotePrecedence,
+    Verdict,
+)
 from liaison.statements.procedures import WatchAction
 from liaison.statements.statement import Statement, parse_statement
 from liaison.words.ids import party_of
@@ -53,6 +61,7 @@ from tests.world import (
     EDWIN,
     FCO,
     FELIX,
+    GRETA,
     HEAD,
     LONDON,
     MINISTRY,
@@ -61,10 +70,10 @@ from tests.world import (
     PETE,
     ULLA,
     UN,
-    GRETA,
     Asked,
     MemoryWorld,
     rows_of,
+    signing,
 )
 
 PARTIES = (FCO, MOD, UN)
@@ -118,6 +127,19 @@ class Watched(MemoryWorld):
             else:
                 assert ladder.overdue_of(note, facts.party)
 
+        elif isinstance(facts, ContestedFacts):
+            for armed in facts.armed:
+                note = self.have(cells.Note, facts.channel, armed.note)
+                assert not note.withdrawn
+                mine = {a.post: a for a in ladder.acting(note, facts.party)}
+                for reached in armed.reached:
+                    assert is_doubtful(mine[reached.post], facts.device, facts.since)
+                trusted = [
+                    a
+                    for a in mine.values()
+                    if a.life is Life.ACKNOWLEDGED and not is_doubtful(a, facts.device, facts.since)
+                ]
+                assert not trusted or note.acknowledge == "all"
         elif isinstance(facts, HoldEndedFacts):
             for shown in facts.shown:
                 note = self.have(cells.Note, facts.channel, shown.note)
@@ -140,6 +162,22 @@ class Watched(MemoryWorld):
         assert first_due(view, timed, record.at) is None
         if isinstance(record.facts, NoteFacts):
             check_essential(view.get(cells.Channel, record.channel.id), record.facts, record.at)
+        if isinstance(record.facts, GrantFacts):
+            self.check_granted(record.facts, record.actor)
+
+    def check_granted(self, facts: GrantFacts, by: str) -> None:
+        """Nobody reads by a grant at a post that doesn't have the note, or that they don't hold."""
+        note = self.have(cells.Note, facts.channel, facts.note)
+        at = next((a for a in note.addressees if a.post == facts.post), None)
+        assert not note.withdrawn
+        if at is None:
+            assert facts.post == note.post
+            assert facts.readers == (note.sender,)
+        else:
+            assert ladder.is_visible(note, at)
+            assert set(facts.readers) <= set(self.have(cells.Post, facts.post).holders)
+        had = [a for a in note.addressees if ladder.is_visible(note, a)]
+        assert by == note.sender or any(by in (a.readers or ()) for a in had)
 
 
 def check_essential(channel: cells.Channel | None, note: NoteFacts, at: int) -> None:
@@ -158,26 +196,36 @@ def check_essential(channel: cells.Channel | None, note: NoteFacts, at: int) -> 
             assert all(level.rank >= said.below.rank for level in levels)
 
 
+def is_doubtful(addressee: cells.AddresseeState, device: str, since: int) -> bool:
+    """Whether a key took a note on for a post since it was in other hands."""
+    is_by_it = addressee.life is Life.ACKNOWLEDGED and addressee.device == device
+    return is_by_it and addressee.at >= since
+
+
+def check_contested(world: MemoryWorld) -> None:
+    """Once a contest is through, no note with a ladder rests on the contested key alone."""
+    contests = [cell for cell in world.cells.values() if isinstance(cell, cells.Contest)]
+    notes = [cell for cell in world.cells.values() if isinstance(cell, cells.Note)]
+    for contest in contests:
+        assert contest.due is None
+        for note in notes:
+            is_cleared = note.release and party_of(note.sender) == contest.party
+            is_over = note.withdrawn or note.draft or note.expiry is not None or not note.rungs
+            is_over = is_over or any(a.life is Life.EXPIRED for a in note.addressees)
+            if note.channel != contest.channel or is_cleared or is_over:
+                continue
+            mine = [a for a in ladder.acting(note, contest.party) if a.life is Life.ACKNOWLEDGED]
+            doubtful = [a for a in mine if is_doubtful(a, contest.device, contest.since)]
+            if note.acknowledge == "all":
+                assert not doubtful
+            else:
+                assert len(doubtful) < len(mine) or not mine
+
+
 def check_lives(before: cells.Note | None, after: cells.Note) -> None:
     """Each addressee is in one state, to which one step of its table led."""
     posts = [a.post for a in after.addressees]
     assert len(set(posts)) == len(posts)
-        if isinstance(record.facts, GrantFacts):
-            self.check_granted(record.facts, record.actor)
-
-    def check_granted(self, facts: GrantFacts, by: str) -> None:
-        """Nobody reads by a grant at a post that doesn't have the note, or that they don't hold."""
-        note = self.have(cells.Note, facts.channel, facts.note)
-        at = next((a for a in note.addressees if a.post == facts.post), None)
-        assert not note.withdrawn
-        if at is None:
-            assert facts.post == note.post
-            assert facts.readers == (note.sender,)
-        else:
-            assert ladder.is_visible(note, at)
-            assert set(facts.readers) <= set(self.have(cells.Post, facts.post).holders)
-        had = [a for a in note.addressees if ladder.is_visible(note, a)]
-        assert by == note.sender or any(by in (a.readers or ()) for a in had)
     for addressee in after.addressees:
         if before is None:
             assert addressee.life in (lives.FIRST[addressee.role], Life.DRAFTED)
@@ -252,6 +300,11 @@ def begun(acknowledge: str) -> Watched:
     }
     for member, held in roles.items():
         world.accept(world.member(member, roles=held))
+    for member in sorted(TWICE):
+        devices = [signing(f"{member}/{n}") for n in (1, 2)]
+        world.accept(
+            world.member(member, None, devices, roles=world.have(cells.Member, member).roles)
+        )
     for alias in ALIASES:
         world.alias = alias
         world.open(world.charter(UN, **charter(alias, acknowledge)))
@@ -260,6 +313,8 @@ def begun(acknowledge: str) -> Watched:
     return world
 
 
+TWICE = frozenset({DORA, EDWIN, ULLA})
+"""Members with two devices; the second may be lost."""
 COIN, RARELY = st.booleans(), st.sampled_from((False, False, False, True))
 SPANS = st.sampled_from((30 * SECOND, 100 * SECOND, 10 * MINUTE, 2 * HOUR))
 WRITERS = st.sampled_from((ANNA, FELIX, DORA, EDWIN, ULLA))
@@ -293,6 +348,7 @@ class AnyTime(RuleBasedStateMachine):
     @initialize(acknowledge=st.sampled_from(("any-of-tier", "all")), data=st.data())
     def begin(self, acknowledge: str, data: st.DataObject) -> None:
         self.world = begun(acknowledge).copy()
+        self.lost: frozenset[str] = frozenset()
         self.first = len(self.world.records)
         self.world.accept(self.world.note(kind="leader", to={DUTY: AddresseeRole.ACTION}))
 
@@ -563,6 +619,9 @@ class AnyTime(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         self.world.fire_due()
+        self.world.advance(SECOND)
+        self.world.fire_due()
+        check_contested(self.world)
         records, rows = self.world.records, rows_of(self.world.cells)
         check_numbers(records)
         whole = again(records, {*range(len(records))})

@@ -188,6 +188,13 @@ def make() -> dict[str, object]:
             ("grant",),
             signer,
         ),
+        "fifth": _later(
+            "The log goes on once more: a compromised key is contested. As in 'second'.",
+            second.contested().records,
+            len(second.granted().records),
+            ("contested",),
+            signer,
+        ),
     }
 
 

@@ -30,6 +30,7 @@ from liaison.statements.payloads import (
 )
 from liaison.statements.procedures import WatchAction
 from liaison.statements.statement import Statement
+from liaison.words.encoding import to_base64
 from liaison.words.ids import new_note_id, party_of
 from liaison.words.precedence import Precedence
 from liaison.words.times import DAY, HOUR, MINUTE, SECOND, to_dtg
@@ -426,7 +427,10 @@ def minimized() -> SecondWorld:
 
 @lru_cache(1)
 def granted() -> SecondWorld:
-    """Return the world after a post changed hands too, and a note of it was granted to who holds it."""
+    """Return the world after a post changed hands too, and a note of it was granted to who holds it.
+
+    Then the charter says how long clients keep what they opened.
+    """
     world = SecondWorld()
     world.__dict__.update(minimized().copy().__dict__)
     note = world.take(world.writes(ANNA, LONDON, {DUTY: ACTION}, precedence=URGENT)).digest
@@ -444,6 +448,33 @@ def granted() -> SecondWorld:
         )
     )
     world.answers(EDWIN, DUTY, Verdict.ACKNOWLEDGED, note)
+    for kept in ({"cabinet": "none"}, {"cabinet_s": 2_592_000}):
+        present = world.have(cells.Channel, world.channel).charter
+        members = {"channel": world.channel, "previous": present, "kinds": kinds()[:4], "rules": ()}
+        amended = world.take(charter(world, **members, terms=terms(**kept)))
+        for party in (FCO, MOD):
+            world.take(world.accession(party, charter=amended.digest))
+    return world
+
+
+@lru_cache(1)
+def contested() -> SecondWorld:
+    """Return the world after a device was stolen too: what it had taken on is asked again."""
+    world = SecondWorld()
+    world.__dict__.update(granted().copy().__dict__)
+    # Where it is not the first of a member's devices, the facts say it.
+    both = (signing(f"{EDWIN}/{n}") for n in (1, 2))
+    kept, stolen = sorted(both, key=lambda key: to_base64(key.public))
+    said = {"roles": world.have(cells.Member, EDWIN).roles}
+    world.take(world.member(EDWIN, None, [kept, stolen], **said))
+    world.take(world.directory(MOD))
+    note = world.take(world.writes(ANNA, LONDON, {DUTY: ACTION}, precedence=URGENT)).digest
+    since = world.clock
+    taken = {"post": DUTY, "verdict": Verdict.ACKNOWLEDGED, "notes": (note,)}
+    world.take(world.make(payloads.Answer, stolen, by=EDWIN, channel=world.channel, **taken))
+    lost = payloads.Compromised(key=stolen.id, since=since)
+    world.take(world.member(EDWIN, None, [kept], compromised=(lost,), **said))
+    world.wait(MINUTE)
     return world
 
 
@@ -463,7 +494,7 @@ def samples() -> list[Statement[Any]]:
     forum = _forum(far)
     drill = far.charter(alias="drill", exercise=True)
     left = far.part(charters.Standing.LEFT)
-    later = _new_forms(granted().accepted[second:], forms)
+    later = _new_forms(contested().accepted[second:], forms)
     return [*found, exercise, advanced, forum, drill, left, *later]
 
 
@@ -509,8 +540,9 @@ def _form(statement: Statement[Any]) -> set[str]:
         }
     if statement.kind in ("watch", "participation"):
         said.add(str(getattr(payload, "action", None) or payload.state))
-    if statement.kind == "charter" and payload.terms.minimize_max_s is not None:
-        said.add("minimize_max_s")
+    if statement.kind == "charter":
+        later = ("minimize_max_s", "cabinet", "cabinet_s")
+        said |= {name for name in later if getattr(payload.terms, name) is not None}
     return said
 
 
@@ -571,6 +603,7 @@ def refused() -> list[tuple[str, str, Statement[Any], dict[str, Any]]]:
         {**quiet, "effect": "open", "tier": "deputy"},
     )
     case("CHARTER-12", "a ladder that isn't there", "charter/ladders/1/name", "gnash")
+    case("STMT-4", "a cabinet other than none", "charter/terms/cabinet", "all")
     case("CHARTER-14", "channel without previous", "charter/channel", digest("channel"))
     case("STMT-4", "exercise false", "charter/exercise", False)
     case("STMT-4", "a party without a seat", "charter/seats/1/party", "other.example")

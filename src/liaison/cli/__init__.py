@@ -29,7 +29,7 @@ from liaison.words.errors import LiaisonError, NotReady
 MODULES: Final = {  # module: its commands
     "party": ("party",),
     "enrol": ("enrol",),
-    "authority": ("member", "device", "posting", "roster", "directory"),
+    "authority": ("member", "device", "key", "posting", "roster", "directory"),
     "posts": ("grant", "posting"),
     "registrar": ("registrar",),
     "channel": ("channel",),

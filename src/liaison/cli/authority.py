@@ -12,13 +12,15 @@ from typing import Annotated, Any, Final
 import typer
 
 from liaison.cli import comparing, completing, desk
-from liaison.cli.asking import Yes
+from liaison.cli.asking import Yes, ask
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
+from liaison.cli.key import key
+from liaison.cli.notes import TIME, time_of
 from liaison.client import Approval, Authority, Request, fingerprint
 from liaison.rules.chain import id_of
 from liaison.sealing.content import visible
-from liaison.statements.payloads import Member, MemberRole
+from liaison.statements.payloads import Member, MemberRole, Scope
 from liaison.statements.statement import Statement
 from liaison.words.errors import Malformed, RefusedByNode
 from liaison.words.times import to_dtg
@@ -172,6 +174,108 @@ def roles(
         said = f"{name} is {', '.join(sorted(role))}"
         answer(await send(authority, is_posted, said, path, statement))
         say("Next: liaison directory sign --post")
+
+    desk.as_authority(context, work, node=node, is_online=is_posted)
+
+
+MemberName = Annotated[str, typer.Argument(metavar="MEMBER", help="Such as anna@mod.example.")]
+
+
+@member.command()
+def suspend(
+    context: typer.Context, name: MemberName, is_posted: Post = False, node: NodeCard = None
+) -> None:
+    """Take a member out of force at once; only the authority takes them up again."""
+    _change(
+        context, lambda of: of.suspend(name), f"{name} is suspended", is_posted=is_posted, node=node
+    )
+
+
+@member.command()
+def reinstate(
+    context: typer.Context, name: MemberName, is_posted: Post = False, node: NodeCard = None
+) -> None:
+    """Take up again a member who was suspended."""
+    said = f"{name} is active again"
+    _change(context, lambda of: of.reinstate(name), said, is_posted=is_posted, node=node)
+
+
+@member.command()
+def revoke(
+    context: typer.Context,
+    name: MemberName,
+    is_posted: Post = False,
+    node: NodeCard = None,
+    is_yes: Yes = False,
+) -> None:
+    """Take a member out of force for good, with all their devices."""
+    ask(f"Is {name} never to act again under this name?", is_yes=is_yes, safe="nothing was signed")
+    said = f"{name} is revoked, for good"
+    _change(context, lambda of: of.revoke(name), said, is_posted=is_posted, node=node)
+
+
+@key.command("revoke")
+def key_revoke(
+    context: typer.Context,
+    name: MemberName,
+    device: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="Its id, or the last group of its fingerprint: see device list."
+        ),
+    ],
+    is_lost: Annotated[
+        bool,
+        typer.Option(
+            "--lost", help="Others may have used it: what it alone took on is asked again."
+        ),
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(help=f"With --lost: since when; now unless said. {TIME}")
+    ] = None,
+    is_posted: Post = False,
+    node: NodeCard = None,
+    is_yes: Yes = False,
+) -> None:
+    """Take a device's key away for good."""
+    if since is not None and not is_lost:
+        raise typer.BadParameter("--since says since when a key is --lost")
+    ask(
+        f"Is that device of {name} never to be used again?",
+        is_yes=is_yes,
+        safe="nothing was signed",
+    )
+
+    def signed(authority: Authority) -> Statement[Any]:
+        now = authority.now()
+        time = time_of("--since", since, now) if since else now
+        return authority.revoke_key(name, device, time if is_lost else None)
+
+    said = f"The device {device} of {name} is revoked"
+    _change(context, signed, said, is_posted=is_posted, node=node)
+
+
+def _change(
+    context: typer.Context,
+    sign: Callable[[Authority], Statement[Any]],
+    said: str,
+    *,
+    is_posted: bool,
+    node: Path | None,
+) -> None:
+    """Sign what takes somebody out of force, or into it, and with it the directory that says so.
+
+    From the one on nobody may rely on an earlier directory: without the other nothing could be
+    sealed to the party.
+    """
+
+    async def work(authority: Authority) -> None:
+        statement = sign(authority)
+        path = written(context, str(statement.payload.member).partition("@")[0], statement)
+        directory = authority.sign_directory() if authority.may_sign(Scope.DIRECTORY) else None
+        answer(await send(authority, is_posted, said, path, statement))
+        if directory is None:
+            say("Next, by who may sign it: liaison directory sign --post")
 
     desk.as_authority(context, work, node=node, is_online=is_posted)
 

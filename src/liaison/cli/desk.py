@@ -27,6 +27,7 @@ from liaison.sealing.keystore import StretchedKey
 from liaison.statements.payloads import Payload
 from liaison.statements.statement import Statement, parse_statement_of
 from liaison.words.errors import LiaisonError, Malformed, NotReady, RefusedByNode
+from liaison.words.times import to_dtg
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Payload)
@@ -193,6 +194,11 @@ def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T:
             warn(
                 f"STOP: {dispute}. One of you is shown a false log, or it says so falsely: compare "
                 "your newest checkpoints by telephone and tell the auditors (log-untrusted)"
+            )
+        for pin in opened.pins.followed:
+            warn(
+                f"{pin.party} took up the authority key that it had announced, at {to_dtg(pin.at)}; "
+                f"it is pinned now: {' '.join(pin.fingerprint)}"
             )
         return done
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from liaison.cli import comparing, desk
+from liaison.cli import authority, comparing, desk
+from liaison.cli.asking import Yes, ask
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.client import Authority, AuthorityPin, fingerprint
@@ -35,15 +36,44 @@ def new(
 ) -> None:
     """Make a party's authority key, and the statement that presents it."""
     home = desk.home_at(context)
-    authority, statement = Authority.new(
+    made, statement = Authority.new(
         home, desk.passphrase(context, is_new=True), party_id, name=name
     )
     path = desk.write(context, f"{party_id.partition('.')[0]}.party", statement.raw, out)
-    say(f"{authority.party} begins; its authority key stays in {home.root}.")
+    say(f"{made.party} begins; its authority key stays in {home.root}.")
     groups = " ".join(fingerprint(statement.payload.authority))
     say(f"Hand over {path}, and read this fingerprint to whoever pins it:")
     say(f"  {groups}")
-    answer({"party": authority.party, "fingerprint": groups, "file": path})
+    answer({"party": made.party, "fingerprint": groups, "file": path})
+
+
+@party.command()
+def succeed(
+    context: typer.Context,
+    is_posted: authority.Post = False,
+    node: authority.NodeCard = None,
+    is_yes: Yes = False,
+) -> None:
+    """Let the next key, announced long before, be the authority; another one is announced."""
+    ask(
+        "Is the present authority key never to sign again?",
+        is_yes=is_yes,
+        safe="nothing was signed",
+    )
+
+    async def work(of: Authority) -> None:
+        statement = of.succeed()
+        path = authority.written(context, of.party.partition(".")[0], statement)
+        groups = " ".join(fingerprint(statement.payload.authority))
+        said = f"The announced key is the authority of {of.party} from now on"
+        done = await authority.send(of, is_posted, said, path, statement)
+        say(
+            "Who has the former one pinned follows by itself. Its fingerprint, for who pins it anew:"
+        )
+        say(f"  {groups}")
+        answer({**done, "fingerprint": groups})
+
+    desk.as_authority(context, work, node=node, is_online=is_posted)
 
 
 @party.command()

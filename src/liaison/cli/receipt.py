@@ -19,6 +19,7 @@ from liaison.client.receipts import Proven, prove, prove_refusal
 from liaison.ledger.facts import (
     AnswerFacts,
     ConclusionFacts,
+    ContestedFacts,
     DeadlineFacts,
     DueFacts,
     MissedTestFacts,
@@ -176,6 +177,11 @@ def _verify_due(proven: Proven, facts: DueFacts) -> None:
         say(f"{facts.what}, for: {', '.join(facts.posts) or 'nobody'}.")
     elif isinstance(facts, ConclusionFacts):
         say(f"Silence ended without an objection before it: decision {facts.decision}.")
+    elif isinstance(facts, ContestedFacts):
+        say(
+            f"{facts.member}'s key {facts.device} is contested since {to_dtg(facts.since)}: of what"
+        )
+        say(f"it acknowledged, the notes of {len(facts.armed)} entries count as taken on no more.")
     elif isinstance(facts, MissedTestFacts):
         say(f"No line test had come from {facts.party}.")
     say("Checked: each opening against the entry, the entry against the tree, the tree's")

@@ -71,6 +71,8 @@ FILE: Final = "authority.json"
 SIGNING: Final = "authority"
 REGISTRAR: Final = "registrar"
 NEXT: Final = "authority/next"
+AFTER: Final = "authority/after"
+"""What is announced next by a succession that is being made."""
 STANDALONE: Final = frozenset({"accession", "participation"})
 """Kinds that nothing follows: one that is refused keeps nothing else back."""
 LAPSE: Final = 30 * DAY
@@ -109,9 +111,12 @@ class AuthorityHome:
         self._clock = now
         self._ahead = 0
         self._url = url
+        self._keystore = keystore
         self._key = SigningKey(keystore.secrets[REGISTRAR if self.is_registrar else SIGNING])
         self.pins = Pins(home)
         self._online: _Online | None = None
+        if not self.is_registrar:
+            self._take_up()
 
     @classmethod
     def new(
@@ -248,6 +253,10 @@ class AuthorityHome:
             do=_DELEGATE,
         )
 
+    def may_sign(self, scope: Scope) -> bool:
+        """Return whether this home may sign such statements: an authority all, a registrar some."""
+        return not self.is_registrar or scope in self.delegated.scope
+
     def _sign(self, payload: P) -> Statement[P]:
         """Sign what this home may sign.
 
@@ -318,6 +327,41 @@ class AuthorityHome:
             )
         return self._sign_party(registrars=kept)
 
+    def succeed(self) -> Statement[Party]:
+        """Let the announced next key be the authority from now on, and announce another one.
+
+        Raises:
+            NotReady: this home is a registrar's.
+        """
+        if self.is_registrar:
+            raise _authoritys(f"succeeds the authority of {self.party}")
+        following = SigningKey(self._keystore.secrets[NEXT])
+        # Whatever is announced must never be lost: its secret first.
+        self._keystore.secrets[AFTER] = secrets.token_bytes(32)
+        self._keystore.save()
+        self._key = following
+        statement = self._sign_party(
+            key=following.id,
+            authority=to_base64(following.public),
+            next=SigningKey(self._keystore.secrets[AFTER]).id,
+        )
+        self._take_up()
+        return statement
+
+    def _take_up(self) -> None:
+        """Sign with the key that the newest party statement is by: after a crash, too."""
+        kept = self._keystore.secrets
+        party = self.statement.payload
+        if NEXT not in kept or party.key != SigningKey(kept[NEXT]).id:
+            return
+        self._key = SigningKey(kept[NEXT])
+        kept[SIGNING], kept[NEXT] = kept[NEXT], kept.pop(AFTER)
+        self._keystore.save()
+        at = party.issued
+        self.pins.replace_authority(
+            AuthorityPin(self.party, party.key, self.party, "succession, made here", at)
+        )
+
     def _registrars(self) -> list[dict[str, object]]:
         return [r.model_dump(mode="json") for r in self.statement.payload.registrars]
 
@@ -334,7 +378,6 @@ class AuthorityHome:
             **changes,
         }
         statement = self._sign(made(Party, **members))
-        self._state["statement"] = to_base64(statement.raw)
         self._keep(statement, "party", self.party, "", sequence=statement.payload.sequence)
         return statement
 
@@ -395,6 +438,7 @@ class AuthorityHome:
             roles=wanted,
             state="active",
             devices=[devices[key] for key in sorted(devices)],
+            **_compromised(before),
         )
         if known and request.member in known.holders:
             posting = self._newest_statement(Posting, request.post)
@@ -420,18 +464,77 @@ class AuthorityHome:
 
     def set_roles(self, member: str, roles: Sequence[str]) -> Statement[Member]:
         """Say what a member may do from now on, instead of what it could before."""
-        before = self._newest_of(Member, member)
+        return self._sign_member(member, roles=sorted({*roles}))
+
+    def suspend(self, member: str) -> Statement[Member]:
+        """Take a member out of force until the authority takes it up again."""
+        return self._sign_member(member, state=State.SUSPENDED.value)
+
+    def revoke(self, member: str) -> Statement[Member]:
+        """Take a member out of force for good."""
+        return self._sign_member(member, state=State.REVOKED.value)
+
+    def reinstate(self, member: str) -> Statement[Member]:
+        """Take up again a member who was suspended.
+
+        Raises:
+            NotReady: this home is a registrar's, or the member isn't suspended.
+        """
+        if self.is_registrar:
+            raise _authoritys(f"takes up {member} again")
+        before = self._member(member)
+        if before.state is not State.SUSPENDED:
+            raise NotReady(f"{member} is {before.state}", safe="nothing was signed")
+        return self._sign_member(member, state=State.ACTIVE.value)
+
+    def revoke_key(self, member: str, device: str, since: int | None = None) -> Statement[Member]:
+        """Take a device away for good, named by its key id or the last group of its fingerprint.
+
+        ``since`` (microseconds) says that its key may have been in other hands from then on: what it
+        alone acknowledged is asked again. Of a device that was taken away it may be said later.
+
+        Raises:
+            NotReady: the member has no such device, or had none.
+        """
+        before = self._member(member)
+        said = {one.key: one.since for one in before.compromised or ()}
+        named = [d for d in before.devices if device in (id_of(d.key), fingerprint(d.key)[-1])]
+        key = id_of(named[0].key) if len(named) == 1 else device
+        if not named and (since is None or device not in self._current()["revoked"]):
+            raise NotReady(
+                f"{member} has no device {device}",
+                safe="nothing was signed",
+                do="see which there are: liaison device list",
+            )
+        if since is not None:
+            said[key] = min(since, said.get(key, since))
+        compromised = [{"key": one, "since": said[one]} for one in sorted(said)]
+        return self._sign_member(
+            member,
+            devices=[
+                {"key": d.key, "proof": d.proof} for d in before.devices if id_of(d.key) != key
+            ],
+            **({"compromised": compromised} if compromised else {}),
+        )
+
+    def _member(self, member: str) -> Member:
+        before: Member | None = self._newest_of(Member, member)
         if before is None:
             raise _not_approved(member)
-        return self._sign_next(
-            Member,
-            member,
-            member=member,
-            name=before.name,
-            roles=sorted({*roles}),
-            state=before.state.value,
-            devices=[{"key": d.key, "proof": d.proof} for d in before.devices],
-        )
+        return before
+
+    def _sign_member(self, member: str, **changes: object) -> Statement[Member]:
+        """Sign a member's next statement: as the newest one, but for ``changes``."""
+        before = self._member(member)
+        if before.state is State.REVOKED:
+            raise NotReady(
+                f"{member} is revoked, for good",
+                safe="nothing was signed",
+                do="who comes back enrols under another name",
+            )
+        names = ("member", "name", "roles", "state", "devices", "compromised")
+        kept = before.model_dump(mode="json", exclude_none=True, include={*names})
+        return self._sign_next(Member, member, **{**kept, **changes})
 
     def set_posting(self, post: str, holders: Sequence[str]) -> Statement[Posting]:
         """Say who holds a post; nobody means that it is vacant."""
@@ -472,7 +575,7 @@ class AuthorityHome:
             "postings": of("posting", PostEntry, "post"),
             "rosters": of("roster", ChannelEntry, "channel"),
             "charters": of("charter", ChannelEntry, "channel"),
-            "revoked": (),
+            "revoked": tuple(cast("list[str]", self._state.get("revoked", []))),
         }
 
     def is_directory_due(self, after: int) -> bool:
@@ -528,6 +631,9 @@ class AuthorityHome:
         try:
             return await self._catch_up()
         except NotAllowed as exc:
+            if not self.is_registrar and self._state.get("unposted"):
+                await self.post()  # the succession that lets this key speak
+                return await self._catch_up()
             if not self.is_registrar:
                 raise
             raise NotReady(exc.happened, safe="nothing was signed", do=_DELEGATE) from exc
@@ -566,8 +672,6 @@ class AuthorityHome:
         self._state["unposted"] = [one for one in unposted if one["statement"] not in gone]
         known = self._newest(kind, subject)
         if is_overtaken or known is None or int(cast("int", known["sequence"])) < sequence:
-            if kind == "party":
-                self._state["statement"] = to_base64(statement.raw)
             self._keep(statement, kind, subject, alias, sequence=sequence, is_own=False)
         return [f"{kind} {subject or self.party}"] if is_overtaken else []
 
@@ -634,6 +738,12 @@ class AuthorityHome:
         is_own: bool = True,
     ) -> None:
         self.home.write(_file(statement.digest, statement.kind), statement.raw)
+        if isinstance(statement.payload, Party | Member):
+            known = self._state.setdefault("revoked", [])
+            gone = self._revoked_by(statement.payload)
+            self._state["revoked"] = sorted({*cast("list[str]", known), *gone})
+        if isinstance(statement.payload, Party) and statement.payload.sequence >= self._edition:
+            self._state["statement"] = to_base64(statement.raw)
         self._subjects(kind)[subject] = {
             "alias": alias,
             "sequence": sequence,
@@ -643,6 +753,26 @@ class AuthorityHome:
             unposted = cast("list[object]", self._state.setdefault("unposted", []))
             unposted.append({"kind": statement.kind, "statement": statement.digest})
         self._save()
+
+    @property
+    def _edition(self) -> int:
+        """The sequence of the newest party statement here; 0 where there is none."""
+        return self.statement.payload.sequence if "statement" in self._state else 0
+
+    def _revoked_by(self, payload: Party | Member) -> set[str]:
+        """Return the key ids that are in force no more once ``payload`` is: what directories name."""
+        if isinstance(payload, Party):
+            is_later = self._edition < payload.sequence
+            before = self.statement.payload if is_later and self._edition else payload
+            keys = {party.authority for party in (before, payload)}
+            keys |= {registrar.key for registrar in before.registrars}
+            kept = {payload.authority, *(registrar.key for registrar in payload.registrars)}
+        else:
+            known: Member | None = self._newest_of(Member, payload.member)
+            keys = {d.key for member in (known, payload) if member for d in member.devices}
+            is_kept = payload.state is not State.REVOKED
+            kept = {d.key for d in payload.devices} if is_kept else set()
+        return {id_of(key) for key in keys - kept}
 
     def _subjects(self, kind: str) -> dict[str, dict[str, object]]:
         subjects = cast("dict[str, dict[str, dict[str, object]]]", self._state["subjects"])
@@ -714,6 +844,20 @@ def _subject_of(payload: Payload) -> str:
     if isinstance(payload, Party):
         return payload.party
     return payload.channel if isinstance(payload, Roster) else ""
+
+
+def _compromised(before: Member | None) -> dict[str, Any]:
+    if before is None or before.compromised is None:
+        return {}
+    return {"compromised": [one.model_dump() for one in before.compromised]}
+
+
+def _authoritys(what: str) -> NotReady:
+    return NotReady(
+        f"Only the authority {what}, and this home is a registrar's",
+        safe="nothing was signed",
+        do="run it in the authority's home",
+    )
 
 
 def _not_approved(member: str) -> NotReady:

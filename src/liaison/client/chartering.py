@@ -165,17 +165,18 @@ class Authority(AuthorityHome):
     async def catch_up(self) -> list[str]:
         """As ``AuthorityHome``, and the charters and own rosters of the party's channels, too."""
         overtaken = await super().catch_up()
-        for view in await self.channels():
-            channel, alias = view.cell.channel, view.cell.alias
-            known = self._newest("charter", channel)
-            has_acceded = any(a.party == self.party for a in view.cell.acceded)
-            if has_acceded and (not known or known["statement"] != view.cell.charter):
-                charter = await self._connect().source.statement(view.cell.charter)
-                self._keep(charter.statement, "charter", channel, alias, is_own=False)
-            roster = view.rosters.get(self.party)
-            if roster is not None:
-                entry = await self._connect().source.statement(roster.statement)
-                overtaken += self._follow(entry.statement, channel, alias)
+        online = self._connect()
+        answer = await online.transport.read("/v1/channels")
+        for item in cast("list[dict[str, object]]", answer.get("channels", [])):
+            alias = str(item["alias"])
+            part = await online.book.own_part(alias, self.party)
+            if part is None:
+                continue
+            known = self._newest("charter", part.channel)
+            if not known or known["statement"] != part.charter.digest:
+                self._keep(part.charter, "charter", part.channel, alias, is_own=False)
+            if part.roster is not None:
+                overtaken += self._follow(part.roster, part.channel, alias)
         return overtaken
 
     async def follow_all(self) -> None:

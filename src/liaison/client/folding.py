@@ -27,7 +27,7 @@ from liaison.ledger.facts import (
     WatchFacts,
 )
 from liaison.rules import cells
-from liaison.rules.authority import key_cell, member_cell, party_cell, post_cell
+from liaison.rules.authority import EDITIONS_KEPT, key_cell, member_cell, party_cell, post_cell
 from liaison.rules.cells import Cell
 from liaison.rules.chain import authority_signs, device_signs, id_of, registrar_signs
 from liaison.rules.channels import accede, add_roster, channel_cell, participate
@@ -159,6 +159,15 @@ class ChannelView:
         return tuple(p for tier in edition.tiers for p in tier.posts) if edition else ()
 
 
+@dataclass(frozen=True)
+class OwnPart:
+    """What a party has in a channel: the charter that it acceded to, and its newest roster."""
+
+    channel: str
+    charter: Statement[payloads.Payload]
+    roster: Statement[payloads.Payload] | None
+
+
 class Source(Protocol):
     """Where receipts come from; each is verified before it is given."""
 
@@ -211,6 +220,8 @@ class Book:
             if directory is not None and directory.member(member.member) != member.statement:
                 raise LinkBroken("member", f"The directory of {party} doesn't name this statement")
             members[member.member] = member
+            if directory is not None:
+                _none_revoked(directory, member)
         posts: dict[str, cells.Post] = {}
         for entry in shown["postings"]:
             post = await self._fold_posting(entry, party)
@@ -282,6 +293,32 @@ class Book:
         self._channels[alias] = view
         return view
 
+    async def own_part(self, alias: str, party: str) -> OwnPart | None:
+        """Return what ``party`` itself said of a channel: none of the others has to be pinned.
+
+        None where it has not acceded to the charter in force.
+
+        Raises:
+            LogUntrusted: the charter's log is another one than the pinned.
+            LinkBroken, SignatureInvalid: what the node shows doesn't hold.
+        """
+        shown = await self._source.channel(alias)
+        entry = _only(shown, "charter")
+        charter = _payload(entry, charters.Charter)
+        self._pins.check_log(charter.log.origin, charter.log.log_key, charter.log.node_key)
+        channel = charter.channel or entry.statement.digest
+        for accession in shown["accessions"]:
+            said = _payload(accession, charters.Accession)
+            if (said.by, said.channel, said.charter) == (party, channel, entry.statement.digest):
+                await self._authority_signed(accession, "charter")
+                break
+        else:
+            return None
+        rosters = [item for item in shown["rosters"] if item.statement.payload.by == party]
+        for item in rosters:
+            await self.roster(item, channel)
+        return OwnPart(channel, entry.statement, rosters[-1].statement if rosters else None)
+
     def posts_known(self) -> dict[str, list[str]]:
         """Return who can be written to on each channel that was asked for, by its alias."""
         return {
@@ -310,6 +347,42 @@ class Book:
         if known is None or known.payload.by != party:
             known = await self._fold_directory(await self._source.statement(digest), party)
         return known
+
+    async def check_relied(self, digest: str, party: str, *, issued: int) -> None:
+        """Return if a directory that a statement of ``issued`` relied on fits this home's own view.
+
+        The newest that this home sees is not older than it; and none was in the log between it and
+        ``issued``, or the sender was shown an old view. Of a party that isn't pinned nothing is said.
+
+        Raises:
+            LinkBroken: it doesn't fit.
+        """
+        if party not in self._pins.authorities:
+            return
+        relied = (await self.directory(digest, party)).payload.sequence
+        newest = (await self.standing(party)).directory
+        if newest is None or newest.payload.sequence < relied:
+            newest = (await self.standing(party, not_before=self._now())).directory
+        shown = newest.payload.sequence if newest else 0
+        if newest is None or shown < relied:
+            raise LinkBroken(
+                "directory",
+                f"It relies on directory {relied} of {party}, and the node shows this home {shown} "
+                "as the newest: it withholds what is current",
+                do="ask by telephone which directory is the newest, and tell the auditors",
+            )
+        for _ in range(EDITIONS_KEPT):
+            if newest.payload.sequence <= relied + 1 or newest.payload.previous is None:
+                break
+            newest = await self.directory(newest.payload.previous, party)
+        # Those that are older are judged by who read them then.
+        if newest.payload.sequence == relied + 1 and newest.entry.at <= issued:
+            raise LinkBroken(
+                "directory",
+                f"It relies on directory {relied} of {party}, though {relied + 1} was in the log "
+                "before it was written: its sender was shown an old view",
+                do="tell the sender by another way, and the auditors; it may be read there",
+            )
 
     async def party_at(self, party: str, index: int) -> cells.Party:
         """Return the party as its newest statement before entry ``index`` has it."""
@@ -442,6 +515,8 @@ class Book:
         pinned = self._pins.authority(party).authority
         if payload.key != pinned and not is_vouched:
             await self._succeeds(payload, party)
+            # From now on nothing that the former key signs later is believed.
+            self._pins.follow_authority(party, payload.key, entry.at)
         cell = party_cell(facts, entry.at)
         links.append(Link(entry, cell))
         links.sort(key=lambda link: link.index)
@@ -663,6 +738,16 @@ def _only(shown: dict[str, list[Entry]], what: str) -> Entry:
 def _held(link: str, refused: Refused | None) -> None:
     if refused is not None:
         raise LinkBroken(link, refused.text)
+
+
+def _none_revoked(directory: DirectoryLink, member: cells.Member) -> None:
+    for public in member.devices:
+        is_in_force = member.state is not payloads.State.REVOKED
+        if is_in_force and id_of(public) in directory.payload.revoked:
+            raise LinkBroken(
+                "device",
+                f"The directory of {member.party} names a device of {member.member} as revoked",
+            )
 
 
 def not_listed(what: str, party: str) -> NotReady:

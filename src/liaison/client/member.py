@@ -14,6 +14,8 @@ from liaison.client.following import PACING, WINDOW, Batch, Flow, Frame, Gatheri
 from liaison.client.granting import Granter
 from liaison.client.news import (
     News,
+    armed_in,
+    armed_in_words,
     channel_in,
     in_words,
     note_in,
@@ -37,7 +39,14 @@ from liaison.client.seat import exercise_lead
 from liaison.client.transport import text_of
 from liaison.client.watching import Entry, Happening, check_digest
 from liaison.client.writing import made
-from liaison.ledger.facts import MomentFacts, NoteFacts, ReleaseFacts, ReplacedFacts
+from liaison.ledger.facts import (
+    ContestedFacts,
+    MomentFacts,
+    NoteFacts,
+    RearmedFacts,
+    ReleaseFacts,
+    ReplacedFacts,
+)
 from liaison.rules.inbox import items_of
 from liaison.statements.payloads import (
     MAX_ANSWERED,
@@ -374,7 +383,11 @@ class Client(Granter):
     ) -> Told | News | Unopened:
         """Return what an item tells of a note, or why it can't be believed."""
         try:
-            old = replaced_in(entry, _place(text_of(item, "position"))[1])
+            index = _place(text_of(item, "position"))[1]
+            armed = armed_in(entry, index)
+            if armed is not None and isinstance(entry, Happening):
+                return await self._armed(kind, entry, armed)
+            old = replaced_in(entry, index)
             if kind == "procedure" and old is not None and isinstance(entry, Entry):
                 return await self._replaced(entry, old)
             return await self._told_of(kind, entry)
@@ -411,6 +424,34 @@ class Client(Granter):
         text = in_words(entry, reference)
         return News(kind, reference, entry.at, text, is_urgent, path)
 
+    async def _armed(self, kind: str, entry: Happening, armed: RearmedFacts) -> News:
+        """Return that a note counts as taken on no more."""
+        facts = entry.facts
+        assert isinstance(facts, ContestedFacts)
+        channel = await self._channel_of(channel_in(entry))
+        reference = await self._known_as(
+            entry, (armed.note, armed.index, armed.precedence), channel.cell.alias
+        )
+        path = self.keep_happening(reference, entry)
+        return News(kind, reference, entry.at, armed_in_words(facts, armed, reference), True, path)
+
+    async def _known_as(
+        self, entry: Entry | Happening, named: tuple[str, int, Precedence], alias: str
+    ) -> str:
+        """Return the reference of another note that an entry names by digest, index and precedence.
+
+        Raises:
+            LogUntrusted: this home knows that note, and it isn't so.
+        """
+        digest, index, precedence = named
+        if digest not in self.cabinet:
+            return await self._reference_of(digest, alias, index)
+        reference = self.cabinet.reference(digest)
+        kept = self.kept(reference)
+        if (kept.index, kept.note.precedence.action) != (index, precedence):
+            raise _says_what_is_not(entry)
+        return reference
+
     async def _replaced(self, entry: Entry, old: ReplacedFacts) -> News:
         """Return that another note took the place of one, once it holds and names that one."""
         channel = await self._channel_of(channel_in(entry))
@@ -421,20 +462,11 @@ class Client(Granter):
         else:
             await check_note(self.book, entry, channel)
         note = note_of(found)
-        is_known = old.note in self.cabinet
-        kept = self.kept(self.cabinet.reference(old.note)) if is_known else None
-        if old.note not in (note.supersedes, note.amends) or (
-            kept is not None
-            and (kept.index, kept.note.precedence.action) != (old.index, old.precedence)
-        ):
-            raise LogUntrusted(
-                f"Entry {entry.index} says of another note what it isn't",
-                safe="nothing of it is shown",
-                do="keep the receipt and show it to the auditors",
-            )
-        alias = channel.cell.alias
-        reference = self.cabinet.reference(old.note) if is_known else ""
-        reference = reference or await self._reference_of(old.note, alias, old.index)
+        if old.note not in (note.supersedes, note.amends):
+            raise _says_what_is_not(entry)
+        reference = await self._known_as(
+            entry, (old.note, old.index, old.precedence), channel.cell.alias
+        )
         path = self._keep_receipt(f"{reference}.procedure.{entry.index}", entry)
         text = replaced_in_words(note, old.note, reference, entry.record.actor)
         return News("procedure", reference, entry.at, text, False, path)
@@ -732,6 +764,14 @@ class Client(Granter):
                 parts = [notes[:half], notes[half:]]
                 return all([await self._say(channel_id, post, code, part) for part in parts])
         return True
+
+
+def _says_what_is_not(entry: Entry | Happening) -> LogUntrusted:
+    return LogUntrusted(
+        f"Entry {entry.index} says of another note what it isn't",
+        safe="nothing of it is shown",
+        do="keep the receipt and show it to the auditors",
+    )
 
 
 def _taken_back(reference: str) -> NotHere:

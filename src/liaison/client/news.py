@@ -10,6 +10,7 @@ from liaison.client.watching import Entry, Happening
 from liaison.ledger.facts import (
     AboutNote,
     ConclusionFacts,
+    ContestedFacts,
     DeadlineFacts,
     ExtensionFacts,
     GrantFacts,
@@ -19,6 +20,7 @@ from liaison.ledger.facts import (
     MomentFacts,
     NoteFacts,
     ObjectionFacts,
+    RearmedFacts,
     ReleaseFacts,
     ReplacedFacts,
     RungFacts,
@@ -85,6 +87,23 @@ def replaced_in(entry: Entry | Happening, index: int) -> ReplacedFacts | None:
     return next((old for old in facts.replaced or () if old.index == index), None)
 
 
+def armed_in(entry: Entry | Happening, index: int) -> RearmedFacts | None:
+    """Return what an entry says of the note at ``index`` that is taken on no more, if it does."""
+    facts = entry.record.facts
+    if not isinstance(facts, ContestedFacts):
+        return None
+    return next((one for one in facts.armed if one.index == index), None)
+
+
+def armed_in_words(facts: ContestedFacts, armed: RearmedFacts, reference: str) -> str:
+    """Return that a note counts as taken on no more, because a key is contested."""
+    posts = ", ".join(reached.post for reached in armed.reached)
+    return (
+        f"{reference} is taken on no more for {posts}, and climbs again: the key of {facts.member} "
+        f"that acknowledged it was in other hands since {to_dtg(facts.since)}, says {facts.party}"
+    )
+
+
 def replaced_in_words(note: Note, old: str, reference: str, by: str) -> str:
     """Return that ``note``, which is ``reference``, took the place of the one ``old`` names."""
     did = "superseded" if note.supersedes == old else "amended"
@@ -117,6 +136,9 @@ def _rung(facts: RungFacts, reference: str) -> str:
     what = f"{reference} was not {lacking} by {to_dtg(facts.due)}"
     if facts.open:
         what += f" ({', '.join(facts.open)})"
+    if facts.empty and facts.reached:
+        posts = ", ".join(one.post for one in facts.reached)
+        return f"NOBODY AT {posts} can be reached: vacant, or not able to open it. {what}"
     if facts.effect is Effect.EXHAUSTED:
         return f"NOBODY ANSWERED: {what}. A person must act; it is said again until one closes it"
     return what
@@ -136,9 +158,6 @@ def _deadline(facts: DeadlineFacts, reference: str) -> str:
 
 
 def _said(facts: AboutNote | WatchFacts | ReleaseFacts, by: str, reference: str) -> str:
-    if facts.empty and facts.reached:
-        posts = ", ".join(one.post for one in facts.reached)
-        return f"NOBODY AT {posts} can be reached: vacant, or not able to open it. {what}"
     if isinstance(facts, WithdrawalFacts):
         number = facts.number
         void = f"; number {number.series} {number.number}/{number.year} is void" if number else ""

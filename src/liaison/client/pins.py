@@ -105,6 +105,8 @@ class Pins:
         self.authorities = {pin.party: pin for pin in _kept(state, "authorities")}
         self.former: list[AuthorityPin] = _kept(state, "former")
         """Pins that others took the place of, oldest first."""
+        self.followed: list[AuthorityPin] = []
+        """Pins of keys that the pinned one announced, and that were taken up meanwhile."""
 
     @property
     def node(self) -> NodePin:
@@ -187,6 +189,13 @@ class Pins:
             self.former.append(known)
         self.authorities[pin.party] = pin
         self._save()
+
+    def follow_authority(self, party: str, authority: str, at: int) -> None:
+        """Pin the key that the pinned one announced, by a chain of statements that held."""
+        known = self.authority(party)
+        pin = AuthorityPin(party, authority, known.who, "announced by the key pinned before", at)
+        self.replace_authority(pin)
+        self.followed.append(pin)
 
     def authority(self, party: str) -> AuthorityPin:
         """Return the pin of a party's authority.

@@ -29,7 +29,7 @@ from liaison.ledger.facts import (
 from liaison.sealing.content import Content
 from liaison.sealing.keys import EncryptionKey
 from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, check_secret, open_sealed, unwrap
-from liaison.statements.payloads import Addressee, AddresseeRole, Answer, Note, Reliance
+from liaison.statements.payloads import Addressee, AddresseeRole, Answer, Note, Reliance, Roster
 from liaison.statements.procedures import Grant, InChannel, Release
 from liaison.words.encoding import from_base64, to_base64
 from liaison.words.errors import LogUntrusted, Malformed, Unreadable
@@ -170,6 +170,8 @@ async def check_note(book: Book, entry: Entry, channel: ChannelView) -> Note:
     if party not in channel.cell.parties:
         raise LinkBroken("charter", f"{party} is not a party of {channel.cell.alias}")
     _check_drafted(note, channel)
+    for reliance in note.parties:
+        await book.check_relied(reliance.directory, reliance.party, issued=note.issued)
     await _check_rosters(book, entry, note, channel)
     return note
 
@@ -219,7 +221,7 @@ async def check_release(
     for reliance in release.parties:
         if reliance.roster is not None:
             posts = [a.post for a in release.addressees]
-            await _check_roster(book, entry, posts, channel, reliance)
+            await _check_roster(book, entry, posts, channel, reliance, release.issued)
     return release, facts
 
 
@@ -256,15 +258,21 @@ async def _check_rosters(book: Book, entry: Entry, note: Note, channel: ChannelV
     posts = [a.post for a in note.addressees if a.role is not AddresseeRole.COPY]
     for reliance in note.parties:
         if reliance.roster is not None:
-            await _check_roster(book, entry, posts, channel, reliance)
+            await _check_roster(book, entry, posts, channel, reliance, note.issued)
 
 
 async def _check_roster(
-    book: Book, entry: Entry, addressed: Iterable[str], channel: ChannelView, reliance: Reliance
+    book: Book,
+    entry: Entry,
+    addressed: Iterable[str],
+    channel: ChannelView,
+    reliance: Reliance,
+    issued: int,
 ) -> None:
     assert reliance.roster is not None
     logged = await book.statement(reliance.roster)
     roster, _ = await book.roster(logged, channel.cell.channel)
+    _check_roster_is_current(roster, logged, issued, channel)
     posts = {post for tier in roster.tiers for post in tier.posts}
     if roster.by != reliance.party or logged.index > entry.index:
         raise LinkBroken("roster", f"The note names a roster that isn't one of {reliance.party}")
@@ -273,6 +281,21 @@ async def _check_roster(
             raise LinkBroken(
                 "roster", f"{post} is not on the roster of {reliance.party} that it names"
             )
+
+
+def _check_roster_is_current(
+    roster: Roster, logged: Entry, issued: int, channel: ChannelView
+) -> None:
+    """Return if no later roster that this home sees was in the log when it was written."""
+    newest = channel.rosters.get(roster.by)
+    if newest is None or newest.sequence != roster.sequence + 1 or newest.at > issued:
+        return
+    raise LinkBroken(
+        "roster",
+        f"It relies on roster {roster.sequence} of {roster.by} (entry {logged.index}), though "
+        f"{newest.sequence} was in the log before it was written: its sender was shown an old view",
+        do="tell the sender by another way, and the auditors",
+    )
 
 
 async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:

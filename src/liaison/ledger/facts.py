@@ -38,6 +38,7 @@ from liaison.statements.fields import (
 from liaison.statements.payloads import (
     AddresseeRole,
     Alternate,
+    Compromised,
     MemberRole,
     NodeEvent,
     Predecessor,
@@ -113,6 +114,7 @@ class MemberFacts(Stated):
     removed: tuple[Digest, ...]
     """Key ids of devices that an earlier statement named and this one doesn't."""
     sequence: Positive
+    compromised: tuple[Compromised, ...] | None = None
 
 
 class PostingFacts(Stated):
@@ -264,6 +266,8 @@ class AnswerFacts(Stated):
     by: Address
     verdict: Verdict
     notes: Annotated[tuple[AnsweredFacts, ...], Field(min_length=1)]
+    device: Digest | None = None
+    """The key that acknowledged, where it is not the first of the member's devices."""
 
 
 class VoidFacts(Stated):
@@ -419,6 +423,31 @@ class ConclusionFacts(MomentFacts):
     decision: Positive
 
 
+class RearmedFacts(Frozen):
+    """A note that counts as taken on no more: where it stands, who wrote it, who is reached."""
+
+    note: Digest
+    index: Count
+    sender: Address
+    precedence: Precedence
+    reached: tuple[ReachedFacts, ...]
+    """The posts that are *delivered* again, and who is told there."""
+
+
+class ContestedFacts(DueFacts):
+    """What a compromised key had acknowledged in a channel since then counts no more.
+
+    ``page`` of it, the newest first: one record for each, and one at least.
+    """
+
+    party: PartyId
+    member: Address
+    device: Digest
+    since: Micros
+    page: Count
+    armed: tuple[RearmedFacts, ...]
+
+
 class MissedTestFacts(DueFacts):
     """No line test came in its slot."""
 
@@ -433,6 +462,7 @@ FACTS: Final[dict[str, type[Facts]]] = {
     "answer": AnswerFacts,
     "charter": CharterFacts,
     "conclusion": ConclusionFacts,
+    "contested": ContestedFacts,
     "deadline": DeadlineFacts,
     "directory": DirectoryFacts,
     "extension": ExtensionFacts,

@@ -164,7 +164,7 @@ class Deciding:
         before = self._peek(CELLS[key[0]], *key[1:])
         assert before is not None
         try:
-            if not self._set_aside.isdisjoint(DUES[key[0]].before(before)):
+            if not self._set_aside.isdisjoint(DUES[key[0]].before(before, self._peek)):
                 raise NotDue(f"{spell_key(key)} reads a cell that was set aside")
             record, changes = await self._decided(
                 partial(due_needs, key), partial(decide_due, self.overlay, key, at)

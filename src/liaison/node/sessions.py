@@ -14,9 +14,8 @@ from typing import Final
 
 from liaison.node.cellar import Cellar
 from liaison.node.ports import Clock
-from liaison.rules.authority import admitted
 from liaison.rules.cells import Admitted, KeyClaim, Log, Member, Overlay, Party
-from liaison.rules.chain import device_signs, id_of, registrar_signs
+from liaison.rules.chain import admitted, device_signs, id_of, registrar_signs
 from liaison.rules.refusal import Refused
 from liaison.statements import payloads
 from liaison.statements.statement import parse_statement_of

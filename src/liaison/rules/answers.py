@@ -7,15 +7,24 @@ from typing import Final
 
 from liaison.ledger.facts import AnsweredFacts, AnswerFacts, FirstFacts, VoidFacts
 from liaison.ledger.record import Record, Urgency
-from liaison.rules import cells, ladder, lives
-from liaison.rules.cells import AddresseeState, Cell, CellKey, Channel, Post, Serials, View
-from liaison.rules.chain import holds
+from liaison.rules import cells, contests, ladder, lives
+from liaison.rules.cells import (
+    AddresseeState,
+    Cell,
+    CellKey,
+    Channel,
+    Member,
+    Post,
+    Serials,
+    View,
+)
+from liaison.rules.chain import holds, id_of
 from liaison.rules.lives import Life, Step
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Drafted, Peek, Ruling
 from liaison.rules.serials import check_serial, spend
 from liaison.rules.showing import precedence_for
-from liaison.rules.speaking import channel_of, name_of, speaker_needs, speaks
+from liaison.rules.speaking import channel_of, name_of, speaker_needs, speaks, version_of
 from liaison.statements.payloads import AddresseeRole, Answer, Verdict, Void
 from liaison.statements.statement import Statement
 from liaison.words.ids import party_of
@@ -33,6 +42,8 @@ def _answer_needs(statement: Statement[Answer], _: Peek) -> Iterable[CellKey]:
     payload = statement.payload
     yield from speaker_needs(payload, payload.channel)
     yield Post.key_of(payload.post)
+    if payload.verdict is Verdict.ACKNOWLEDGED:
+        yield from contests.remembering_needs(payload.channel, payload.key)
     for note in payload.notes:
         yield cells.Note.key_of(payload.channel, note)
 
@@ -57,6 +68,10 @@ def _decide_answer(view: View, statement: Statement[Answer], at: int) -> Drafted
         answered.append(said)
     if payload.verdict is Verdict.DELIVERED and not any(said.moves for said in answered):
         return Refused("already-so", "each of these notes is known to be delivered already")
+    member = view.get(Member, payload.by)
+    assert member is not None  # speaks
+    is_first = payload.key == id_of(member.devices[0])
+    is_told = _is_remembered(view, payload.verdict) and not is_first
     highest = max((said.precedence for said in answered), key=lambda p: p.rank)
     return Drafted(
         AnswerFacts(
@@ -67,6 +82,7 @@ def _decide_answer(view: View, statement: Statement[Answer], at: int) -> Drafted
             by=payload.by,
             verdict=payload.verdict,
             notes=tuple(answered),
+            device=payload.key if is_told else None,
         ),
         note=payload.notes[0] if len(payload.notes) == 1 else "",
         urgency=Urgency(
@@ -128,9 +144,16 @@ def _first(note: cells.Note) -> FirstFacts | None:
     return FirstFacts(by=first.by, post=first.post, at=first.at)
 
 
+def _is_remembered(view: View, verdict: Verdict) -> bool:
+    """Whether it is kept in mind by which key a note was taken on: until that one is contested."""
+    return verdict is Verdict.ACKNOWLEDGED and version_of(view) >= 2
+
+
 def _evolve_answer(view: View, record: Record, index: int) -> Iterable[Cell]:
     facts = record.facts
     assert isinstance(facts, AnswerFacts)
+    device = _device(view, facts)
+    taken_on: list[cells.Note] = []
     for said in facts.notes:
         if not said.moves:
             continue
@@ -139,12 +162,26 @@ def _evolve_answer(view: View, record: Record, index: int) -> Iterable[Cell]:
         taken = Step(facts.verdict.value)
         note = ladder.move(note, (facts.post,), taken, record.at, by=facts.by)
         if facts.verdict is Verdict.ACKNOWLEDGED:
+            if device is not None:
+                taken_on.append(note)
+                note = ladder.change(note, [facts.post], device=device)
             note = ladder.acknowledged(note, facts.post, record.at)
         elif facts.verdict is Verdict.DECLINED:
             note = ladder.declined(note, facts.post, record.at)
         else:
             note = ladder.settle(note, record.at)
         yield note
+    if device is not None:
+        yield from contests.remember(view, facts.channel, taken_on, device, record.at)
+
+
+def _device(view: View, facts: AnswerFacts) -> str | None:
+    """Return by which key notes were taken on: the member's first, where the facts don't say."""
+    if facts.device is not None or not _is_remembered(view, facts.verdict):
+        return facts.device
+    member = view.get(Member, facts.by)
+    assert member is not None  # speaks
+    return id_of(member.devices[0])
 
 
 # Void

@@ -16,9 +16,9 @@ from liaison.ledger.facts import (
     PostingFacts,
 )
 from liaison.ledger.record import Record
-from liaison.rules import cells
+from liaison.rules import cells, contests
 from liaison.rules.cells import Admitted, Cell, CellKey, KeyClaim, View
-from liaison.rules.chain import device_signs, id_of, registrar_signs
+from liaison.rules.chain import admitted, device_signs, id_of, registrar_signs
 from liaison.rules.deriving import (
     directory_facts,
     encryption_id,
@@ -29,6 +29,7 @@ from liaison.rules.deriving import (
 )
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Drafted, Peek, Ruling
+from liaison.rules.speaking import not_yet, version_of
 from liaison.statements.payloads import (
     Directory,
     Key,
@@ -48,16 +49,6 @@ EDITIONS_KEPT: Final = 12
 KEYS_KEPT: Final = 8
 KEY_USE_MAX: Final = 35 * DAY
 KEY_KEPT_MAX: Final = 400 * DAY
-
-
-def admitted(view: View, party: str) -> Refused | None:
-    """Return a refusal unless the administrator admitted ``party`` and has not suspended it."""
-    admission = view.get(Admitted, party)
-    if admission is None:
-        return Refused("not-admitted", f"party {party} is not admitted to this node")
-    if admission.state is not State.ACTIVE:
-        return Refused("party-suspended", f"party {party} is suspended from this node")
-    return None
 
 
 def follows(payload: Successive, sequence: int, statement: str | None) -> Refused | None:
@@ -183,6 +174,10 @@ def _member_needs(statement: Statement[Member], _: Peek) -> Iterable[CellKey]:
     yield cells.Post.key_of(payload.member)
     for device in payload.devices:
         yield KeyClaim.key_of(id_of(device.key))
+    if payload.compromised is not None:
+        yield from contests.beginning_needs(payload.by)
+        for one in payload.compromised:
+            yield KeyClaim.key_of(one.key)
 
 
 def _decide_member(view: View, statement: Statement[Member], at: int) -> Drafted | Refused:
@@ -216,14 +211,47 @@ def _decide_member(view: View, statement: Statement[Member], at: int) -> Drafted
             return Refused(
                 "key-in-use", "a device key was claimed here before; keys are not used twice"
             )
+    refused = _compromised(view, member, payload, at)
+    if refused is not None:
+        return refused
     named = {device.key for device in payload.devices}
     removed = tuple(sorted(id_of(public) for public in known - named))
     return Drafted(member_facts(statement, removed=removed))
 
 
+def _compromised(
+    view: View, known: cells.Member | None, payload: Member, at: int
+) -> Refused | None:
+    """A key that is compromised was the member's, is no more, and is so for good (MEMBER-5)."""
+    said = {one.key: one.since for one in payload.compromised or ()}
+    for one in known.compromised or () if known else ():
+        if said.get(one.key, at + 1) > one.since:
+            return Refused(
+                "compromised", "what was said to be compromised stays so, since then or before"
+            )
+    if payload.compromised is None:
+        return None
+    if version_of(view) < 2:
+        return not_yet("compromised")
+    present = {id_of(device.key) for device in payload.devices}
+    for key, since in said.items():
+        claim = view.get(KeyClaim, key)
+        if claim is None or (claim.capacity, claim.holder) != ("device", payload.member):
+            return Refused("unknown-key", f"no device of {payload.member} ever had the key {key}")
+        if key in present or since > at:
+            return Refused(
+                "compromised",
+                "a compromised key is no device's, and is so since a time that passed",
+            )
+    return None
+
+
 def _evolve_member(view: View, record: Record, index: int) -> Iterable[Cell]:
     facts = record.facts
     assert isinstance(facts, MemberFacts)
+    if facts.compromised is not None:
+        known = view.get(cells.Member, facts.member)
+        yield from contests.begun(view, known, facts, record.at)
     yield member_cell(facts)
     for public in facts.devices:
         if view.get(KeyClaim, id_of(public)) is None:
@@ -242,6 +270,7 @@ def member_cell(facts: MemberFacts) -> cells.Member:
         roles=facts.roles,
         state=facts.state,
         devices=facts.devices,
+        compromised=facts.compromised,
     )
 
 

@@ -26,6 +26,7 @@ from liaison.statements.fields import Frozen
 from liaison.statements.payloads import (
     AddresseeRole,
     Alternate,
+    Compromised,
     MemberRole,
     Predecessor,
     State,
@@ -160,6 +161,7 @@ class Member(Cell):
     state: State
     devices: tuple[str, ...]
     """Public keys, padded base64, ascending."""
+    compromised: tuple[Compromised, ...] | None = None
 
 
 class Post(Cell):
@@ -402,6 +404,8 @@ class AddresseeState(Frozen):
     """What ``reply_by`` or ``overdue`` was when the answer came."""
     answers: tuple[str, ...] | None = None
     """The notes that answered, in their order, the last few."""
+    device: str | None = None
+    """The key id that acknowledged for it last."""
 
 
 class Climb(Frozen):
@@ -628,13 +632,54 @@ class PostHold(Cell):
         return self.until
 
 
+class Acknowledged(Frozen):
+    note: str
+    at: int
+
+
+class Acknowledgements(Cell):
+    """What a device acknowledged in a channel, a page of it, in its order (notes with a ladder)."""
+
+    name: ClassVar[str] = "acknowledgements"
+    ids: ClassVar[tuple[str, ...]] = ("channel", "device", "page")
+    channel: str
+    device: str
+    page: str
+    """0 is the newest, which is written to; full ones are numbered from 1."""
+    entries: tuple[Acknowledged, ...]
+    full: int
+    """How many full pages there are; 0 on these themselves."""
+
+
+class Contest(Cell):
+    """A device's key is compromised: what it acknowledged in a channel is looked through."""
+
+    name: ClassVar[str] = "contest"
+    ids: ClassVar[tuple[str, ...]] = ("channel", "device")
+    channel: str
+    device: str
+    party: str
+    member: str
+    since: int
+    page: int
+    """Which page is looked through next."""
+    moment: int | None = None
+    """None once all were."""
+
+    @property
+    def due(self) -> int | None:
+        return self.moment
+
+
 CELLS: Final[dict[str, type[Cell]]] = {
     cell.name: cell
     for cell in (
+        Acknowledgements,
         Admitted,
         AliasClaim,
         Amendment,
         Channel,
+        Contest,
         Counter,
         Decisions,
         DeviceKeys,
@@ -657,7 +702,7 @@ CELLS: Final[dict[str, type[Cell]]] = {
     )
 }
 
-TIMED: Final = frozenset({LineTest.name, Note.name, PostHold.name})
+TIMED: Final = frozenset({Contest.name, LineTest.name, Note.name, PostHold.name})
 """Cells that time alone may change; each names its ``channel``."""
 
 

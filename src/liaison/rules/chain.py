@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from liaison.rules.cells import EncryptionKey, Member, Party, Post
+from liaison.rules.cells import Admitted, EncryptionKey, Member, Party, Post, View
 from liaison.rules.refusal import Refused
 from liaison.statements.keys import key_id
 from liaison.statements.payloads import Scope, State
@@ -122,4 +122,14 @@ def key_in_force(
     if key.kept_until < opened_by:
         kept = to_rfc3339(key.kept_until)
         return Refused("key-not-kept", f"a key of {key.member} is destroyed at {kept}, too early")
+    return None
+
+
+def admitted(view: View, party: str) -> Refused | None:
+    """CHAIN-7: return a refusal unless the administrator admitted ``party`` and has not suspended it."""
+    admission = view.get(Admitted, party)
+    if admission is None:
+        return Refused("not-admitted", f"party {party} is not admitted to this node")
+    if admission.state is not State.ACTIVE:
+        return Refused("party-suspended", f"party {party} is suspended from this node")
     return None

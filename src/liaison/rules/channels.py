@@ -13,7 +13,7 @@ from typing import Any, Final
 from liaison.ledger.facts import AccessionFacts, CharterFacts, ParticipationFacts, RosterFacts
 from liaison.ledger.record import Record
 from liaison.rules import cells, rhythm
-from liaison.rules.authority import admitted, follows
+from liaison.rules.authority import follows
 from liaison.rules.cells import (
     AliasClaim,
     Amendment,
@@ -26,7 +26,7 @@ from liaison.rules.cells import (
     Rosters,
     View,
 )
-from liaison.rules.chain import authority_signs, registrar_signs
+from liaison.rules.chain import admitted, authority_signs, registrar_signs
 from liaison.rules.deriving import accession_facts, charter_facts, participation_facts, roster_facts
 from liaison.rules.kinds import load_rule
 from liaison.rules.refusal import Refused

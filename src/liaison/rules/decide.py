@@ -29,9 +29,11 @@ from liaison.rules import (
 from liaison.rules.cells import (
     CELLS,
     TIMED,
+    Acknowledgements,
     Cell,
     CellKey,
     Channel,
+    Contest,
     Counter,
     EncryptionKey,
     KeyClaim,
@@ -56,7 +58,9 @@ AHEAD_MAX: Final = 2 * MINUTE
 
 EXPANDING: Final = frozenset(
     {
+        Acknowledgements.name,
         Channel.name,
+        Contest.name,
         EncryptionKey.name,
         LineTest.name,
         Note.name,
@@ -142,7 +146,7 @@ def _due_needs(keys: Iterable[CellKey], peek: Peek) -> set[CellKey]:
         ruling = DUES[each[0]]
         others = [*ruling.stands_on(cell)]
         if cell.due is not None:
-            others += ruling.before(cell)
+            others += ruling.before(cell, peek)
             found.update({Counter.key_of(_channel_of(cell)), *ruling.needs(cell, peek)})
         found.update(others)
         waiting += [other for other in others if other not in asked]
@@ -150,7 +154,7 @@ def _due_needs(keys: Iterable[CellKey], peek: Peek) -> set[CellKey]:
 
 
 def _channel_of(cell: Cell) -> str:
-    assert isinstance(cell, LineTest | Note | PostHold)
+    assert isinstance(cell, Contest | LineTest | Note | PostHold)
     return cell.channel
 
 
@@ -229,7 +233,7 @@ def first_due(view: View, keys: Iterable[CellKey], at: int) -> CellKey | None:
         moment = cell.due
         if moment is not None and moment <= -until:
             due[key] = moment
-            others += [(-moment, other) for other in DUES[key[0]].before(cell)]
+            others += [(-moment, other) for other in DUES[key[0]].before(cell, view.get)]
         for one in others:
             if one[1] not in asked:
                 heappush(waiting, one)

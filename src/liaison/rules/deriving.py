@@ -59,6 +59,7 @@ def member_facts(statement: Statement[Member], *, removed: tuple[str, ...] = ())
         devices=tuple(device.key for device in payload.devices),
         removed=removed,
         sequence=payload.sequence,
+        compromised=payload.compromised,
     )
 
 

@@ -16,6 +16,7 @@ from liaison.ledger.facts import (
     AddresseeFacts,
     AnswerFacts,
     ConclusionFacts,
+    ContestedFacts,
     DeadlineFacts,
     ExtensionFacts,
     Facts,
@@ -219,6 +220,13 @@ def _of_hold(facts: HoldFacts | HoldEndedFacts, _: int) -> Iterable[_Item]:
         yield from _for(shown.readers, shown.index, ItemKind.NOTE, shown.precedence)
 
 
+def _of_contested(facts: ContestedFacts, _: int) -> Iterable[_Item]:
+    for one in facts.armed:
+        readers = [reader for reached in one.reached for reader in reached.readers]
+        yield from _for(readers, one.index, ItemKind.ALERT, one.precedence)
+        yield _Item(one.sender, one.index, ItemKind.TOLD, one.precedence)
+
+
 def _of_missed_test(facts: MissedTestFacts, index: int) -> Iterable[_Item]:
     yield from _for(facts.informed, index, ItemKind.MISSED_TEST, Precedence.IMMEDIATE)
 
@@ -226,6 +234,7 @@ def _of_missed_test(facts: MissedTestFacts, index: int) -> Iterable[_Item]:
 _GATHER: Final[dict[type[Facts], Callable[[Any, int], Iterable[_Item]]]] = {
     AnswerFacts: _of_answer,
     ConclusionFacts: _of_conclusion,
+    ContestedFacts: _of_contested,
     DeadlineFacts: _of_deadline,
     ExtensionFacts: _of_procedure,
     GrantFacts: _of_grant,

@@ -1,4 +1,4 @@
-"""What time alone makes happen: rungs, deadlines, conclusions, missed tests, holds that end.
+"""What time alone makes happen: rungs, deadlines, conclusions, missed tests, holds that end, contests.
 
 design.md, law 5: a timer is due because the state says so, and firing it means appending a record.
 ``DUES`` has one ruling per kind of cell that holds moments; which of a note's moments comes first
@@ -8,13 +8,12 @@ is ``cells.Note.moments``. The effect counts from the moment, however late it wa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from liaison.ledger.facts import (
     ConclusionFacts,
+    ContestedFacts,
     DeadlineFacts,
-    DueFacts,
     HoldEndedFacts,
     MissedTestFacts,
     MomentFacts,
@@ -23,12 +22,13 @@ from liaison.ledger.facts import (
     ShownFacts,
 )
 from liaison.ledger.record import Record, Urgency
-from liaison.rules import ladder, lives, rhythm
+from liaison.rules import contests, ladder, lives, rhythm
 from liaison.rules.cells import (
     AddresseeState,
     Cell,
     CellKey,
     Channel,
+    Contest,
     Decisions,
     LineTest,
     Moment,
@@ -40,49 +40,25 @@ from liaison.rules.cells import (
     View,
 )
 from liaison.rules.lives import PROCEDURE, Act, Life, Step
-from liaison.rules.ruling import Peek
+from liaison.rules.ruling import DueRuling, Fallen, Peek
 from liaison.rules.showing import add_held, held_by, showing_changes, showing_needs, shown_to
 from liaison.statements.charters import Effect, Standing
 from liaison.words.ids import party_of
 from liaison.words.precedence import Precedence
 
 
-@dataclass(frozen=True)
-class Fallen:
-    """What a moment's decide adds to the record; the dispatcher fills in the rest."""
-
-    kind: str
-    facts: DueFacts
-    urgency: Urgency
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class DueRuling:
-    """One kind of cell that holds moments, and the kinds of record that they make.
-
-    ``before`` names the cells that its first moment reads and that time may change: what was due
-    of them goes first. ``stands_on`` names those of whose moments it is a part, due itself or not:
-    who reads it reads them.
-    """
-
-    kinds: frozenset[str]
-    key: Callable[[Any], CellKey]
-    needs: Callable[[Any, Peek], Iterable[CellKey]]
-    decide: Callable[[View, Any], Fallen]
-    evolve: Callable[[View, Record, int], Iterable[Cell]]
-    before: Callable[[Any], Iterable[CellKey]]
-    stands_on: Callable[[Any], Iterable[CellKey]]
-
-
 def _nothing(_: Cell) -> Iterable[CellKey]:
+    return ()
+
+
+def _nothing_before(_: Cell, __: Peek) -> Iterable[CellKey]:
     return ()
 
 
 # Notes
 
 
-def _before_note(note: Note) -> Iterable[CellKey]:
+def _before_note(note: Note, _: Peek) -> Iterable[CellKey]:
     return showing_needs(note) if note.deferred_until is not None else ()
 
 
@@ -218,12 +194,6 @@ def _informed(view: View, note: Note) -> tuple[str, ...]:
     told = {note.sender}
     for address in note.informed or ():
         post = view.get(Post, address)
-    is_empty = (
-        not is_loud and rung.effect is not Effect.RAISE and not any(r.readers for r in reached)
-    )
-    informed = _informed(view, note) if is_loud else ()
-    if is_empty and reached:
-        informed = (note.sender,)  # a post is vacant, or who holds it now can't open the note
         told |= set(post.holders if post else ())
     return tuple(sorted(told))
 
@@ -248,6 +218,12 @@ def _rung(view: View, note: Note, moment: Moment) -> Fallen:
         ]
     reached = _reached(view, targets)
     is_loud = rung.effect in (Effect.TELL, Effect.EXHAUSTED)
+    is_empty = (
+        not is_loud and rung.effect is not Effect.RAISE and not any(r.readers for r in reached)
+    )
+    informed = _informed(view, note) if is_loud else ()
+    if is_empty and reached:
+        informed = (note.sender,)  # a post is vacant, or who holds it now can't open the note
     facts = RungFacts(
         channel=note.channel,
         due=moment.due,
@@ -421,11 +397,11 @@ def _evolve_line(view: View, record: Record, index: int) -> Iterable[Cell]:
 # Holds
 
 
-def _hold_needs(hold: PostHold, _: Peek) -> Iterable[CellKey]:
-    return (Channel.key_of(hold.channel), *_before_hold(hold))
+def _hold_needs(hold: PostHold, peek: Peek) -> Iterable[CellKey]:
+    return (Channel.key_of(hold.channel), *_before_hold(hold, peek))
 
 
-def _before_hold(hold: PostHold) -> Iterable[CellKey]:
+def _before_hold(hold: PostHold, _: Peek) -> Iterable[CellKey]:
     for digest in hold.waiting:
         yield Note.key_of(hold.channel, digest)
 
@@ -475,7 +451,28 @@ def _hold_key(facts: HoldEndedFacts) -> CellKey:
     return PostHold.key_of(facts.channel, facts.post)
 
 
+# Contests
+
+
+def _evolve_contest(view: View, record: Record, index: int) -> Iterable[Cell]:
+    assert isinstance(record.facts, ContestedFacts)
+    return contests.evolve_contest(view, record.facts)
+
+
+def _contest_key(facts: ContestedFacts) -> CellKey:
+    return Contest.key_of(facts.channel, facts.device)
+
+
 DUES: Final[dict[str, DueRuling]] = {
+    Contest.name: DueRuling(
+        frozenset({"contested"}),
+        _contest_key,
+        contests.contest_needs,
+        contests.decide_contest,
+        _evolve_contest,
+        contests.before_contest,
+        _nothing,
+    ),
     Note.name: DueRuling(
         frozenset({"rung", "deadline", "conclusion"}),
         _note_key,
@@ -491,7 +488,7 @@ DUES: Final[dict[str, DueRuling]] = {
         _line_needs,
         _decide_line,
         _evolve_line,
-        _nothing,
+        _nothing_before,
         _nothing,
     ),
     PostHold.name: DueRuling(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from liaison.rules import cells
-from liaison.rules.authority import admitted
 from liaison.rules.cells import (
     Admitted,
     CellKey,
@@ -19,7 +18,7 @@ from liaison.rules.cells import (
     Serials,
     View,
 )
-from liaison.rules.chain import holds, key_opens
+from liaison.rules.chain import admitted, holds, key_opens
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Peek
 from liaison.rules.serials import check_serial

@@ -1,4 +1,4 @@
-"""The shape of a ruling: what one statement kind needs, how it is decided, what it changes."""
+"""The shape of a ruling: what a statement kind or a moment needs, how it is decided, what it changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from liaison.ledger.facts import Facts
+from liaison.ledger.facts import DueFacts, Facts
 from liaison.ledger.record import Record, Urgency
 from liaison.rules.cells import C, Cell, CellKey, View
 from liaison.rules.refusal import Refused
@@ -52,3 +52,31 @@ class Ruling:
     decide: Callable[[View, Statement[Any], int], Drafted | Refused]
     evolve: Callable[[View, Record, int], Iterable[Cell]]
     timed: Callable[[Statement[Any], Peek], Iterable[CellKey]] = _nothing
+
+
+@dataclass(frozen=True)
+class Fallen:
+    """What a moment's decide adds to the record; the dispatcher fills in the rest."""
+
+    kind: str
+    facts: DueFacts
+    urgency: Urgency
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DueRuling:
+    """One kind of cell that holds moments, and the kinds of record that they make.
+
+    ``before`` names the cells that its first moment reads and that time may change: what was due
+    of them goes first. ``stands_on`` names those of whose moments it is a part, due itself or not:
+    who reads it reads them.
+    """
+
+    kinds: frozenset[str]
+    key: Callable[[Any], CellKey]
+    needs: Callable[[Any, Peek], Iterable[CellKey]]
+    decide: Callable[[View, Any], Fallen]
+    evolve: Callable[[View, Record, int], Iterable[Cell]]
+    before: Callable[[Any, Peek], Iterable[CellKey]]
+    stands_on: Callable[[Any], Iterable[CellKey]]

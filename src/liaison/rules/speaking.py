@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from liaison.rules.authority import admitted
 from liaison.rules.cells import Admitted, CellKey, Channel, Log, Member, Note, Party, View
-from liaison.rules.chain import device_signs
+from liaison.rules.chain import admitted, device_signs
 from liaison.rules.refusal import Refused
 from liaison.statements.charters import Standing
 from liaison.statements.payloads import Logged

@@ -165,6 +165,17 @@ class Device(Frozen):
         return self.key
 
 
+class Compromised(Frozen):
+    """A device's key id, and since when it may have been in other hands."""
+
+    key: Digest
+    since: Micros
+
+    @property
+    def sort_key(self) -> str:
+        return self.key
+
+
 class Member(Successive):
     """A person of a party: roles, state and up to eight devices."""
 
@@ -175,6 +186,10 @@ class Member(Successive):
     roles: Annotated[tuple[MemberRole, ...], Ascending]
     state: State
     devices: Annotated[tuple[Device, ...], Field(max_length=MAX_DEVICES), Ascending]
+    # Rules version 2
+    compromised: (
+        Annotated[tuple[Compromised, ...], Field(min_length=1, max_length=64), Ascending] | None
+    ) = None
 
     @model_validator(mode="after")
     def _keys_are_held(self) -> Self:

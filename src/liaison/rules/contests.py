@@ -1,0 +1,212 @@
+"""Contests: what a compromised key had acknowledged is nobody's to rely on. protocols/statements.md, CONTEST.
+
+A party says of a device's key since when it may have been another's. A party's statement reads no
+channel's cells (law 3); so it leaves a ``Contest`` in each channel, which is due at once, and whose
+moments look through what the key acknowledged there, page by page, the newest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from liaison.ledger.facts import ContestedFacts, MemberFacts, ReachedFacts, RearmedFacts
+from liaison.ledger.record import Urgency
+from liaison.rules import ladder
+from liaison.rules.cells import (
+    Acknowledged,
+    Acknowledgements,
+    AddresseeState,
+    Cell,
+    CellKey,
+    Channel,
+    Contest,
+    Member,
+    Note,
+    PartyChannels,
+    Post,
+    View,
+)
+from liaison.rules.lives import Life
+from liaison.rules.ruling import Fallen, Peek
+
+PAGE_ENTRIES: Final = 64
+"""So many acknowledgements stand on a page, and so many notes at most are armed by one record."""
+NEWEST: Final = "0"
+"""The page that is written to; full ones are numbered from 1."""
+
+
+# What a device acknowledged
+
+
+def remembering_needs(channel: str, device: str) -> Iterable[CellKey]:
+    yield Acknowledgements.key_of(channel, device, NEWEST)
+
+
+def remember(
+    view: View, channel: str, notes: Iterable[Note], device: str, at: int
+) -> Iterable[Cell]:
+    """Give the pages after a device acknowledged these notes of a channel at ``at``.
+
+    A note without a ladder is left out, and so is a draft's clearance: nothing is armed of them.
+    """
+    climbing = [note.note for note in notes if note.rungs and not note.draft]
+    page = view.get(Acknowledgements, channel, device, NEWEST)
+    entries, full = (page.entries, page.full) if page else ((), 0)
+    for note in climbing:
+        if len(entries) == PAGE_ENTRIES:
+            full += 1
+            yield Acknowledgements(
+                channel=channel, device=device, page=str(full), entries=entries, full=0
+            )
+            entries = ()
+        entries = (*entries, Acknowledged(note=note, at=at))
+    if climbing:
+        yield Acknowledgements(
+            channel=channel, device=device, page=NEWEST, entries=entries, full=full
+        )
+
+
+# A party's word that a key is contested
+
+
+def beginning_needs(party: str) -> Iterable[CellKey]:
+    yield PartyChannels.key_of(party)
+
+
+def begun(view: View, known: Member | None, facts: MemberFacts, at: int) -> Iterable[Cell]:
+    """Give a contest for each channel of the party, of each key that is newly said to be compromised."""
+    before = {one.key: one.since for one in (known.compromised or () if known else ())}
+    channels = view.get(PartyChannels, facts.party)
+    for one in facts.compromised or ():
+        if before.get(one.key) == one.since:
+            continue
+        for channel in channels.channels if channels else ():
+            yield Contest(
+                channel=channel,
+                device=one.key,
+                party=facts.party,
+                member=facts.member,
+                since=one.since,
+                page=0,
+                moment=at,
+            )
+
+
+# The moments
+
+
+def contest_needs(contest: Contest, peek: Peek) -> Iterable[CellKey]:
+    yield Channel.key_of(contest.channel)
+    yield Acknowledgements.key_of(contest.channel, contest.device, NEWEST)
+    yield Acknowledgements.key_of(contest.channel, contest.device, str(contest.page))
+    for key in before_contest(contest, peek):
+        yield key
+        note = peek(Note, *key[1:])
+        for addressee in note.addressees if note else ():
+            yield Post.key_of(addressee.post)
+
+
+def before_contest(contest: Contest, peek: Peek) -> Iterable[CellKey]:
+    """The notes of the page: what was due of them goes first."""
+    page = peek(Acknowledgements, contest.channel, contest.device, str(contest.page))
+    for entry in page.entries if page else ():
+        yield Note.key_of(contest.channel, entry.note)
+
+
+def decide_contest(view: View, contest: Contest) -> Fallen:
+    assert contest.moment is not None
+    channel = view.get(Channel, contest.channel)
+    assert channel is not None
+    armed = []
+    for note in _notes(view, contest):
+        posts = contested_posts(note, contest)
+        if posts:
+            armed.append(_armed(view, note, posts))
+    facts = ContestedFacts(
+        channel=contest.channel,
+        due=contest.moment,
+        party=contest.party,
+        member=contest.member,
+        device=contest.device,
+        since=contest.since,
+        page=contest.page,
+        armed=tuple(armed),
+    )
+    urgency = Urgency(
+        precedence=max((one.precedence for one in armed), key=lambda p: p.rank, default=None),
+        about=tuple(sorted(one.index for one in armed)),
+        outcome="contested",
+        due=contest.moment,
+        exercise=bool(channel.exercise),
+    )
+    return Fallen("contested", facts, urgency)
+
+
+def evolve_contest(view: View, facts: ContestedFacts) -> Iterable[Cell]:
+    contest = view.get(Contest, facts.channel, facts.device)
+    assert contest is not None
+    for one in facts.armed:
+        note = view.get(Note, facts.channel, one.note)
+        assert note is not None
+        for reached in one.reached:
+            note = ladder.reopened(note, reached.post, facts.due, by="")
+        yield note
+    following = _following(view, contest)
+    yield contest.model_copy(
+        update={"page": following or 0, "moment": facts.due if following else None}
+    )
+
+
+def contested_posts(note: Note, contest: Contest) -> tuple[AddresseeState, ...]:
+    """Return who took the note on by the contested key alone, where its ladder would still matter.
+
+    Nobody's if another acknowledgement of the party counts beside, or the note was taken back,
+    superseded or has expired.
+    """
+    assert contest.moment is not None
+    if note.withdrawn or not note.rungs:
+        return ()
+    if note.expiry is not None and note.expiry <= contest.moment:
+        return ()
+    expired_at = max((a.at for a in note.addressees if a.life is Life.EXPIRED), default=-1)
+    taken = [a for a in ladder.acting(note, contest.party) if a.life is Life.ACKNOWLEDGED]
+    doubtful = [a for a in taken if a.device == contest.device and a.at >= contest.since]
+    if note.acknowledge != "all" and len(doubtful) < len(taken):
+        return ()
+    # What an operator reopened behind its expiry, and the key took on then, is asked again.
+    return tuple(a for a in doubtful if a.at > expired_at)
+
+
+def _notes(view: View, contest: Contest) -> Iterable[Note]:
+    """Give the notes of the page that were acknowledged since, once each, in their order."""
+    page = view.get(Acknowledgements, contest.channel, contest.device, str(contest.page))
+    since = [one.note for one in page.entries if one.at >= contest.since] if page else []
+    for digest in dict.fromkeys(since):
+        note = view.get(Note, contest.channel, digest)
+        assert note is not None
+        yield note
+
+
+def _armed(view: View, note: Note, posts: Iterable[AddresseeState]) -> RearmedFacts:
+    reached = []
+    for addressee in posts:
+        post = view.get(Post, addressee.post)
+        holders = post.holders if post else ()
+        readers = tuple(r for r in addressee.readers or () if r in holders)
+        reached.append(ReachedFacts(post=addressee.post, readers=readers))
+    return RearmedFacts(
+        note=note.note,
+        index=note.index,
+        sender=note.sender,
+        precedence=note.precedence,
+        reached=tuple(reached),
+    )
+
+
+def _following(view: View, contest: Contest) -> int:
+    """Return the page before this one, or 0 where that one is older than the contest."""
+    page = view.get(Acknowledgements, contest.channel, contest.device, str(contest.page))
+    if page is None or page.entries[0].at < contest.since:
+        return 0
+    return page.full if contest.page == 0 else contest.page - 1

@@ -1,0 +1,128 @@
+"""The bad days, as they are typed: a colleague suspended, a laptop lost, an authority's key succeeded."""
+
+from __future__ import annotations
+
+from liaison.client import Home, Pins
+from tests.cli.screen import CANARY, Screen
+
+DUTY = "duty.desk.1@mod.example"
+SEND = "--home F send london-hotline --to duty.desk@mod.example --subject Convoy --yes"
+
+
+def registrar(screen: Screen, authority: str, party: str) -> str:
+    """Type what gives the authority a registrar, in the home RG; return the fingerprint's last group."""
+    file = f"{authority}/{party.partition('.')[0]}.party"
+    screen.ok(f"--home RG registrar new {party}")
+    code, shown = screen.type(
+        f"--home {authority} registrar delegate RG/request.liaison --yes --post"
+    )
+    assert code == 0, shown
+    heard = shown.rsplit(maxsplit=1)[-1]
+    screen.ok(f"--home RG registrar begin {file} --node N/node.liaison --heard {heard}")
+    return heard
+
+
+def second_device(screen: Screen) -> str:
+    """Enrol a laptop for the duty officer; return the last group of its key's fingerprint."""
+    screen.ok("--home M2 enrol duty.desk@mod.example --as duty.desk.1")
+    before = set(screen.type("--home MA device list")[1].splitlines())
+    code, shown = screen.type("--home MA device add M2/request.liaison --yes")
+    assert code == 0, shown
+    heard = shown.rsplit(maxsplit=1)[-1]
+    screen.ok(f"--home M2 enrol finish MA/approval.liaison --node N/node.liaison --heard {heard}")
+    screen.ok("--home MA directory sign --post")
+    (added,) = set(screen.type("--home MA device list")[1].splitlines()) - before
+    assert added.startswith(DUTY)
+    return added.split()[-1]
+
+
+def test_a_registrar_suspends_at_once_and_only_the_authority_reinstates(council):
+    registrar(council, "MA", "mod.example")
+    council.ok(SEND, CANARY)
+    shown = council.ok(f"--home RG member suspend {DUTY} --post")
+    assert f"{DUTY} is suspended: in the log at DTG" in shown
+    code, shown = council.type("--home M ack london-hotline/1")
+    assert code == 1
+    assert f"member {DUTY} is suspended" in shown
+    code, shown = council.type(SEND, CANARY)
+    assert code == 1
+    assert "nothing was sealed or sent" in shown
+    code, shown = council.type(f"--home RG member reinstate {DUTY} --post")
+    assert code == 1
+    assert f"Only the authority takes up {DUTY} again" in shown
+    assert f"{DUTY} is active again" in council.ok(f"--home MA member reinstate {DUTY} --post")
+    council.ok("--home M inbox")
+    assert "was acknowledged by duty.desk.1@mod.example" in council.ok(
+        "--home M ack london-hotline/1"
+    )
+    council.ok(SEND, CANARY)
+
+
+def test_who_left_is_revoked_for_good(council):
+    council.ok(f"--home MA member revoke {DUTY} --yes --post")
+    code, shown = council.type(f"--home MA member reinstate {DUTY}")
+    assert code == 1
+    assert f"{DUTY} is revoked · nothing was signed" in shown
+    code, shown = council.type(f"--home MA member roles {DUTY} --role attache")
+    assert code == 1
+    assert f"{DUTY} is revoked, for good" in shown
+    code, shown = council.type(SEND, CANARY)
+    assert code == 1
+    assert "nothing was sealed or sent" in shown
+    council.ok("audit replay N")
+
+
+def test_a_lost_laptop_is_revoked_and_what_it_alone_took_on_is_asked_again(council):
+    group = second_device(council)
+    council.ok(SEND, CANARY)
+    theirs = Pins(Home(council.folder / "M")).authority("fco.example")
+    Pins(Home(council.folder / "M2")).pin_authority(theirs)
+    council.ok("--home M2 inbox")
+    council.ok("--home M2 ack london-hotline/1")  # whoever found it
+    council.ok("--home F inbox")
+    council.ok("--home M inbox")
+    code, shown = council.type(f"--home MA key revoke {DUTY} AAAA --yes")
+    assert code == 1
+    assert f"{DUTY} has no device AAAA" in shown
+    lost = f"--home MA key revoke {DUTY} {group} --lost --since 2026-01-01T00:00:00Z --yes --post"
+    assert "is revoked: in the log at DTG" in council.ok(lost)
+    again = (
+        "! london-hotline/1 is taken on no more for duty.desk@mod.example, and climbs again: the key "
+        "of duty.desk.1@mod.example that acknowledged it was in other hands since DTG, says "
+        "mod.example\n"
+    )
+    assert council.until("--home F inbox", "taken on no more") == again
+    assert again in council.ok("--home M inbox")
+    shown = council.ok("--home F status london-hotline/1")
+    assert "duty.desk@mod.example (action): delivered since DTG" in shown
+    code, shown = council.type("--home M2 inbox")
+    assert code == 1
+    assert "the key is not of a device of duty.desk.1@mod.example that is in force" in shown
+    assert "was acknowledged by" in council.ok("--home M ack london-hotline/1")
+    council.ok("audit replay N")
+    receipt = next((council.folder / "F/receipts/london-hotline").glob("1.contested.*"))
+    shown = council.ok(f"receipt verify {receipt} --node N/node.liaison")
+    assert "it acknowledged, the notes of 1 entries count as taken on no more" in shown
+
+
+def test_an_announced_key_succeeds_and_who_pinned_the_former_one_follows(council):
+    council.ok(SEND, CANARY)
+    shown = council.ok("--home MA party succeed --yes --post")
+    assert "The announced key is the authority of mod.example from now on: in the log" in shown
+    shown = council.ok(SEND, CANARY)
+    assert (
+        "mod.example took up the authority key that it had announced, at DTG; it is pinned now: "
+        "FINGERPRINT\n"
+    ) in shown
+    shown = council.ok("--home F party show")
+    assert "announced by the key pinned before" in shown
+    assert "before by" in shown
+    assert "took up" not in council.ok(SEND, CANARY)
+    # What the former key signed stands; what is signed now is signed by the new one.
+    council.ok("--home M inbox")
+    council.ok("--home M ack london-hotline/1")
+    council.ok("--home MA directory sign --post")
+    council.ok("--home MA party succeed --yes")
+    council.ok("--home MA directory sign --post")
+    assert "took up" in council.ok(SEND, CANARY)
+    council.ok("audit replay N")
