@@ -45,6 +45,19 @@ def test_a_key_is_replaced_after_seven_days_and_not_before(device):
     assert second.use_from == T0 + 7 * DAY
 
 
+def test_a_key_whose_secret_was_lost_is_replaced_at_once(device, home):
+    device.renew(T0)
+    (digest,) = device.opening
+    del device.keystore.secrets[digest]
+    device.keystore.save()
+    again = reopened(home)
+    assert again.opening == {}
+    again.renew(T0 + DAY)
+    assert [c.statement.payload.use_from for c in again.certified] == [T0, T0 + DAY]
+    again.renew(T0 + 2 * DAY)
+    assert len(again.certified) == 2
+
+
 def test_a_key_is_destroyed_at_kept_until_of_the_log_and_not_before(device, home):
     device.renew(T0)
     (digest,) = device.opening
