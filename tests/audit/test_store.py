@@ -22,10 +22,11 @@ from liaison.tlog.checkpoint import Checkpoint, sign_checkpoint
 from liaison.words.errors import LiaisonError, NotReady
 from liaison.words.times import MINUTE
 from tests.audit.logs import ANCHORS, LOG_KEY, flipped, now
+from tests.node.grants import post_grant
 from tests.node.line import elapse, live_line, note_of, send, with_wraps
 from tests.node.live import HandClock, live_node, settings_in
 from tests.timed import WITH_DEPUTY
-from tests.world import DORA, FELIX, ORIGIN, fixed
+from tests.world import DORA, DUTY, FELIX, ORIGIN, fixed
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +305,8 @@ async def test_the_store_of_a_node_on_which_time_passed_is_whole_and_a_changed_m
         released, wraps = with_wraps(node.world.release(draft))
         status, _ = await node.post(statement=released.raw, wraps=wraps)
         assert status == 201
+        node.world.accept(released)
+        grant = await post_grant(node, node.world.grant(digest, DUTY, FELIX), FELIX)
     verified, replayed = await audited(home)
     assert (verified.difference, replayed.difference) == (None, None)
     assert replayed.counts["due records"] == 7
@@ -318,6 +321,14 @@ async def test_the_store_of_a_node_on_which_time_passed_is_whole_and_a_changed_m
     assert replayed.difference is not None
     assert replayed.difference.where == f"wrap {at} {key}"
     assert replayed.difference.kind == "release"
+    (home / "node.db").write_bytes(before)
+    # Those of a grant are kept with the grant: the same key's other wrap is none of its.
+    (granted,) = sql(home, 'select "index" from entries where digest = ?', grant)[0]
+    sql(home, 'delete from wraps where key = ? and "index" = ?', key, granted)
+    _, replayed = await audited(home)
+    assert replayed.difference is not None
+    assert replayed.difference.where == f"wrap {granted} {key}"
+    assert replayed.difference.kind == "grant"
     (home / "node.db").write_bytes(before)
     # A rung's row is altered, then its due moment moved.
     (rung, facts) = sql(home, "select \"index\", facts from entries where kind = 'rung'")[0]

@@ -71,6 +71,8 @@ def test_a_post_is_handed_over_with_what_is_open_there(line):
     shown = screen.ok("--home F inbox")
     assert f"granted london-hotline/1 to {NIGHT} for duty.desk@mod.example (handover)" in shown
     assert f"acknowledged by {NIGHT}" in shown
+    for look in ("verify", "replay"):  # wraps that came by a grant are looked for, too
+        assert "differs" not in screen.ok(f"audit {look} N")
 
 
 def test_a_vacant_post_is_said_before_a_word_is_typed(line):
@@ -101,6 +103,8 @@ def test_a_second_device_gets_what_the_first_one_grants(line):
     assert code == 0
     wanted = re.search(r"run: (liaison grant --device \S+)", shown)
     assert wanted
+    code, shown = screen.type("--home M2 read london-hotline/1")
+    assert (code, wanted[1] in shown) == (1, True)
     typed = wanted[1].removeprefix("liaison ").rstrip(")")
     shown = screen.ok(f"--home M {typed} --yes")
     assert "GRANT london-hotline/1 at DTG" in shown

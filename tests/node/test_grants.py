@@ -10,35 +10,17 @@ import pytest
 
 from liaison.ledger.facts import GrantFacts
 from liaison.node.intake import WRAP_BYTES
-from liaison.statements import payloads
-from liaison.statements.procedures import Grant
-from liaison.statements.statement import Statement, make_statement
 from liaison.words.encoding import from_base64
+from tests.node.grants import post_grant, with_grant_wraps
 from tests.node.line import CONTENT, NOTHING, inbox, kinds, live_line, looks, path_of, send
-from tests.node.live import LiveNode, _digest
-from tests.world import ANNA, DORA, DUTY, GRETA, MOD, fixed, signing
+from tests.node.live import LiveNode
+from tests.world import ANNA, DORA, DUTY, GRETA, MOD
 
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[LiveNode]:
     async with live_line(tmp_path / "home") as live:
         yield live
-
-
-def with_wraps(grant: Statement[Grant], by: str) -> tuple[Statement[Grant], bytes]:
-    """Return a grant signed anew over wraps that exist, and those."""
-    data = {w.key: fixed(f"grant {grant.digest} {w.key}", WRAP_BYTES) for w in grant.payload.given}
-    given = tuple(payloads.Wrap(key=key, wrap=_digest(wrap)) for key, wrap in data.items())
-    changed = grant.payload.model_copy(update={"given": given})
-    return make_statement(changed, signing(f"{by}/1")), b"".join(data.values())
-
-
-async def post(node: LiveNode, grant: Statement[Grant], by: str = ANNA) -> str:
-    signed, wraps = with_wraps(grant, by)
-    node.world.accept(signed)
-    status, text = await node.post(statement=signed.raw, wraps=wraps)
-    assert status == 201, text
-    return signed.digest
 
 
 async def content(node: LiveNode, by: str, note: str) -> list[dict[str, Any]]:
@@ -53,7 +35,7 @@ async def test_who_takes_a_post_over_reads_its_note_by_a_grant(node: LiveNode) -
     await node.accept(node.world.posting(DUTY, (GRETA,)))
     await node.accept(node.world.directory(MOD))
     assert await looks(node, GRETA, note) == NOTHING
-    grant = await post(node, node.world.grant(note, DUTY, DORA), DORA)
+    grant = await post_grant(node, node.world.grant(note, DUTY, DORA), DORA)
     assert await looks(node, GRETA, note) == CONTENT
     (wrap,) = await content(node, GRETA, note)
     assert wrap["grant"] == grant
@@ -71,7 +53,7 @@ async def test_who_takes_a_post_over_reads_its_note_by_a_grant(node: LiveNode) -
 async def test_no_grant_takes_the_place_of_another_wrap_for_the_same_key(node: LiveNode) -> None:
     note = await send(node, node.world.note())
     (first,) = await content(node, DORA, note)
-    grants = [await post(node, node.world.grant(note, DUTY)) for _ in range(2)]
+    grants = [await post_grant(node, node.world.grant(note, DUTY)) for _ in range(2)]
     wraps = await content(node, DORA, note)
     assert [wrap.get("grant") for wrap in wraps] == [None, *grants]
     assert {wrap["key"] for wrap in wraps} == {first["key"]}
@@ -81,7 +63,7 @@ async def test_no_grant_takes_the_place_of_another_wrap_for_the_same_key(node: L
 
 async def test_a_grant_comes_with_the_wraps_that_it_names(node: LiveNode) -> None:
     note = await send(node, node.world.note())
-    signed, wraps = with_wraps(node.world.grant(note, DUTY), ANNA)
+    signed, wraps = with_grant_wraps(node.world.grant(note, DUTY), ANNA)
     for wrong in (None, wraps[:-1], bytes(len(wraps))):
         parts = {} if wrong is None else {"wraps": wrong}
         status, text = await node.post(statement=signed.raw, **parts)

@@ -597,7 +597,10 @@ class Client(Granter):
                 if named == reference and found.statement.digest not in self.cabinet:
                     channel = await self._channel_of(note_of(found).channel)
                     if channel.cell.alias == alias:
-                        await self._open(found, channel, None, release)
+                        try:
+                            await self._open(found, channel, None, release)
+                        except Unreadable as exc:
+                            raise await self._judged(found, exc) from exc
                         return
             more = bool(page.get("more")) and bool(shown)
 
