@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from tests.cli.screen import Screen
+from liaison.client.device import SIGNING
+from liaison.sealing.keystore import Keystore
+from tests.cli.screen import PASSPHRASE, Screen
 from tests.cli.test_first_hotline import CANARY, SEND, begun, last_group, open_line
 
 __all__ = ["begun"]
@@ -112,3 +114,45 @@ def test_a_second_device_gets_what_the_first_one_grants(line):
     assert "nothing that this device could open" in screen.ok(f"--home M {typed} --yes")
     assert "Line check" in screen.ok("--home M2 inbox")
     assert CANARY in screen.ok("--home M2 read london-hotline/1")
+
+
+def test_who_lost_their_keys_says_so_and_the_sender_is_offered_the_grant(line):
+    screen = line
+    screen.ok(SEND, CANARY)
+    keystore = Keystore.open(screen.folder / "M" / "keystore", PASSPHRASE)
+    for name in [name for name in keystore.secrets if name != SIGNING]:
+        del keystore.secrets[name]
+    keystore.save()
+    code, shown = screen.type("--home M inbox")
+    assert (code, "london-hotline/1 was not opened" in shown) == (0, True)
+    offered = "liaison grant london-hotline/1 duty.desk@mod.example"
+    assert screen.ok("--home F inbox") == (
+        "london-hotline/1 was found unreadable by duty.desk.1@mod.example for "
+        f"duty.desk@mod.example at DTG (key); to let them read it: {offered}\n"
+    )
+    shown = screen.ok(f"--home F {offered.removeprefix('liaison ')} --yes")
+    assert shown.startswith(
+        "To grant:\n"
+        "  Note:        london-hotline/1\n"
+        "  Subject:     Line check\n"
+        "  At:          duty.desk@mod.example\n"
+        "  For:         duty.desk.1@mod.example (1 device)\n"
+        "  Then:        they can open it, and it stands in the log that you let them.\n"
+        "GRANT london-hotline/1 at DTG"
+    )
+    assert "Line check" in screen.ok("--home M inbox")
+    assert CANARY in screen.ok("--home M read london-hotline/1")
+
+
+def test_a_post_that_is_vacant_is_on_the_operators_queue_and_the_sender_is_told(council):
+    screen = council
+    screen.ok(
+        "--home F send london-hotline --to duty.desk@mod.example --subject Convoy --yes", CANARY
+    )
+    screen.ok("--home MA posting set duty.desk@mod.example --post")
+    screen.ok("--home N node advance 4s")
+    assert "vacant" in screen.until("--home O desk", "vacant")
+    shown = screen.until("--home F inbox", "NOBODY AT")
+    assert (
+        "! NOBODY AT duty.desk@mod.example can be reached: vacant, or not able to open it" in shown
+    )
