@@ -105,6 +105,26 @@ def test_a_lost_laptop_is_revoked_and_what_it_alone_took_on_is_asked_again(counc
     assert "it acknowledged, the notes of 1 entries count as taken on no more" in shown
 
 
+def test_what_a_stolen_key_signed_is_shown_as_doubtful(council):
+    group = second_device(council)
+    theirs = Pins(Home(council.folder / "M")).authority("fco.example")
+    Pins(Home(council.folder / "M2")).pin_authority(theirs)
+    council.ok(SEND, CANARY)
+    council.ok("--home M2 inbox")
+    council.ok("--home M2 reply london-hotline/1 --yes", "We surrender.")
+    council.ok("--home M inbox")
+    council.ok("--home F inbox")
+    assert "DOUBTFUL" not in council.ok("--home F read london-hotline/2")
+    lost = f"--home MA key revoke {DUTY} {group} --lost --since 2026-01-01T00:00:00Z --yes --post"
+    council.ok(lost)
+    shown = council.ok("--home F read london-hotline/2")
+    assert shown.startswith(
+        f"DOUBTFUL: the key of {DUTY} that signed this was in other hands since DTG, says "
+        "mod.example. Ask them by another way\n"
+    )
+    assert "DOUBTFUL" not in council.ok("--home F read london-hotline/1")
+
+
 def test_an_announced_key_succeeds_and_who_pinned_the_former_one_follows(council):
     council.ok(SEND, CANARY)
     shown = council.ok("--home MA party succeed --yes --post")

@@ -231,6 +231,8 @@ class Typed:
         assert self.type("--home XR registrar run --once")["warnings"] == []
         (one,) = self.type("--home XA registrar list")["registrars"]
         assert self.type(f"--home XA registrar end {one['key']} --post")["sent"] is True
+        exported = self.type("--home XA party export")
+        assert self.type("--home XA party take XA/x.records")["records"] == exported["records"]
         who = "desk.1@x.example"
         devices = self.type("--home XA device list")["devices"]
         for line in (

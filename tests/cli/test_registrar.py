@@ -10,6 +10,7 @@ import pytest
 
 from liaison.cli.registrar import keep_looking
 from liaison.client.registrar import Renewed
+from liaison.words.canonical import format_canonical
 from liaison.words.errors import ChainBroken, LiaisonError, NodeUnreachable
 from tests.cli.screen import Screen, serving
 
@@ -139,6 +140,36 @@ def test_what_was_never_posted_and_overtaken_is_said_and_not_posted_later(begun)
     )
     assert "1 members" in shown
     assert "never posted" not in begun.ok("--home FA directory sign --post")
+
+
+def test_an_authority_that_is_offline_goes_on_from_a_file(begun, monkeypatch):
+    delegate(begun)
+    begun.ok("--home RG member suspend attache.london.1@fco.example --post")
+    assert begun.ok("--home RG party export") == (
+        "8 records of fco.example: carry RG/fco.records to the authority.\n"
+    )
+    said = json.loads((begun.folder / "RG" / "fco.records").read_text())
+    del said["receipts"][-2]  # the suspension
+    (begun.folder / "cut.records").write_bytes(format_canonical(said))
+    with monkeypatch.context() as patch:
+        patch.setenv("LIAISON_URL", "http://127.0.0.1:9")
+        code, shown = begun.type("--home FA party take cut.records")
+        assert code == 1
+        assert "Record 7 of fco.example is left out" in shown
+        assert shown.endswith("(log-untrusted)\n")
+        code, shown = begun.type("--home FA member reinstate attache.london.1@fco.example")
+        assert code == 1
+        assert "attache.london.1@fco.example is active" in shown
+        assert begun.ok("--home FA party take RG/fco.records") == (
+            "This home goes on from 8 records of fco.example.\n"
+        )
+        begun.ok("--home FA party take RG/fco.records")
+        shown = begun.ok("--home FA member reinstate attache.london.1@fco.example")
+        assert "signed in FA/attache.london.1.member; not sent" in shown
+    # What was signed offline is taken as it is.
+    shown = begun.ok("--home FA directory sign --post")
+    assert "never posted" not in shown
+    assert "1 members" in shown
 
 
 async def test_a_look_that_fails_is_said_once_and_tried_again(capsys):

@@ -173,7 +173,7 @@ def as_authority(
     async def current(authority: Authority) -> T:
         if is_online or authority.is_registrar:
             for what in await authority.catch_up():
-                warn(f"What this home signed of {what} was never posted, and another signed since")
+                warn_overtaken(what)
             home.path(RESTORED).unlink(missing_ok=True)
         elif home.has(RESTORED):
             warn(
@@ -183,6 +183,10 @@ def as_authority(
         return await work(authority)
 
     return _run(opened, current)
+
+
+def warn_overtaken(what: str) -> None:
+    warn(f"What this home signed of {what} was never posted, and another signed since")
 
 
 def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T:

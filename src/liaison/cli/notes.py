@@ -48,6 +48,7 @@ from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole
 from liaison.words.canonical import MAX_INTEGER
 from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable
+from liaison.words.ids import party_of
 from liaison.words.times import SECOND, from_typed, to_dtg
 
 
@@ -485,6 +486,12 @@ def read(context: typer.Context, reference: Reference) -> None:
             )
             if digest is not None
         ]
+        since = await client.doubted_since(letter)
+        if since is not None:
+            warn(
+                f"DOUBTFUL: the key of {letter.note.by} that signed this was in other hands since "
+                f"{to_dtg(since)}, says {party_of(letter.note.by)}. Ask them by another way"
+            )
         return letter, related, kept_in_words(client, letter)
 
     show_letter(*desk.as_member(context, work))

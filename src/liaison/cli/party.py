@@ -11,7 +11,7 @@ from liaison.cli import authority, comparing, desk
 from liaison.cli.asking import Yes, ask
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
-from liaison.client import Authority, AuthorityPin, fingerprint
+from liaison.client import Authority, AuthorityPin, Records, fingerprint
 from liaison.client.seat import wall_clock
 from liaison.rules.chain import id_of
 from liaison.sealing.content import visible
@@ -74,6 +74,45 @@ def succeed(
         answer({**done, "fingerprint": groups})
 
     desk.as_authority(context, work, node=node, is_online=is_posted)
+
+
+@party.command()
+def export(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="Where to write the file.")] = None,
+) -> None:
+    """Write all that the log holds of this party to a file, for an authority that is offline."""
+
+    async def work(of: Authority) -> Records:
+        return await of.export()
+
+    records = desk.as_authority(context, work)
+    path = desk.write(
+        context, f"{records.party.partition('.')[0]}.records", records.to_bytes(), out
+    )
+    say(f"{len(records.receipts)} records of {records.party}: carry {path} to the authority.")
+    answer({"party": records.party, "records": len(records.receipts), "file": path})
+
+
+@party.command()
+def take(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `party export` wrote, NAME.records.")],
+    node: authority.NodeCard = None,
+) -> None:
+    """Go on from what was carried here of the log, offline: others may have signed meanwhile."""
+    try:
+        records = Records.from_bytes(desk.read(context, file))
+    except Malformed as exc:
+        raise desk.wrong_file(file, "a party's records", exc) from exc
+
+    async def work(of: Authority) -> list[str]:
+        return await of.take(records)
+
+    for what in desk.as_authority(context, work, node=node):
+        desk.warn_overtaken(what)
+    say(f"This home goes on from {len(records.receipts)} records of {records.party}.")
+    answer({"party": records.party, "records": len(records.receipts)})
 
 
 @party.command()

@@ -22,8 +22,9 @@ from liaison.client.folding import Book, Standing
 from liaison.client.handover import Approval, RegistrarRequest, Request
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.pins import AuthorityPin, Pins, fingerprint
+from liaison.client.receipts import keep_refusal
 from liaison.client.seat import exercise_lead, wall_clock
-from liaison.client.source import NodeSource
+from liaison.client.source import CarriedSource, NodeSource
 from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch, check_digest
 from liaison.rules.authority import party_cell
@@ -181,7 +182,11 @@ class AuthorityHome:
         with ExitStack() as held:
             held.enter_context(home.locked())
             keystore = Keystore.open(home.path(KEYSTORE), passphrase)
-            return cls(home, keystore, held.pop_all(), now, url)
+            kept = ExitStack()
+            authority = cls(home, keystore, kept, now, url)
+            # Only now: what can't be opened gives the home back.
+            kept.push(held.pop_all())
+            return authority
 
     async def __aenter__(self) -> Self:
         if self.pins.has_node:
@@ -599,6 +604,7 @@ class AuthorityHome:
 
         Raises:
             RefusedByNode: one was refused; those before it are in the log, those after wait.
+            NodeUnreachable: not now, or it was refused without the node's signature; it waits, too.
         """
         online = self._connect()
         entries: list[Entry] = []
@@ -607,6 +613,7 @@ class AuthorityHome:
             try:
                 entry = online.watch.verify(await online.transport.submit(raw))
             except RefusedByNode as exc:
+                keep_refusal(self.home, self.pins.node, parse_statement(raw), exc)
                 if exc.problem != "already-so":  # another statement said it: none follows this one
                     if unposted[0]["kind"] in STANDALONE:
                         self._state["unposted"] = unposted[1:]
@@ -639,10 +646,15 @@ class AuthorityHome:
             raise NotReady(exc.happened, safe="nothing was signed", do=_DELEGATE) from exc
 
     async def _catch_up(self) -> list[str]:
-        online, overtaken = self._connect(), list[str]()
+        online = self._connect()
+        return await self._go_on(online.source, online.book)
+
+    async def _go_on(self, source: NodeSource | CarriedSource, book: Book) -> list[str]:
+        """Go on from what a source has behind what was followed already."""
+        overtaken: list[str] = []
         n = int(cast("int", self._state.get("followed", 0)))
-        async for entry in online.source.of_party(self.party, after=n):
-            await online.book.check_own(entry, self.party)
+        async for entry in source.of_party(self.party, after=n):
+            await book.check_own(entry, self.party)
             n = entry.record.channel.n
             payload = entry.statement.payload
             if isinstance(payload, Successive):

@@ -5,15 +5,18 @@ A charter known here is what the next directory names; a successor counts once a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
 from liaison.client.authority import LAPSE, AuthorityHome, made
-from liaison.client.folding import ChannelView
+from liaison.client.folding import Book, ChannelView, OwnPart
+from liaison.client.handover import Records
+from liaison.client.source import CarriedSource
+from liaison.client.watching import Watch
 from liaison.statements.charters import Accession, Charter, Participation, Seat, Standing
 from liaison.statements.payloads import Roster
 from liaison.statements.statement import Statement, parse_statement_of
-from liaison.words.errors import NotReady
+from liaison.words.errors import NodeUnreachable, NotReady
 from liaison.words.ids import check_id
 from liaison.words.precedence import Precedence
 
@@ -165,18 +168,52 @@ class Authority(AuthorityHome):
     async def catch_up(self) -> list[str]:
         """As ``AuthorityHome``, and the charters and own rosters of the party's channels, too."""
         overtaken = await super().catch_up()
-        online = self._connect()
-        answer = await online.transport.read("/v1/channels")
-        for item in cast("list[dict[str, object]]", answer.get("channels", [])):
-            alias = str(item["alias"])
-            part = await online.book.own_part(alias, self.party)
-            if part is None:
-                continue
+        async for alias, part in self._own_parts():
             known = self._newest("charter", part.channel)
             if not known or known["statement"] != part.charter.digest:
                 self._keep(part.charter, "charter", part.channel, alias, is_own=False)
             if part.roster is not None:
-                overtaken += self._follow(part.roster, part.channel, alias)
+                overtaken += self._follow(part.roster.statement, part.channel, alias)
+        return overtaken
+
+    async def _own_parts(self) -> AsyncIterator[tuple[str, OwnPart]]:
+        """Give what this party said of each channel, by its alias."""
+        online = self._connect()
+        answer = await online.transport.read("/v1/channels")
+        for item in cast("list[dict[str, object]]", answer.get("channels", [])):
+            part = await online.book.own_part(str(item["alias"]), self.party)
+            if part is not None:
+                yield str(item["alias"]), part
+
+    async def export(self) -> Records:
+        """Return all that the log holds of this party, to be carried to a home that is offline."""
+        source = self._connect().source
+        receipts = [entry.receipt async for entry in source.of_party(self.party, after=0)]
+        rosters = [p.roster.receipt async for _, p in self._own_parts() if p.roster is not None]
+        return Records(self.party, tuple(receipts), tuple(rosters))
+
+    async def take(self, records: Records) -> list[str]:
+        """As ``catch_up``, from what was carried to this home.
+
+        Raises:
+            NotReady: it is of another party, or no node is pinned here.
+        """
+        if records.party != self.party:
+            raise NotReady(
+                f"The file is of {records.party}, this home of {self.party}",
+                safe="nothing was taken",
+            )
+        watch = Watch(self.home, self.pins.node, _offline)
+        source = CarriedSource(records, watch)
+        book = Book(self.home, self.pins, source, self.now)
+        overtaken = await self._go_on(source, book)
+        for entry in source.rosters:
+            channel = entry.record.channel.id
+            alias = str((self._newest("charter", channel) or {}).get("alias", ""))
+            roster, _ = await book.roster(entry, channel)
+            if roster.by == self.party:
+                overtaken += self._follow(entry.statement, channel, alias)
+        watch.save()
         return overtaken
 
     async def follow_all(self) -> None:
@@ -302,6 +339,10 @@ class Authority(AuthorityHome):
         waiting = [p.charter for p in view.proposed if p.lacks(self.party)]
         entry = await online.source.statement(waiting[-1] if waiting else view.cell.charter)
         return parse_statement_of(Charter, entry.statement.raw)
+
+
+async def _offline(_: str) -> bytes:
+    raise NodeUnreachable("This home is offline")
 
 
 def _kind_of(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -165,7 +165,7 @@ class OwnPart:
 
     channel: str
     charter: Statement[payloads.Payload]
-    roster: Statement[payloads.Payload] | None
+    roster: Entry | None
 
 
 class Source(Protocol):
@@ -317,7 +317,7 @@ class Book:
         rosters = [item for item in shown["rosters"] if item.statement.payload.by == party]
         for item in rosters:
             await self.roster(item, channel)
-        return OwnPart(channel, entry.statement, rosters[-1].statement if rosters else None)
+        return OwnPart(channel, entry.statement, rosters[-1] if rosters else None)
 
     def posts_known(self) -> dict[str, list[str]]:
         """Return who can be written to on each channel that was asked for, by its alias."""

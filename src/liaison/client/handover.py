@@ -25,6 +25,7 @@ from liaison.words.ids import check_id
 REQUEST: Final = "liaison/request/1"
 APPROVAL: Final = "liaison/approval/1"
 DELEGABLE: Final = "liaison/registrar/1"
+RECORDS: Final = "liaison/records/1"
 
 PHRASE_WORDS: Final = 5
 _PHRASE_SALT: Final = b"liaison/phrase/1"
@@ -135,6 +136,43 @@ class Approval:
         }:
             raise Malformed("approval: its statements are of several parties")
         return approval
+
+
+@dataclass(frozen=True)
+class Records:
+    """What the log holds of a party, carried to a home that is offline: receipts, in their order."""
+
+    party: str
+    receipts: tuple[str, ...]
+    """Of all records of the party's scope."""
+    rosters: tuple[str, ...]
+    """Of its newest rosters."""
+
+    def to_bytes(self) -> bytes:
+        return format_canonical({"format": RECORDS, **vars(self)}) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Records:
+        """Return the records that a file spells; what they prove is for others to check.
+
+        Raises:
+            Malformed: it spells none.
+        """
+        members = parse_canonical(data.rstrip(b"\n"))
+        party = members.get("party")
+        lists = [members.get(name) for name in ("receipts", "rosters")]
+        if members.keys() != {"format", "party", "receipts", "rosters"} or (
+            members["format"] != RECORDS or not isinstance(party, str)
+        ):
+            raise Malformed(f"not a file of the format {RECORDS}")
+        receipts, rosters = (_strings(value) for value in lists)
+        return cls(check_id("party id", party), receipts, rosters)
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise Malformed(f"{RECORDS}: receipts and rosters are lists of texts")
+    return tuple(value)
 
 
 def check_phrase(data: bytes) -> tuple[str, ...]:

@@ -558,6 +558,21 @@ class Client(Granter):
     def _references(self, digests: Sequence[str]) -> str:
         return ", ".join(self.cabinet.reference(digest) for digest in digests)
 
+    async def doubted_since(self, letter: Letter) -> int | None:
+        """Return since when the key that signed a note was in other hands, if it was when it did.
+
+        As far as that is known now: the sender's party may say so later, and a node that isn't
+        reached tells nothing.
+        """
+        try:
+            standing = await self.book.standing(party_of(letter.note.by))
+        except (NodeUnreachable, Busy):
+            return None
+        sender = standing.members.get(letter.note.by)
+        said = {one.key: one.since for one in (sender.compromised or () if sender else ())}
+        since = said.get(letter.note.key)
+        return since if since is not None and since <= letter.at else None
+
     async def read(self, reference: str) -> Letter:
         """Return a note from the cabinet, fetching what isn't there: what is new, or isn't kept.
 

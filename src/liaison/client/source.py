@@ -1,4 +1,4 @@
-"""Where a client's receipts come from: the node, each verified before it is given on."""
+"""Where a client's receipts come from: the node, or a file; each is verified before it is given on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Final
 from urllib.parse import quote
 
+from liaison.client.handover import Records
 from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch, check_digest
-from liaison.words.errors import LogUntrusted, Malformed
+from liaison.words.errors import LogUntrusted, Malformed, NotHere
 from liaison.words.ids import check_id
 
 _OF_PARTY: Final = ("members", "postings", "keys")
@@ -54,12 +55,7 @@ class NodeSource:
             )
             entries = self._entries(answer, "statements")
             for entry in entries:
-                if (entry.record.channel.id, entry.record.channel.n) != (party, after + 1):
-                    raise LogUntrusted(
-                        f"The node leaves out record {after + 1} of {party}",
-                        safe="nothing was signed on it",
-                        do="keep this home as it is and tell the auditors",
-                    )
+                _check_next(entry, party, after)
                 after += 1
                 yield entry
             is_more = bool(answer.get("more")) and bool(entries)
@@ -106,3 +102,51 @@ def _texts(value: Iterable[object], name: str) -> list[str]:
             raise Malformed(f"the node's answer: {name} holds something that isn't a receipt")
         texts.append(item)
     return texts
+
+
+class CarriedSource:
+    """``folding.Source`` of what was carried to a home that is offline: one party, and no other."""
+
+    def __init__(self, records: Records, watch: Watch) -> None:
+        self._party = records.party
+        self._entries = [watch.verify(text) for text in records.receipts]
+        self.rosters = [watch.verify(text) for text in records.rosters]
+
+    async def of_party(self, party: str, *, after: int) -> AsyncIterator[Entry]:
+        """Give what was said of the party behind its ``after``-th record, without a gap.
+
+        Raises:
+            LogUntrusted: one is left out.
+        """
+        for entry in self._entries:
+            if entry.record.channel.n > after:
+                _check_next(entry, party, after)
+                after += 1
+                yield entry
+
+    async def statement(self, digest: str) -> Entry:
+        for entry in self._entries:
+            if entry.statement.digest == digest:
+                return entry
+        raise NotHere("What was carried has not all that is needed", do="export it anew")
+
+    async def party(self, party: str) -> dict[str, list[Entry]]:
+        said = (
+            [e for e in self._entries if e.statement.kind == "party"]
+            if party == self._party
+            else []
+        )
+        shown: dict[str, list[Entry]] = {name: [] for name in (*_OF_PARTY, "directory")}
+        return {**shown, "party": said[-1:]}
+
+    async def channel(self, alias: str) -> dict[str, list[Entry]]:
+        raise NotHere(f"What was carried says nothing of {alias}")
+
+
+def _check_next(entry: Entry, party: str, after: int) -> None:
+    if (entry.record.channel.id, entry.record.channel.n) != (party, after + 1):
+        raise LogUntrusted(
+            f"Record {after + 1} of {party} is left out",
+            safe="nothing was signed on it",
+            do="keep this home as it is and tell the auditors",
+        )
