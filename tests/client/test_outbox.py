@@ -260,6 +260,10 @@ def refusal(raw: bytes, problem: str, node: bytes = SEEDS["node"]) -> RefusedByN
     return RefusedByNode("no", problem=problem, status=409, refusal=signed.raw)
 
 
+def relabelled(exc: RefusedByNode) -> RefusedByNode:
+    return RefusedByNode("no", problem="serial-used", status=409, refusal=exc.refusal)
+
+
 def stranger() -> Statement[Void]:
     """Return a statement by a key that no log knows."""
     key, now = SigningKey(bytes([9]) * 32), wall_clock()
@@ -274,6 +278,21 @@ def stranger() -> Statement[Void]:
         serial=1,
     )
     return make_statement(void, key)
+
+
+async def test_an_authority_too_believes_no_refusal_that_the_node_did_not_sign(line, monkeypatch):
+    async with line.authority("FA") as fa:
+        fa.sign_directory()
+
+        async def forged(*_):
+            raise RefusedByNode("no", problem="already-so", status=409)
+
+        submit = fa._connect().transport.submit
+        monkeypatch.setattr(fa._connect().transport, "submit", forged)
+        with pytest.raises(NodeUnreachable, match="not by the node's signed word"):
+            await fa.post()
+        monkeypatch.setattr(fa._connect().transport, "submit", submit)
+        assert [entry.record.kind for entry in await fa.post()] == ["directory"]
 
 
 def refuse(client, problem: str, times: int) -> list[bytes]:
@@ -413,6 +432,7 @@ async def test_a_refusal_is_kept_beside_the_receipts_with_the_nodes_signature(li
         (lambda raw: RefusedByNode("no", problem="lapsed", status=409), "envelope"),
         (lambda raw: refusal(raw, "lapsed", node=SEEDS["log"]), "signature"),
         (lambda raw: refusal(stranger().raw, "lapsed"), "about another statement"),
+        (lambda raw: relabelled(refusal(raw, "lapsed")), "that word says lapsed"),
     ],
 )
 async def test_a_refusal_that_the_node_did_not_sign_leaves_the_note_in_the_outbox(line, made, why):

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from liaison.client.home import write_private
+from liaison.client.home import Home, write_private
 from liaison.client.pins import NodePin
-from liaison.client.watching import check_happening, check_record
+from liaison.client.watching import check_digest, check_happening, check_record
 from liaison.ledger.facts import DueFacts
 from liaison.ledger.receipt import Receipt
 from liaison.ledger.record import Record
 from liaison.statements.payloads import Payload, Refusal
 from liaison.statements.statement import Statement, parse_statement, parse_statement_of
 from liaison.words.encoding import from_base64
-from liaison.words.errors import LogUntrusted
+from liaison.words.errors import LiaisonError, LogUntrusted, NodeUnreachable, RefusedByNode
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,28 @@ def prove_refusal(
     if of is not None and refusal.payload.payload_digest != of.payload_digest:
         raise LogUntrusted("The node's refusal is about another statement than the one it was sent")
     return refusal
+
+
+def keep_refusal(home: Home, node: NodePin, of: Statement[Payload], exc: RefusedByNode) -> None:
+    """Keep the node's signed word that it refused, beside the receipts, and say where: it can be shown.
+
+    Raises:
+        NodeUnreachable: there is no such word, so that it isn't known whether the node refused.
+    """
+    try:
+        said = prove_refusal(exc.refusal, node, of).payload.code
+        if said != exc.problem:
+            raise LogUntrusted(f"that word says {said}")
+    except LiaisonError as found:
+        raise NodeUnreachable(
+            f"It was refused ({exc.problem}), but not by the node's signed word: {found.happened}",
+            safe="whether the node has it isn't known; sending the same bytes again is safe",
+            do="try again later, by another network if there is one",
+        ) from exc
+    path = home.write(f"receipts/refused/{check_digest(of.digest)}.refusal", exc.refusal)
+    exc.safe = " · ".join(
+        text for text in (exc.safe, f"the node's signed word is in {path}") if text
+    )
 
 
 class ReceiptFiles:

@@ -25,10 +25,10 @@ from liaison.client.pins import NodePin, Pins
 from liaison.client.reading import (
     reference_of,
 )
-from liaison.client.receipts import ReceiptFiles, prove_refusal
+from liaison.client.receipts import ReceiptFiles, keep_refusal
 from liaison.client.source import NodeSource
 from liaison.client.transport import Transport, text_of
-from liaison.client.watching import PENDING_MAX, Entry, Watch, check_digest
+from liaison.client.watching import PENDING_MAX, Entry, Watch
 from liaison.client.writing import Planner
 from liaison.ledger.facts import AnswerFacts
 from liaison.sealing.keystore import Keystore, StretchedKey
@@ -253,25 +253,12 @@ class Seat:
                 raise
 
     def _keep_refusal(self, signed: Signed, exc: RefusedByNode) -> None:
-        """Keep the node's signed word that it refused, beside the receipts: it can be shown.
-
-        Raises:
-            Waiting: there is no such word, so that it isn't known whether the node refused.
-        """
+        """Keep a refusal; one that the node didn't sign leaves the statement waiting."""
         statement = signed.parsed or parse_statement(signed.statement)
         try:
-            prove_refusal(exc.refusal, self.pins.node, statement)
-        except LiaisonError as found:
-            raise _waiting(
-                f"It was refused ({exc.problem}), but not by the node's signed word: "
-                f"{found.happened}"
-            ) from exc
-        path = self.home.write(
-            f"receipts/refused/{check_digest(signed.digest)}.refusal", exc.refusal
-        )
-        exc.safe = " · ".join(
-            text for text in (exc.safe, f"the node's signed word is in {path}") if text
-        )
+            keep_refusal(self.home, self.pins.node, statement, exc)
+        except NodeUnreachable as found:
+            raise _waiting(found.happened) from exc
 
     def _reference(self, entry: Entry, alias: str, released: str = "") -> str:
         """Return a note's reference; one that is another note's already is the log's lie.
