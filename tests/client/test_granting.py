@@ -55,8 +55,13 @@ async def inbox(line: Hotline, name: str) -> list[Item]:
         return await client.inbox()
 
 
-async def second_device(line: Hotline, name: str, authority: str, post: str) -> str:
-    """Give the first holder of a post another device; return the id of its key."""
+async def second_device(
+    line: Hotline, name: str, authority: str, post: str, holders: Sequence[str] = ()
+) -> str:
+    """Give the first holder of a post another device; return the id of its key.
+
+    Who approves it puts its member on the post; ``holders`` are those who hold it all the same.
+    """
     request = request_device(line.home(name), PASSPHRASE, post, cost=CHEAP)
     async with line.authority(authority) as signer:
         approval = signer.add_device(request)
@@ -66,6 +71,8 @@ async def second_device(line: Hotline, name: str, authority: str, post: str) -> 
         await post_approval(client, approval)
         key = client.device.key.id
     async with line.authority(authority) as signer:
+        if holders:
+            signer.set_posting(post, holders)
         signer.sign_directory()
         await signer.post()
     return key
@@ -103,7 +110,7 @@ async def test_a_second_device_reads_what_the_first_one_grants_it_and_nobody_is_
     assert item.error.do == f"on that device, run: liaison grant --device {key}"
     async with line.client("M") as m:
         history = await m.history_for(key)
-        assert (history.notes, history.gone) == (((FIRST, DUTY),), ())
+        assert (history.notes, history.gone, history.left) == (((FIRST, DUTY),), (), ())
         granting = await m.grant_plan(
             FIRST, DUTY, reason=GrantReason.HISTORY, devices=(history.device,)
         )
@@ -133,6 +140,19 @@ async def test_what_was_sent_is_granted_to_a_second_device_too(line: Hotline) ->
     # The copy was there before its wrap: it is said once that it can't be opened, then shown.
     shown = [item for item in await inbox(line, "F2") if isinstance(item, Letter)]
     assert [letter.reference for letter in shown] == [FIRST]
+
+
+async def test_who_left_a_post_gets_nothing_of_it_for_another_device(line: Hotline) -> None:
+    async with line.client("F") as f:
+        await f.send(draft())
+    await inbox(line, "M")
+    await hand_over(line, [EDWIN])
+    key = await second_device(line, "M2", "MA", DUTY, holders=[EDWIN])
+    async with line.client("M") as m:
+        history = await m.history_for(key)
+        assert (history.notes, history.gone, history.left) == ((), (), (FIRST,))
+        plan = await m.grant_plan(FIRST, DUTY)  # but to who holds it now
+        assert plan.members == (EDWIN,)
 
 
 async def test_nothing_is_granted_to_a_device_that_is_not_the_members_own(line: Hotline) -> None:

@@ -107,10 +107,10 @@ def _devices(count: int) -> str:
 
 async def _history(client: Client, device: str, *, is_yes: bool) -> None:
     history = await client.history_for(device)
-    _say_gone(history)
+    _say_what_stays(history)
     if not history.notes:
         say("There is nothing that this device could open for it.")
-        answer({"granted": [], "gone": history.gone})
+        answer({"granted": [], "gone": history.gone, "left": history.left})
         return
     rows = [("Device", device), ("Notes", f"{len(history.notes)}")]
     show("To grant, to another device of yours:", rows, ["it can open all of them"])
@@ -122,14 +122,20 @@ async def _history(client: Client, device: str, *, is_yes: bool) -> None:
             client.granted(client.kept(reference), device)
             done.append(one)
     say(f"Granted: {len(done)} of {_notes(len(history.notes))}.")
-    answer({"granted": [of_done(one) for one in done], "gone": history.gone})
+    granted = [of_done(one) for one in done]
+    answer({"granted": granted, "gone": history.gone, "left": history.left})
 
 
-def _say_gone(history: History) -> None:
+def _say_what_stays(history: History) -> None:
     if history.gone:
         warn(
             f"{len(history.gone)} older notes can't be granted any more: the keys that opened them "
             "were destroyed. They are in this home's cabinet only"
+        )
+    if history.left:
+        warn(
+            f"{len(history.left)} notes were sent to posts that you hold no more: only who holds a "
+            "post now is granted what it was sent"
         )
 
 

@@ -81,6 +81,8 @@ class History:
     notes: tuple[tuple[str, str], ...]
     gone: tuple[str, ...]
     """What this device can't open any more itself: the keys were destroyed. The cabinet has it."""
+    left: tuple[str, ...]
+    """What a post was sent that the member holds no more: only who holds it now is granted it."""
 
 
 @dataclass(frozen=True)
@@ -343,21 +345,27 @@ class Granter(Actor):
         }
         done = self.home.read_state(GRANTED).get(device, [])
         assert isinstance(done, list)
-        found, gone = list[tuple[str, str]](), list[str]()
+        found, gone, left = list[tuple[str, str]](), list[str](), list[str]()
         for reference in self.cabinet.references():
             letter = self.kept(reference)
             note = letter.note
             if letter.digest in done or any(wrap.key in keys for wrap in note.wraps()):
                 continue
-            posts = await self._posts_of(note)
+            posts = [
+                post
+                for post in await self._posts_of(note)
+                if post in standing.posts and self.device.member in standing.posts[post].holders
+            ]
             if note.by == self.device.member:
                 posts = [letter.sender_post]
             is_ours = any(wrap.key in self.device.opening for wrap in note.wraps())
-            if is_ours or not self._is_wrapped_for(note):
-                found += [(reference, post) for post in posts[:1]]
+            if not posts:
+                left.append(reference)
+            elif is_ours or not self._is_wrapped_for(note):
+                found.append((reference, posts[0]))
             else:
                 gone.append(reference)
-        return History(device, tuple(found), tuple(gone))
+        return History(device, tuple(found), tuple(gone), tuple(left))
 
     def granted(self, letter: Letter, device: str) -> None:
         """Note down that a device was granted a note, so that it isn't again."""
