@@ -22,7 +22,7 @@ from liaison.server.openapi import document_of
 from liaison.server.routes import ROUTES
 from liaison.words.encoding import from_base64, to_base64url
 from tests.node.line import live_line, send
-from tests.world import ACTION, ALIAS, DEPUTY, DUTY, EDWIN, FCO, INFO
+from tests.world import ACTION, ALIAS, DEPUTY, DUTY, EDWIN, INFO, MOD
 
 MOST_S: Final = 9
 SIGNED: Final = ("POST /v1/statements", "POST /v1/sessions")
@@ -109,7 +109,7 @@ async def test_the_server_keeps_what_its_document_promises(tmp_path: Path, who: 
         digest = to_base64url(
             from_base64(await send(node, node.world.note(to={DUTY: ACTION, DEPUTY: INFO})))
         )
-        _mention(document, {"digest": digest, "alias": ALIAS, "party": FCO, "path": "0/000.p/1"})
+        _mention(document, {"digest": digest, "alias": ALIAS, "party": MOD, "path": "0/000.p/1"})
         token = await node.token(EDWIN) if who == "a member" else ""
         asked = await asyncio.to_thread(ask, document, node.running.url, token)
     assert asked.failures == []
