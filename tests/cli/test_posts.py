@@ -84,13 +84,17 @@ def test_a_vacant_post_is_said_before_a_word_is_typed(line):
     assert screen.ok("--home F posting show duty.desk@mod.example") == (
         "duty.desk@mod.example  VACANT: nobody holds it, and nothing can be sealed for it\n"
     )
+    assert screen.ok("--home MA posting show").startswith("duty.desk@mod.example  VACANT")
     # There is no text on standard input, and that is not what it complains of.
     code, shown = screen.type(SEND)
     assert (code, shown.startswith("duty.desk@mod.example is vacant: nobody holds it")) == (1, True)
     assert "nobody else of mod.example can be" in shown
     screen.ok("--home MA posting set duty.desk@mod.example duty.desk.1@mod.example --post")
     screen.ok("--home MA directory sign --post")
-    assert "can be written to until DTG" in screen.ok("--home F posting show duty.desk@mod.example")
+    assert screen.ok("--home MA posting show") == "duty.desk@mod.example  duty.desk.1@mod.example\n"
+    assert screen.ok("--home F posting show duty.desk@mod.example") == (
+        "duty.desk@mod.example  duty.desk.1@mod.example  can be written to until DTG\n"
+    )
     code, shown = screen.type(SEND)
     assert (code, "The text or the subject is empty" in shown) == (1, True)
     screen.ok(SEND, CANARY)

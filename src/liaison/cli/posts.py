@@ -19,7 +19,7 @@ from liaison.cli.context import answer, say
 from liaison.cli.failure import warn
 from liaison.cli.outcomes import done_in_words
 from liaison.cli.shapes import of_done
-from liaison.client import Client, Done
+from liaison.client import Authority, Client, Done
 from liaison.client.granting import Granting, History, Holder, Unsettled
 from liaison.sealing.content import visible
 from liaison.statements.procedures import GrantReason
@@ -160,20 +160,30 @@ def posting_show(
         typer.Argument(metavar="[POST]", autocompletion=completing.posts, help="None: all."),
     ] = None,
 ) -> None:
-    """Show who holds the posts of your party, or of another's, and how long they can be written to."""
+    """Show who holds the posts of your party, or of another's, and how long they can be written to.
 
-    async def work(client: Client) -> dict[str, list[Holder]]:
+    An authority's home shows what it signed; it asks nobody, and knows no keys.
+    """
+
+    async def signed(authority: Authority) -> dict[str, list[Holder]]:
+        return {
+            one.post: [Holder(member, None, 0) for member in one.holders]
+            for one in authority.postings
+            if post in (None, one.post)
+        }
+
+    async def current(client: Client) -> dict[str, list[Holder]]:
         return await client.holders(post)
 
-    found = desk.as_member(context, work)
+    if desk.home_at(context).has("authority.json"):
+        found = desk.as_authority(context, signed)
+    else:
+        found = desk.as_member(context, current)
     for name, holders in found.items():
         if not holders:
             say(f"{name}  VACANT: nobody holds it, and nothing can be sealed for it")
         for holder in holders:
-            until = (
-                f"can be written to until {clock(holder.until, holder.now)}" if holder.until else ""
-            )
-            say(f"{name}  {holder.member}  {until or 'NO KEY: it makes one with its next command'}")
+            say(f"{name}  {holder.member}{_until(holder)}")
     answer(
         {
             "posts": [
@@ -185,6 +195,14 @@ def posting_show(
             ]
         }
     )
+
+
+def _until(holder: Holder) -> str:
+    if holder.until is None:
+        return ""
+    if not holder.until:
+        return "  NO KEY: it makes one with its next command"
+    return f"  can be written to until {clock(holder.until, holder.now)}"
 
 
 def posting_handover(

@@ -467,6 +467,11 @@ class AuthorityHome:
         """The newest statement of each member, by name."""
         return [self._newest_of(Member, member) for member in sorted(self._subjects("member"))]
 
+    @property
+    def postings(self) -> list[Posting]:
+        """The newest statement of each post, by name."""
+        return [self._newest_of(Posting, post) for post in sorted(self._subjects("posting"))]
+
     def set_roles(self, member: str, roles: Sequence[str]) -> Statement[Member]:
         """Say what a member may do from now on, instead of what it could before."""
         return self._sign_member(member, roles=sorted({*roles}))

@@ -87,10 +87,13 @@ class History:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a post, and until when they can be written to; 0: nobody can write to them now."""
+    """Who holds a post, and until when they can be written to.
+
+    0: nobody can write to them now; None: it isn't known here.
+    """
 
     member: str
-    until: int
+    until: int | None
     now: int
 
 
