@@ -443,7 +443,7 @@ async def test_two_devices_whose_got_is_doubled_shuffled_ahead_or_anothers_each_
                 await dora.cut()
         return found
 
-    assert await asyncio.gather(reads(one), reads(two)) == [sent, sent]
+    assert [*await asyncio.gather(reads(one), reads(two))] == [sent, sent]
     async with device(node, ANNA) as anna:
         await anna.hello()
         kinds = [(await anna.item(got=True))["kind"] for _ in range(13)]
