@@ -333,6 +333,12 @@ class Typed:
         assert refused["code"] == "already-declined"
         kind = self.type("--home F receipt verify a.parcel.refusal")["kind"]
         assert kind == self.type("--home F receipt show a.parcel.refusal")["kind"] == "refusal"
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("liaison.client.transport.Transport.submit", cut)
+            self.type(f"{HOTLINE} --yes", CANARY, exit_code=75)
+        assert self.type("--home F outbox show")["parts"][0]["text"] == CANARY
+        self.screen.ok("--home F outbox drop --yes")
+        self.screen.ok("--home F outbox flush")  # a void in its place
         waiting = self.left()
         dropped = self.type(f"--home F outbox drop {waiting['statement']} --yes")
         assert dropped == {"dropped": waiting["statement"]}

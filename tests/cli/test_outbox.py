@@ -142,11 +142,9 @@ def test_of_several_that_wait_one_is_named(line):
 def test_a_refusal_is_kept_and_verified_like_a_receipt(line):
     code, shown = line.type(f"{SEND} --label COSMIC", CANARY)
     assert code == 1
-    (kept,) = (line.folder / "F/receipts/refused").iterdir()
+    (kept,) = (line.folder / "F/receipts/refused").glob("*.refusal")
     assert "REFUSED: " in shown
-    assert shown.endswith(
-        f"the node's signed word is in F/receipts/refused/{kept.name} (classification)\n"
-    )
+    assert f"the node's signed word is in F/receipts/refused/{kept.name} · " in shown
     for typed in (f"refused/{kept.name}", f"F/receipts/refused/{kept.name} --node N/node.liaison"):
         shown = line.ok(f"--home F receipt verify {typed}")
         assert "The node of localhost/test signed at DTG that it refused a statement: " in shown
@@ -157,6 +155,30 @@ def test_a_refusal_is_kept_and_verified_like_a_receipt(line):
         kept.write_bytes(broken)
         code, shown = line.type(f"--home F receipt verify refused/{kept.name}")
         assert (code, "VERIFIED" in shown) == (1, False), shown
+
+
+def test_what_waits_and_what_was_refused_can_be_read_where_it_was_written(line):
+    shown = (
+        "leader, FLASH, to duty.desk@mod.example\n"
+        "DTG:      DTG, in no log as far as this home knows\n"
+        "Subject:  Line check\n"
+        "\n"
+        f"{CANARY}\n"
+    )
+    code, said = line.type(f"{SEND} --label COSMIC", CANARY)
+    assert code == 1
+    (path,) = (line.folder / "F/receipts/refused").glob("*.parcel")
+    file = f"F/receipts/refused/{path.name}"
+    assert said.endswith(f"its text: liaison outbox show {file} (classification)\n")
+    assert line.ok(f"--home F outbox show {file}") == shown
+    code, said = line.type(f"--home M outbox show {file}")
+    assert (code, CANARY in said) == (1, False)  # sealed for them, and in no log
+    assert said.startswith("This note is about nothing that this device signed")
+    code, said = line.type(f"--home F outbox show {path.stem}")
+    assert (code, "The outbox has no " in said) == (1, True)
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+    assert line.ok("--home F outbox show").endswith(shown)
 
 
 def test_a_file_that_is_no_parcel_is_said_in_words(line):

@@ -420,7 +420,7 @@ async def test_a_refusal_is_kept_beside_the_receipts_with_the_nodes_signature(li
         ) as caught:
             await f.send(replace(draft(), classification="COSMIC"))
         assert caught.value.problem == "classification"
-        (kept,) = (line.folder / "F" / "receipts" / "refused").iterdir()
+        (kept,) = (line.folder / "F" / "receipts" / "refused").glob("*.refusal")
         assert kept.read_bytes() == caught.value.refusal
     proven = prove_refusal(kept.read_bytes(), line.card).payload
     assert (proven.by, proven.code) == (ORIGIN, "classification")
@@ -450,6 +450,42 @@ async def test_a_refusal_that_the_node_did_not_sign_leaves_the_note_in_the_outbo
         (sent,) = await f.flush()
         assert sent.digest == waiting.digest
         assert not (line.folder / "F" / "receipts" / "refused").exists()
+
+
+@pytest.mark.parametrize("is_after_waiting", [False, True])
+async def test_the_text_of_a_note_that_was_refused_is_kept_sealed(line, is_after_waiting):
+    async with line.client("F") as f:
+        if is_after_waiting:
+            cut(f, is_after=False)
+            with pytest.raises(Waiting):
+                await f.send(draft())
+            refuse(f, "lapsed", 1)
+            (exc,) = await f.flush()
+        else:
+            refuse(f, "precedence", 1)
+            with pytest.raises(RefusedByNode) as caught:
+                await f.send(draft())
+            exc = caught.value
+        assert isinstance(exc, RefusedByNode)
+        (path,) = (line.folder / "F" / "receipts" / "refused").glob("*.parcel")
+        assert f"its text: liaison outbox show {path}" in str(exc)
+        assert CANARY.encode() not in path.read_bytes()
+        parcel = Parcel.from_bytes(path.read_bytes())
+        assert f.read_own(parcel)[1].body == CANARY
+        with pytest.raises(Malformed, match="a void has no text"):
+            f.read_own(Parcel(stranger(), b"", b""))
+    async with line.client("M") as m:
+        # It was sealed for them too; but what isn't in the log they are not shown.
+        assert await m.inbox() == []
+        with pytest.raises(NotHere):
+            m.read_own(parcel)
+
+
+async def test_a_note_that_is_sealed_anew_leaves_nothing_behind(line):
+    async with line.client("F") as f:
+        refuse(f, "roster-outdated", 1)
+        await f.send(draft())
+        assert list((line.folder / "F").rglob("*.parcel")) == []
 
 
 # The courier's way

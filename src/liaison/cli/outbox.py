@@ -15,7 +15,8 @@ from liaison.cli.asking import Yes, ask, show
 from liaison.cli.context import Shape, answer, home_of, say
 from liaison.cli.failure import tell
 from liaison.cli.outcomes import as_shape, in_words
-from liaison.client import Client
+from liaison.cli.shapes import of_part
+from liaison.client import Client, Content
 from liaison.client.courier import Parcel
 from liaison.client.courier import lodge as lodge_at
 from liaison.client.home import write_file
@@ -24,6 +25,8 @@ from liaison.client.outcomes import Outcome
 from liaison.client.receipts import Proven
 from liaison.client.transport import Transport
 from liaison.client.watching import check_digest
+from liaison.sealing.content import visible
+from liaison.statements.payloads import AddresseeRole, Note
 from liaison.words.errors import LiaisonError, Malformed, NotHere, RefusedByNode
 from liaison.words.times import to_dtg
 
@@ -92,6 +95,39 @@ def export(
     say("Where the node can be reached: liaison lodge FILE --node node.liaison")
     say("What that writes beside it, bring back: liaison receipt import FILE")
     answer({**_as_shape(signed), "file": path})
+
+
+@outbox.command("show")
+def show_command(
+    context: typer.Context,
+    which: Annotated[
+        str,
+        typer.Argument(metavar="[DIGEST|FILE]", help="What waits; or a parcel, as it was kept."),
+    ] = "",
+) -> None:
+    """Show the text of a note that waits, or that was refused: with this device's key."""
+    file = desk.find(context, Path(which)) if which else None
+    if file is not None and file.is_file():
+        try:
+            parcel = Parcel.from_bytes(desk.read(context, file))
+        except Malformed as exc:
+            raise desk.wrong_file(file, "a parcel", exc) from exc
+    else:
+        with _opened(context) as box:
+            parcel = Parcel.of(_named(box, which))
+
+    async def work(client: Client) -> tuple[Note, Content]:
+        return client.read_own(parcel)
+
+    note, content = desk.as_member(context, work)
+    posts = [each.post for each in note.addressees if each.role is not AddresseeRole.COPY]
+    say(f"{note.kind}, {note.precedence.action.value.upper()}, to {', '.join(posts)}")
+    say(f"DTG:      {note.dtg}, in no log as far as this home knows")
+    say(f"Subject:  {visible(content.subject)}")
+    say("")
+    say(visible(content.body).rstrip("\n"))
+    parts = [of_part(part) for part in content.parts]
+    answer({"statement": parcel.statement.digest, "subject": content.subject, "parts": parts})
 
 
 @outbox.command()

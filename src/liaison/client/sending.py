@@ -6,19 +6,19 @@ import secrets
 from typing import Final, NoReturn, cast
 
 from liaison.client.cabinet import Kept
+from liaison.client.courier import Parcel
 from liaison.client.home import RESTORED
 from liaison.client.lapses import Lapse, of_key, of_standing
 from liaison.client.outbox import Signed, Waiting
 from liaison.client.outcomes import Accepted, Done, Outcome, Sent, number_in_words
 from liaison.client.reading import (
     Delivery,
-    note_of,
     open_content,
 )
 from liaison.client.receipts import prove_refusal
 from liaison.client.seat import Seat
 from liaison.client.transport import text_of
-from liaison.client.watching import Entry
+from liaison.client.watching import Entry, check_digest
 from liaison.client.writing import Draft, Plan, Spent, seal_note
 from liaison.ledger.facts import NoteFacts, ObjectionFacts, ReleaseFacts, WatchFacts
 from liaison.sealing.content import Content
@@ -119,9 +119,40 @@ class Sender(Seat):
             self.outbox.doubt(signed.digest)
         else:
             self.outbox.refused(signed.digest, is_free=not is_anew)
+        if not is_anew:
+            self._keep_text(signed, exc)
         self.book.forget()
         self._planner.forget()
         return is_anew
+
+    def _keep_text(self, signed: Signed, exc: RefusedByNode) -> None:
+        """Keep a note that was refused for good, sealed as it is: whoever typed it has it nowhere else."""
+        if signed.kind == "note":
+            name = f"receipts/refused/{check_digest(signed.digest)}.parcel"
+            path = self.home.write(name, Parcel.of(signed).to_bytes())
+            exc.do = " · ".join(
+                text for text in (exc.do, f"its text: liaison outbox show {path}") if text
+            )
+
+    def read_own(self, parcel: Parcel) -> tuple[Note, Content]:
+        """Open a note that this device sealed, and that needn't be in any log.
+
+        Raises:
+            Malformed: it is no note.
+            NotHere: this device didn't write it.
+            Unreadable: it has the key no more.
+        """
+        note = parcel.statement.payload
+        if not isinstance(note, Note):
+            raise Malformed(f"a {parcel.statement.kind} has no text", safe="nothing was changed")
+        if note.key != self.device.key.id:
+            # Whoever it is for reads it once it is in the log, and not before (design, law 2).
+            raise _not_ours("note")
+        names = [wrap.key for wrap in note.wraps()]
+        size = len(parcel.wraps) // len(names)
+        wraps = {name: parcel.wraps[i * size : (i + 1) * size] for i, name in enumerate(names)}
+        delivery = Delivery(parcel.ciphertext, wraps)
+        return note, open_content(note, parcel.statement.digest, delivery, self.device.opening)
 
     async def _sent(self, alias: str, entry: Entry, content: Content | None) -> Sent:
         reference = self._reference(entry, alias)
@@ -218,6 +249,7 @@ class Sender(Seat):
 
     def _end_refused(self, signed: Signed, exc: RefusedByNode) -> None:
         """Take what was refused out of the outbox; a serial that the log has isn't free again."""
+        self._keep_text(signed, exc)
         if exc.problem == SERIAL_USED and signed.kind == "void":
             self.outbox.refused(signed.digest, is_free=False)
         elif exc.problem == SERIAL_USED:
@@ -232,7 +264,7 @@ class Sender(Seat):
         """Take what waited out of the outbox, now that the log has it."""
         self.outbox.receipted(signed.digest)
         if signed.kind == "note":
-            return await self._sent(signed.alias, entry, self._own_copy(signed, entry))
+            return await self._sent(signed.alias, entry, self._own_copy(signed))
         if signed.kind == "answer":
             return self._told(signed.alias, signed.about, entry)
         return await self._did(signed, entry)
@@ -256,15 +288,10 @@ class Sender(Seat):
         is_late = isinstance(facts, ObjectionFacts) and facts.late
         return Done(what, reference, entry.at, path, number, is_late)
 
-    def _own_copy(self, signed: Signed, entry: Entry) -> Content | None:
+    def _own_copy(self, signed: Signed) -> Content | None:
         """Open what this device sealed, for the cabinet."""
-        note = note_of(entry)
-        names = [wrap.key for wrap in note.wraps()]
-        size = len(signed.wraps) // len(names)
-        wraps = {name: signed.wraps[i * size : (i + 1) * size] for i, name in enumerate(names)}
-        delivery = Delivery(signed.ciphertext, wraps)
         try:
-            return open_content(note, signed.digest, delivery, self.device.opening)
+            return self.read_own(Parcel.of(signed))[1]
         except Unreadable:
             return None
 
@@ -350,5 +377,5 @@ def _not_ours(kind: str) -> NotHere:
     return NotHere(
         f"This {kind} is about nothing that this device signed",
         safe="nothing was changed",
-        do="import it in the home whose parcel was lodged",
+        do="go to the home that wrote it",
     )
