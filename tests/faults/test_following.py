@@ -9,7 +9,7 @@ import pytest
 
 from liaison.client import Precedence
 from liaison.client.following import BATCH_MAX
-from tests.faults.proxy import Fault, Passing
+from tests.faults.proxy import Fault, Passing, nothing
 from tests.faults.town import LEVELS, Person, Town, draft, until_shown
 
 NOTES = 60
@@ -54,7 +54,7 @@ async def test_who_is_ended_in_the_middle_of_a_frame_goes_on_where_it_was(
             await screen.end(how)
             bad.halted.clear()
             lives.append(screen.shown)
-        bad.plan = HaltsAtItem(NOTES)
+        bad.plan = nothing
         screen = await town.terminal("M", bad.url)
         lives.append(screen.shown)
         async with asyncio.timeout(PATIENCE_S):
@@ -89,7 +89,7 @@ async def test_a_node_that_is_killed_while_it_pushes_is_joined_again_and_goes_on
                 await m.proxy.cut_all()
                 await town.serve()
                 await f.send(draft(Precedence.FLASH))
-            m.proxy.plan = HaltsAtItem(NOTES * 2)
+            m.proxy.plan = nothing
             await m.proxy.cut_all()
             await until_shown([m], f.wanted, PATIENCE_S)
         assert set(m.counted().values()) == {1}
