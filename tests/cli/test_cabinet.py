@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from tests.cli.screen import Screen
-from tests.cli.test_first_hotline import CANARY, SEND, begun, open_line
-
-__all__ = ["begun"]
+from tests.cli.test_first_hotline import CANARY, SEND, open_line
 
 KEPT_BY_CHARTER = 'cabinet = "none"'
 

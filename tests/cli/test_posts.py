@@ -9,9 +9,8 @@ import pytest
 from liaison.client.device import SIGNING
 from liaison.sealing.keystore import Keystore
 from tests.cli.screen import PASSPHRASE, Screen
-from tests.cli.test_first_hotline import CANARY, SEND, begun, last_group, open_line
+from tests.cli.test_first_hotline import CANARY, SEND, last_group, open_line
 
-__all__ = ["begun"]
 NIGHT = "night@mod.example"
 
 

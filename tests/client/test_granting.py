@@ -266,7 +266,7 @@ async def false_grant(m: Client, reference: str) -> None:
         note=granting.letter.digest,
         post=DUTY,
         reason=GrantReason.HANDOVER,
-        parties=tuple(Reliance(party=p, directory=d) for p, d, _ in plan.reliances),
+        parties=tuple(Reliance(party=p, directory=d) for p, d in plan.directories),
         given=tuple(Wrap(key=k, wrap=sha256(wraps[k])) for k in sorted(wraps)),
     )
     cell = plan.channel.cell

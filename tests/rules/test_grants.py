@@ -126,13 +126,20 @@ def test_a_sender_grants_what_they_wrote_to_a_second_device_of_their_own():
     note = world.accept(world.note()).digest
     key = second_device(world, ANNA)
     world.accept(world.directory(FCO))
-    refuses(world, world.grant(note, LONDON, DORA, [world_key(world, FELIX)]), "not-a-holder")
+    refuses(world, world.grant(note, LONDON, DORA, [world_key(world, FELIX)]), "copy")
+    refuses(world, world.grant(note, LONDON, keys=[digest("key")]), "unknown-key")
     world.accept(world.grant(note, LONDON, keys=[key.digest], reason=GrantReason.HISTORY))
     assert items(world) == [(ANNA, "copy", "flash")]
     # The copy stays the sender's: who holds the post too gets no wrap of it.
     world.accept(world.posting(LONDON, (ANNA, FELIX)))
     world.accept(world.directory(FCO))
     refuses(world, world.grant(note, LONDON), "copy", "own devices only")
+    # What they wrote is theirs, also when another has the post.
+    hand_over(world, LONDON, FELIX)
+    world.accept(world.grant(note, LONDON, keys=[key.digest], reason=GrantReason.HISTORY))
+    world.accept(world.member(ANNA))
+    world.accept(world.directory(FCO))
+    refuses(world, world.grant(note, LONDON, keys=[key.digest]), "device-not-in-force")
 
 
 def world_key(world: MemoryWorld, member: str) -> str:

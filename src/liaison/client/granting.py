@@ -28,7 +28,7 @@ from liaison.client.reading import (
 from liaison.client.sending import SEAL_ATTEMPTS
 from liaison.client.transport import text_of
 from liaison.client.watching import Entry, Happening, check_digest
-from liaison.client.writing import Plan
+from liaison.client.writing import Grantees
 from liaison.ledger.facts import GrantFacts
 from liaison.rules.chain import id_of
 from liaison.sealing.content import Content
@@ -60,7 +60,7 @@ class Granting:
     letter: Letter
     post: str
     reason: GrantReason
-    plan: Plan
+    plan: Grantees
     devices: frozenset[str] = frozenset()
 
     @property
@@ -135,7 +135,7 @@ class Granter(Actor):
             )
         at, only = post or named[0], frozenset(devices)
         alias = reference.rpartition("/")[0]
-        plan = await self._planner.grant_plan(alias, letter.note, at, only=only)
+        plan = await self._planner.grantees(alias, letter.note, at, only=only)
         return Granting(letter, at, reason, plan, only)
 
     async def grant(self, granting: Granting) -> Done:
@@ -152,7 +152,7 @@ class Granter(Actor):
         for attempt in range(1, SEAL_ATTEMPTS + 1):
             if attempt > 1:
                 alias = letter.reference.rpartition("/")[0]
-                plan = await self._planner.grant_plan(
+                plan = await self._planner.grantees(
                     alias, letter.note, granting.post, only=granting.devices
                 )
             note = letter.note
@@ -171,7 +171,7 @@ class Granter(Actor):
                 reason=granting.reason,
                 parties=tuple(
                     Reliance(party=party, directory=directory)
-                    for party, directory, _ in plan.reliances
+                    for party, directory in plan.directories
                 ),
                 given=tuple(Wrap(key=k, wrap=sha256(wraps[k])) for k in sorted(wraps)),
             )

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from liaison.client.folding import Book, ChannelView, DirectoryLink, Standing, not_listed
 from liaison.client.outbox import Signed
 from liaison.client.reading import FRESH_US, sha256
-from liaison.rules.chain import device_signs, key_opens
+from liaison.rules.chain import device_signs, key_in_force, key_opens
 from liaison.rules.kinds.line_tests import line_test_kind
 from liaison.rules.minimizing import Written, turns_away
 from liaison.rules.refusal import Refused
@@ -112,8 +112,6 @@ class Plan:
     unreached: tuple[str, ...]
     """Standby posts of the ladder that nobody can be reached at now."""
     made_at: int
-    members: tuple[str, ...] = ()
-    """Of a grant: whose keys they are."""
     turned_away: Refused | None = None
     """Why the node would refuse it as things stand: a party minimized the channel."""
 
@@ -126,6 +124,18 @@ class Plan:
         """The parties that the note is released to."""
         drafted = {party_of(addressee.post) for addressee in self.drafted}
         return frozenset({party for party, _, _ in self.reliances} | drafted)
+
+
+@dataclass(frozen=True)
+class Grantees:
+    """For whom a grant wraps a note's secret, and what that relies on."""
+
+    channel: ChannelView
+    recipients: tuple[Recipient, ...]
+    members: tuple[str, ...]
+    """Whose keys they are, ascending."""
+    directories: tuple[tuple[str, str], ...]
+    """Party, and its directory."""
 
 
 class Planner:
@@ -231,9 +241,9 @@ class Planner:
             now,
         )
 
-    async def grant_plan(
+    async def grantees(
         self, alias: str, note: Note, post: str, *, only: frozenset[str] = frozenset()
-    ) -> Plan:
+    ) -> Grantees:
         """Return for whom a note is wrapped by a grant at a post; ``only``: for these devices.
 
         Raises:
@@ -255,19 +265,11 @@ class Planner:
                 do="a grant reaches only who was addressed; to others, send a note of their own",
             )
         made.add(post, role, only=note.by if is_copy else None)
-        kind = channel.cell.kind(note.kind)
-        if kind is None:
-            raise NotReady(f"{alias} has no notes of kind {note.kind} any more")
-        return Plan(
+        return Grantees(
             channel,
-            kind,
             tuple(made.recipients.values()),
-            tuple(made.addressees),
-            (),
-            _reliances(channel, standings, set()),
-            (),
-            now,
-            members=_members_of(standings[party_of(post)], made.recipients),
+            _members_of(standings[party_of(post)], made.recipients),
+            tuple((party, _directory(known).digest) for party, known in sorted(standings.items())),
         )
 
     def _opened_by(self, channel: ChannelView, now: int) -> int:
@@ -562,16 +564,21 @@ def _keys_for(
     *,
     devices: frozenset[str] = frozenset(),
 ) -> list[Recipient]:
-    """Return the newest key in use of each device of the holders of ``post``, or of ``devices``."""
+    """Return the newest key in use of each device of the holders of ``post``, or of ``devices``.
+
+    ``only`` is who wrote a note, for their copy: they need not hold the post any more.
+    """
     cell = standing.posts.get(post)
     if cell is None:
         return []
     newest: dict[str, tuple[int, Recipient]] = {}
     for holder in cell.holders if only is None else (only,):
         for key, public in standing.keys.get(holder, ()):
-            refused = key_opens(
-                key, cell, standing.members.get(holder), at=now, opened_by=opened_by, who=post
-            )
+            member = standing.members.get(holder)
+            if only is None:
+                refused = key_opens(key, cell, member, at=now, opened_by=opened_by, who=post)
+            else:
+                refused = key_in_force(key, member, at=now, opened_by=opened_by)
             known = newest.get(key.device)
             if devices and key.device not in devices:
                 continue

@@ -17,9 +17,12 @@ from liaison.rules.cells import (
     Cell,
     CellKey,
     Channel,
+    EncryptionKey,
     GrantState,
+    Member,
     View,
 )
+from liaison.rules.chain import key_in_force
 from liaison.rules.notes import last_opening
 from liaison.rules.refusal import Refused
 from liaison.rules.reliances import check_reliances, readers_of, reliance_needs, wrap_needs
@@ -87,16 +90,12 @@ def _decide(view: View, statement: Statement[Grant], at: int) -> Drafted | Refus
     )
     if refused is not None:
         return refused
-    is_copy = addressee is None
     expiry = note.expiry if note.expiry is not None and note.expiry > at else None
-    readers = readers_of(
-        view,
-        payload.post,
-        payload.given,
-        at=at,
-        opened_by=last_opening(channel, expiry, at),
-        only=note.sender if is_copy else "",
-    )
+    opened_by = last_opening(channel, expiry, at)
+    if addressee is None:
+        readers = _writers(view, note, payload, at=at, opened_by=opened_by)
+    else:
+        readers = readers_of(view, payload.post, payload.given, at=at, opened_by=opened_by)
     if isinstance(readers, Refused):
         return readers
     known = {note.sender, *(r for a in note.addressees for r in a.readers or ())}
@@ -157,6 +156,22 @@ def _grantable(
     if len(note.grants or ()) >= GRANTS_MAX:
         return Refused("too-many-grants", f"{what} was granted {GRANTS_MAX} times already")
     return None
+
+
+def _writers(
+    view: View, note: cells.Note, payload: Grant, *, at: int, opened_by: int
+) -> tuple[str, ...] | Refused:
+    """GRANT-6: the copy is the sender's, whether they hold the post still or not."""
+    for wrap in payload.given:
+        key = view.get(EncryptionKey, wrap.key)
+        if key is None:
+            return Refused("unknown-key", "a wrap of the copy names a key statement not known here")
+        if key.member != note.sender:
+            return Refused("copy", "a copy is wrapped for the sender's own devices only")
+        refused = key_in_force(key, view.get(Member, key.member), at=at, opened_by=opened_by)
+        if refused is not None:
+            return refused
+    return (note.sender,)
 
 
 def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
