@@ -37,6 +37,17 @@ def screen(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def begun(screen, monkeypatch):
+    """A node that serves, and nobody admitted yet."""
+    screen.ok("--home N node init --origin localhost/test")
+    with serving(screen.folder / "N") as url:
+        monkeypatch.setenv("LIAISON_URL", url)
+        card = screen.folder / "N" / "node.liaison"
+        card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
+        yield screen
+
+
+@pytest.fixture
 def council(screen, monkeypatch):
     """Every home of the demonstration, and its three channels, for exercises."""
     screen.ok("--home N node init --origin localhost/test --exercise")

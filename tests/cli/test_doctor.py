@@ -14,10 +14,8 @@ from liaison.client import Home, NodePin
 from liaison.client.seat import wall_clock
 from liaison.words.times import DAY, HOUR, MINUTE, SECOND
 from tests.cli.screen import PASSPHRASE, Screen, serving, steady
-from tests.cli.test_first_hotline import CANARY, SEND, begun, open_line
+from tests.cli.test_first_hotline import CANARY, SEND, open_line
 from tests.cli.test_outbox import away
-
-__all__ = ["begun"]
 
 
 @pytest.fixture

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from liaison.words.canonical import format_canonical
-from tests.cli.screen import Screen, serving
-
-
-@pytest.fixture
-def begun(screen, monkeypatch):
-    screen.ok("--home N node init --origin localhost/test")
-    with serving(screen.folder / "N") as url:
-        monkeypatch.setenv("LIAISON_URL", url)
-        card = screen.folder / "N" / "node.liaison"
-        card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
-        yield screen
+from tests.cli.screen import Screen
 
 
 def last_group(screen: Screen, line: str) -> str:

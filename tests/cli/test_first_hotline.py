@@ -5,22 +5,9 @@ from __future__ import annotations
 import os
 import socket
 
-import pytest
-
-from tests.cli.screen import Screen, serving, steady
+from tests.cli.screen import Screen, steady
 
 CANARY = "The canary sings at dawn."
-
-
-@pytest.fixture
-def begun(screen, monkeypatch):
-    screen.ok("--home N node init --origin localhost/test")
-    with serving(screen.folder / "N") as url:
-        monkeypatch.setenv("LIAISON_URL", url)
-        card = screen.folder / "N" / "node.liaison"
-        text = card.read_text()
-        card.write_text(text.replace("http://127.0.0.1:8470", url))
-        yield screen
 
 
 def last_group(shown: str) -> str:

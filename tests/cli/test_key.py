@@ -7,9 +7,7 @@ import shutil
 import pytest
 
 from tests.cli.screen import PASSPHRASE, Screen
-from tests.cli.test_first_hotline import begun, open_line
-
-__all__ = ["begun"]
+from tests.cli.test_first_hotline import open_line
 
 
 @pytest.fixture

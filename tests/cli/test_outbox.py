@@ -10,9 +10,8 @@ import pytest
 
 from liaison.words.errors import NodeUnreachable
 from tests.cli.screen import Screen, steady
-from tests.cli.test_first_hotline import CANARY, SEND, begun, open_line
+from tests.cli.test_first_hotline import CANARY, SEND, open_line
 
-__all__ = ["begun"]
 WAITING = (
     "WAITING in the outbox: The node gave no receipt: cut · it stands in the outbox, signed and on "
     "disk. Do not write it again · the next command sends the same bytes again; or run: liaison "

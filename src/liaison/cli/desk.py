@@ -22,10 +22,12 @@ from liaison.client import Authority, Client, Home, NodePin, Pins
 from liaison.client.home import KEYSTORE, RESTORED, read_file, write_file
 from liaison.client.outcomes import Outcome
 from liaison.client.seat import Patience
+from liaison.rules.chain import id_of
 from liaison.sealing.content import visible
 from liaison.sealing.keystore import StretchedKey
-from liaison.statements.payloads import Payload
+from liaison.statements.payloads import Party, Payload
 from liaison.statements.statement import Statement, parse_statement_of
+from liaison.words.encoding import from_base64
 from liaison.words.errors import LiaisonError, Malformed, NotReady, RefusedByNode
 from liaison.words.times import to_dtg
 
@@ -265,6 +267,20 @@ def read_statement(context: typer.Context, file: Path, kind: type[P]) -> Stateme
         return parse_statement_of(kind, read(context, file))
     except Malformed as exc:
         raise wrong_file(file, f"a {kind.kind_name} statement", exc) from exc
+
+
+def read_party(context: typer.Context, file: Path) -> Statement[Party]:
+    """Return a party's statement in a file, signed by the key that it carries.
+
+    Raises:
+        Malformed, SignatureInvalid: it isn't.
+    """
+    statement = read_statement(context, file, Party)
+    payload = statement.payload
+    if payload.key != id_of(payload.authority):
+        raise Malformed(f"{file}: the party statement isn't signed by its own authority key")
+    statement.check_signature(from_base64(payload.authority))
+    return statement
 
 
 def wrong_file(file: Path, wanted: str, exc: Malformed) -> Malformed:

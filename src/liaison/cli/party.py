@@ -13,10 +13,7 @@ from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.client import Authority, AuthorityPin, Records, fingerprint
 from liaison.client.seat import wall_clock
-from liaison.rules.chain import id_of
 from liaison.sealing.content import visible
-from liaison.statements.payloads import Party
-from liaison.words.encoding import from_base64
 from liaison.words.errors import Malformed
 from liaison.words.times import to_dtg
 
@@ -127,11 +124,8 @@ def pin(
     ] = False,
 ) -> None:
     """Pin another party's authority after comparing its fingerprint by telephone."""
-    statement = desk.read_statement(context, file, Party)
+    statement = desk.read_party(context, file)
     payload = statement.payload
-    if payload.key != id_of(payload.authority):
-        raise Malformed(f"{file}: the party statement isn't signed by its own authority key")
-    statement.check_signature(from_base64(payload.authority))
     known = desk.pins(context).authorities.get(payload.party)
     is_another = known is not None and known.authority != payload.key
     kept = AuthorityPin(

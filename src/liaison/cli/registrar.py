@@ -27,9 +27,8 @@ from liaison.client import (
     take_delegation,
 )
 from liaison.rules.chain import id_of
-from liaison.statements.payloads import Party, Scope
 from liaison.statements.payloads import Registrar as Delegated
-from liaison.words.encoding import from_base64
+from liaison.statements.payloads import Scope
 from liaison.words.errors import Busy, LiaisonError, Malformed, NodeUnreachable, NotReady
 from liaison.words.times import to_dtg
 
@@ -105,11 +104,8 @@ def begin(
     who: comparing.Who = "",
 ) -> None:
     """Take the delegation: pin the node and the authority, and go on from what the log holds."""
-    statement = desk.read_statement(context, file, Party)
+    statement = desk.read_party(context, file)
     payload = statement.payload
-    if payload.key != id_of(payload.authority):
-        raise Malformed(f"{file}: the party statement isn't signed by its own authority key")
-    statement.check_signature(from_base64(payload.authority))
     card, home = desk.read_node(context, node), desk.home_at(context)
     comparing.compare_fingerprint(payload.party, fingerprint(payload.authority), heard)
     with home.locked():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from typing import Any, Final, Self, TypeVar, cast
 from pydantic import ValidationError
 
 from liaison.client.folding import Book, Standing
-from liaison.client.handover import Approval, RegistrarRequest, Request
+from liaison.client.handover import RegistrarRequest
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.pins import AuthorityPin, Pins, fingerprint
 from liaison.client.receipts import keep_refusal
@@ -33,13 +33,9 @@ from liaison.rules.deriving import party_facts
 from liaison.sealing.keystore import Cost, Keystore, StretchedKey
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import (
-    ChannelEntry,
-    Directory,
     Member,
-    MemberEntry,
     Party,
     Payload,
-    PostEntry,
     Posting,
     Registrar,
     Roster,
@@ -65,7 +61,7 @@ from liaison.words.errors import (
     NotReady,
     RefusedByNode,
 )
-from liaison.words.ids import check_id, party_of
+from liaison.words.ids import check_id
 from liaison.words.times import DAY, MINUTE
 
 FILE: Final = "authority.json"
@@ -79,7 +75,6 @@ STANDALONE: Final = frozenset({"accession", "participation"})
 LAPSE: Final = 30 * DAY
 """So long a statement may wait for its posting."""
 PARTY_LAPSE: Final = 400 * DAY
-DIRECTORY_VALID: Final = 7 * DAY
 _DELEGATE: Final = "ask the authority to run: liaison registrar delegate FILE --post"
 
 P = TypeVar("P", bound=Payload)
@@ -89,7 +84,7 @@ S = TypeVar("S", bound=Successive)
 class AuthorityHome:
     """An authority's home, open. Each statement is written before it is told.
 
-    What it says of channels is ``chartering.Authority``'s.
+    What it says of its people is ``staffing``'s, of channels ``chartering``'s.
     """
 
     def __init__(
@@ -339,7 +334,7 @@ class AuthorityHome:
             NotReady: this home is a registrar's.
         """
         if self.is_registrar:
-            raise _authoritys(f"succeeds the authority of {self.party}")
+            raise authoritys(f"succeeds the authority of {self.party}")
         following = SigningKey(self._keystore.secrets[NEXT])
         # Whatever is announced must never be lost: its secret first.
         self._keystore.secrets[AFTER] = secrets.token_bytes(32)
@@ -385,218 +380,6 @@ class AuthorityHome:
         statement = self._sign(made(Party, **members))
         self._keep(statement, "party", self.party, "", sequence=statement.payload.sequence)
         return statement
-
-    # Members and posts
-
-    def approve(self, request: Request, roles: Sequence[str], *, name: str = "") -> Approval:
-        """Sign a device into a member, and the member into a post.
-
-        The same request, asked again, gets the approval that it had.
-
-        Raises:
-            NotReady: another party's, a name that the other kind bears already, or a member who is
-                suspended or revoked.
-        """
-        for address in (request.member, request.post):
-            if party_of(address) != self.party:
-                raise NotReady(
-                    f"{address} is not of {self.party}",
-                    safe="nothing was signed",
-                    do="hand the request to the authority of its own party",
-                )
-        if request.member == request.post or self._newest("member", request.post):
-            raise _name_taken(request.post, "a member")
-        if self._newest("posting", request.member):
-            raise _name_taken(request.member, "a post")
-        before = self._newest_of(Member, request.member)
-        known = self._newest_of(Posting, request.post)
-        if before and before.state is not State.ACTIVE:
-            raise NotReady(
-                f"{request.member} is {before.state}",
-                safe="nothing was signed",
-                do="a suspended member is taken up again with: liaison member reinstate MEMBER; a "
-                "revoked one never: enrol under another name",
-            )
-        wanted = sorted({*roles, *(before.roles if before else ())})
-        if (
-            before
-            and known
-            and request.member in known.holders
-            and any(d.key == request.device for d in before.devices)
-            and (wanted, name or before.name) == (sorted(before.roles), before.name)
-        ):
-            # Asked again: an edition more would leave the device without the one before it.
-            return Approval(
-                self.statement,
-                self._newest_statement(Member, request.member),
-                self._newest_statement(Posting, request.post),
-            )
-        devices = (
-            {d.key: {"key": d.key, "proof": d.proof} for d in before.devices} if before else {}
-        )
-        devices[request.device] = {"key": request.device, "proof": request.proof}
-        member = self._sign_next(
-            Member,
-            request.member,
-            member=request.member,
-            name=name or request.name,
-            roles=wanted,
-            state="active",
-            devices=[devices[key] for key in sorted(devices)],
-            **_compromised(before),
-        )
-        if known and request.member in known.holders:
-            posting = self._newest_statement(Posting, request.post)
-        else:
-            holders = {request.member, *(known.holders if known else ())}
-            posting = self.set_posting(request.post, sorted(holders))
-        return Approval(self.statement, member, posting)
-
-    def add_device(self, request: Request) -> Approval:
-        """Sign a further device into a member who is known; roles and name stay as they are.
-
-        Raises:
-            NotReady: as ``approve``, and where the member isn't known.
-        """
-        if self._newest("member", request.member) is None:
-            raise _not_approved(request.member)
-        return self.approve(request, ())
-
-    @property
-    def members(self) -> list[Member]:
-        """The newest statement of each member, by name."""
-        return [self._newest_of(Member, member) for member in sorted(self._subjects("member"))]
-
-    @property
-    def postings(self) -> list[Posting]:
-        """The newest statement of each post, by name."""
-        return [self._newest_of(Posting, post) for post in sorted(self._subjects("posting"))]
-
-    def set_roles(self, member: str, roles: Sequence[str]) -> Statement[Member]:
-        """Say what a member may do from now on, instead of what it could before."""
-        return self._sign_member(member, roles=sorted({*roles}))
-
-    def suspend(self, member: str) -> Statement[Member]:
-        """Take a member out of force until the authority takes it up again."""
-        return self._sign_member(member, state=State.SUSPENDED.value)
-
-    def revoke(self, member: str) -> Statement[Member]:
-        """Take a member out of force for good."""
-        return self._sign_member(member, state=State.REVOKED.value)
-
-    def reinstate(self, member: str) -> Statement[Member]:
-        """Take up again a member who was suspended.
-
-        Raises:
-            NotReady: this home is a registrar's, or the member isn't suspended.
-        """
-        if self.is_registrar:
-            raise _authoritys(f"takes up {member} again")
-        before = self._member(member)
-        if before.state is not State.SUSPENDED:
-            raise NotReady(f"{member} is {before.state}", safe="nothing was signed")
-        return self._sign_member(member, state=State.ACTIVE.value)
-
-    def revoke_key(self, member: str, device: str, since: int | None = None) -> Statement[Member]:
-        """Take a device away for good, named by its key id or the last group of its fingerprint.
-
-        ``since`` (microseconds) says that its key may have been in other hands from then on: what it
-        alone acknowledged is asked again. Of a device that was taken away it may be said later.
-
-        Raises:
-            NotReady: the member has no such device, or had none.
-        """
-        before = self._member(member)
-        said = {one.key: one.since for one in before.compromised or ()}
-        named = [d for d in before.devices if device in (id_of(d.key), fingerprint(d.key)[-1])]
-        key = id_of(named[0].key) if len(named) == 1 else device
-        if not named and (since is None or device not in self._current()["revoked"]):
-            raise NotReady(
-                f"{member} has no device {device}",
-                safe="nothing was signed",
-                do="see which there are: liaison device list",
-            )
-        if since is not None:
-            said[key] = min(since, said.get(key, since))
-        compromised = [{"key": one, "since": said[one]} for one in sorted(said)]
-        return self._sign_member(
-            member,
-            devices=[
-                {"key": d.key, "proof": d.proof} for d in before.devices if id_of(d.key) != key
-            ],
-            **({"compromised": compromised} if compromised else {}),
-        )
-
-    def _member(self, member: str) -> Member:
-        before: Member | None = self._newest_of(Member, member)
-        if before is None:
-            raise _not_approved(member)
-        return before
-
-    def _sign_member(self, member: str, **changes: object) -> Statement[Member]:
-        """Sign a member's next statement: as the newest one, but for ``changes``."""
-        before = self._member(member)
-        if before.state is State.REVOKED:
-            raise NotReady(
-                f"{member} is revoked, for good",
-                safe="nothing was signed",
-                do="who comes back enrols under another name",
-            )
-        names = ("member", "name", "roles", "state", "devices", "compromised")
-        kept = before.model_dump(mode="json", exclude_none=True, include={*names})
-        return self._sign_next(Member, member, **{**kept, **changes})
-
-    def set_posting(self, post: str, holders: Sequence[str]) -> Statement[Posting]:
-        """Say who holds a post; nobody means that it is vacant."""
-        check_id("address", post)
-        for holder in holders:
-            if self._newest("member", holder) is None:
-                raise _not_approved(holder)
-        return self._sign_next(Posting, post, post=post, holders=sorted(set(holders)))
-
-    # The directory
-
-    def sign_directory(self) -> Statement[Directory]:
-        """Sign what is current now: complete, and valid for seven days."""
-
-        members: dict[str, Any] = {
-            name: [each if isinstance(each, str) else each.model_dump() for each in current]
-            for name, current in self._current().items()
-        }
-        return self._sign_next(
-            Directory,
-            "",
-            **members,
-            valid_until=self.now() + DIRECTORY_VALID,
-        )
-
-    def _current(self) -> dict[str, tuple[Any, ...]]:
-        """Return what a directory says that is signed now."""
-
-        def of(kind: str, entry: type[Any], name: str) -> tuple[Any, ...]:
-            subjects = self._subjects(kind)
-            return tuple(
-                entry(**{name: subject, "statement": str(subjects[subject]["statement"])})
-                for subject in sorted(subjects)
-            )
-
-        return {
-            "members": of("member", MemberEntry, "member"),
-            "postings": of("posting", PostEntry, "post"),
-            "rosters": of("roster", ChannelEntry, "channel"),
-            "charters": of("charter", ChannelEntry, "channel"),
-            "revoked": tuple(cast("list[str]", self._state.get("revoked", []))),
-        }
-
-    def is_directory_due(self, after: int) -> bool:
-        """Return whether the newest directory is ``after`` microseconds old, or not what is current."""
-        newest: Directory | None = self._newest_of(Directory, "")
-        if newest is None or self.now() >= newest.issued + after:
-            return True
-        return self._current() != {
-            name: getattr(newest, name)
-            for name in ("members", "postings", "rosters", "charters", "revoked")
-        }
 
     # The node
 
@@ -772,6 +555,11 @@ class AuthorityHome:
         self._save()
 
     @property
+    def revoked(self) -> tuple[str, ...]:
+        """The key ids of this party that were in force once and are no more."""
+        return tuple(cast("list[str]", self._state.get("revoked", [])))
+
+    @property
     def _edition(self) -> int:
         """The sequence of the newest party statement here; 0 where there is none."""
         return self.statement.payload.sequence if "statement" in self._state else 0
@@ -863,33 +651,11 @@ def _subject_of(payload: Payload) -> str:
     return payload.channel if isinstance(payload, Roster) else ""
 
 
-def _compromised(before: Member | None) -> dict[str, Any]:
-    if before is None or before.compromised is None:
-        return {}
-    return {"compromised": [one.model_dump() for one in before.compromised]}
-
-
-def _authoritys(what: str) -> NotReady:
+def authoritys(what: str) -> NotReady:
     return NotReady(
         f"Only the authority {what}, and this home is a registrar's",
         safe="nothing was signed",
         do="run it in the authority's home",
-    )
-
-
-def _not_approved(member: str) -> NotReady:
-    return NotReady(
-        f"{member} is not a member that this authority approved",
-        safe="nothing was signed",
-        do="approve the member's device first: liaison member approve FILE",
-    )
-
-
-def _name_taken(address: str, by: str) -> NotReady:
-    return NotReady(
-        f"{address} is the name of {by}; a member and a post never share one",
-        safe="nothing was signed",
-        do="enrol under another name with --as",
     )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
-from liaison.client.authority import LAPSE, AuthorityHome, made
+from liaison.client.authority import LAPSE, made
 from liaison.client.folding import Book, ChannelView, OwnPart
 from liaison.client.handover import Records
 from liaison.client.source import CarriedSource
+from liaison.client.staffing import Staff
 from liaison.client.watching import Watch
 from liaison.statements.charters import Accession, Charter, Participation, Seat, Standing
 from liaison.statements.payloads import Roster
@@ -21,7 +22,7 @@ from liaison.words.ids import check_id
 from liaison.words.precedence import Precedence
 
 
-class Authority(AuthorityHome):
+class Authority(Staff):
     """An authority's home, open, with all that it says."""
 
     def propose(
@@ -166,7 +167,7 @@ class Authority(AuthorityHome):
         return view
 
     async def catch_up(self) -> list[str]:
-        """As ``AuthorityHome``, and the charters and own rosters of the party's channels, too."""
+        """As ``Staff``, and the charters and own rosters of the party's channels, too."""
         overtaken = await super().catch_up()
         async for alias, part in self._own_parts():
             known = self._newest("charter", part.channel)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from liaison.ledger.facts import ContestedFacts, MemberFacts, ReachedFacts, RearmedFacts
+from liaison.ledger.facts import ContestedFacts, MemberFacts, RearmedFacts
 from liaison.ledger.record import Urgency
 from liaison.rules import ladder
 from liaison.rules.cells import (
@@ -29,6 +29,7 @@ from liaison.rules.cells import (
 )
 from liaison.rules.lives import Life
 from liaison.rules.ruling import Fallen, Peek
+from liaison.rules.showing import reached_at
 
 PAGE_ENTRIES: Final = 64
 """So many acknowledgements stand on a page, and so many notes at most are armed by one record."""
@@ -189,18 +190,12 @@ def _notes(view: View, contest: Contest) -> Iterable[Note]:
 
 
 def _armed(view: View, note: Note, posts: Iterable[AddresseeState]) -> RearmedFacts:
-    reached = []
-    for addressee in posts:
-        post = view.get(Post, addressee.post)
-        holders = post.holders if post else ()
-        readers = tuple(r for r in addressee.readers or () if r in holders)
-        reached.append(ReachedFacts(post=addressee.post, readers=readers))
     return RearmedFacts(
         note=note.note,
         index=note.index,
         sender=note.sender,
         precedence=note.precedence,
-        reached=tuple(reached),
+        reached=reached_at(view, posts),
     )
 
 

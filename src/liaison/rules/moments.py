@@ -17,7 +17,6 @@ from liaison.ledger.facts import (
     HoldEndedFacts,
     MissedTestFacts,
     MomentFacts,
-    ReachedFacts,
     RungFacts,
     ShownFacts,
 )
@@ -41,7 +40,14 @@ from liaison.rules.cells import (
 )
 from liaison.rules.lives import PROCEDURE, Act, Life, Step
 from liaison.rules.ruling import DueRuling, Fallen, Peek
-from liaison.rules.showing import add_held, held_by, showing_changes, showing_needs, shown_to
+from liaison.rules.showing import (
+    add_held,
+    held_by,
+    reached_at,
+    showing_changes,
+    showing_needs,
+    shown_to,
+)
 from liaison.statements.charters import Effect, Standing
 from liaison.words.ids import party_of
 from liaison.words.precedence import Precedence
@@ -150,7 +156,7 @@ def _deadline(
             **_of_note(note, moment),
             "what": what,
             "posts": posts,
-            "reached": _reached(view, reached),
+            "reached": reached_at(view, reached),
             "informed": (note.sender,) if is_certificate and posts else (),
         }
     )
@@ -176,17 +182,6 @@ def _urgency(note: Note, moment: Moment, outcome: str) -> Urgency:
         due=moment.due,
         exercise=bool(note.exercise),
     )
-
-
-def _reached(view: View, addressees: Iterable[AddresseeState]) -> tuple[ReachedFacts, ...]:
-    """Return who is reached at these posts: readers of the note that hold the post still."""
-    found = []
-    for addressee in addressees:
-        post = view.get(Post, addressee.post)
-        holders = post.holders if post else ()
-        readers = tuple(r for r in addressee.readers or () if r in holders)
-        found.append(ReachedFacts(post=addressee.post, readers=readers))
-    return tuple(found)
 
 
 def _informed(view: View, note: Note) -> tuple[str, ...]:
@@ -216,7 +211,7 @@ def _rung(view: View, note: Note, moment: Moment) -> Fallen:
             and a.alternate_for is None
             and party_of(a.post) == climb.party
         ]
-    reached = _reached(view, targets)
+    reached = reached_at(view, targets)
     is_loud = rung.effect in (Effect.TELL, Effect.EXHAUSTED)
     is_empty = (
         not is_loud and rung.effect is not Effect.RAISE and not any(r.readers for r in reached)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from liaison.ledger.facts import ReplacedFacts, ShownFacts
+from liaison.ledger.facts import ReachedFacts, ReplacedFacts, ShownFacts
 from liaison.rules import ladder
-from liaison.rules.cells import AddresseeState, Cell, CellKey, Note, PostHold, View
+from liaison.rules.cells import AddresseeState, Cell, CellKey, Note, Post, PostHold, View
 from liaison.rules.lives import PROCEDURE, Act, Life
 from liaison.rules.ruling import Peek
 from liaison.statements.payloads import AddresseeRole
@@ -43,6 +43,17 @@ def superseding_needs(channel: str, supersedes: str | None, peek: Peek) -> Itera
     old = peek(Note, channel, supersedes) if supersedes is not None else None
     if old is not None and old.in_reply_to is not None:
         yield Note.key_of(channel, old.in_reply_to)
+
+
+def reached_at(view: View, addressees: Iterable[AddresseeState]) -> tuple[ReachedFacts, ...]:
+    """Return who is reached at these posts: readers of the note that hold the post still."""
+    found = []
+    for addressee in addressees:
+        post = view.get(Post, addressee.post)
+        holders = post.holders if post else ()
+        readers = tuple(r for r in addressee.readers or () if r in holders)
+        found.append(ReachedFacts(post=addressee.post, readers=readers))
+    return tuple(found)
 
 
 def who_had(note: Note) -> tuple[str, ...]:
