@@ -280,6 +280,23 @@ def stranger() -> Statement[Void]:
     return make_statement(void, key)
 
 
+async def test_delivered_is_said_again_where_only_a_stranger_refused_it(line, monkeypatch):
+    async with line.client("F") as f:
+        await f.send(draft())
+    async with line.client("M") as m:
+
+        async def forged(*_):
+            raise RefusedByNode("no", problem="not-addressed", status=409)
+
+        submit = m.transport.submit
+        monkeypatch.setattr(m.transport, "submit", forged)
+        (letter,) = await m.inbox()
+        assert (await m.state(letter))[0]["life"] == "queued"
+        monkeypatch.setattr(m.transport, "submit", submit)
+        assert await m.inbox() == []
+        assert (await m.state(letter))[0]["life"] == "delivered"
+
+
 async def test_an_authority_too_believes_no_refusal_that_the_node_did_not_sign(line, monkeypatch):
     async with line.authority("FA") as fa:
         fa.sign_directory()

@@ -771,8 +771,8 @@ class Client(Granter):
             channel = await self._channel_of(channel_id)
             verdict = Verdict.UNREADABLE if code else Verdict.DELIVERED
             answer = self._answer(channel, post, verdict, notes, code=code or None)
-            raw = make_statement(answer, self.device.key).raw
-            self.take_receipt(await self.transport.submit(raw), raw)
+            said = make_statement(answer, self.device.key)
+            self.take_receipt(await self._submitted(said), said.raw)
         except (LinkBroken, SignatureInvalid, NotReady, NodeUnreachable, Busy):
             return False  # a channel that can't be trusted is not answered in either
         except RefusedByNode as exc:

@@ -64,8 +64,8 @@ def prove_refusal(
     return refusal
 
 
-def keep_refusal(home: Home, node: NodePin, of: Statement[Payload], exc: RefusedByNode) -> None:
-    """Keep the node's signed word that it refused, beside the receipts, and say where: it can be shown.
+def check_refusal(node: NodePin, of: Statement[Payload], exc: RefusedByNode) -> None:
+    """Return if the node signed that it refused the statement, and for what the error says.
 
     Raises:
         NodeUnreachable: there is no such word, so that it isn't known whether the node refused.
@@ -80,6 +80,11 @@ def keep_refusal(home: Home, node: NodePin, of: Statement[Payload], exc: Refused
             safe="whether the node has it isn't known; sending the same bytes again is safe",
             do="try again later, by another network if there is one",
         ) from exc
+
+
+def keep_refusal(home: Home, node: NodePin, of: Statement[Payload], exc: RefusedByNode) -> None:
+    """Keep a refusal beside the receipts, and say where: it can be shown. Raises as ``check_refusal``."""
+    check_refusal(node, of, exc)
     path = home.write(f"receipts/refused/{check_digest(of.digest)}.refusal", exc.refusal)
     exc.safe = " · ".join(
         text for text in (exc.safe, f"the node's signed word is in {path}") if text

@@ -25,7 +25,7 @@ from liaison.client.pins import NodePin, Pins
 from liaison.client.reading import (
     reference_of,
 )
-from liaison.client.receipts import ReceiptFiles, keep_refusal
+from liaison.client.receipts import ReceiptFiles, check_refusal, keep_refusal
 from liaison.client.source import NodeSource
 from liaison.client.transport import Transport, text_of
 from liaison.client.watching import PENDING_MAX, Entry, Watch
@@ -251,6 +251,19 @@ class Seat:
             except RefusedByNode as exc:
                 self._keep_refusal(signed, exc)
                 raise
+
+    async def _submitted(self, statement: Statement[Payload]) -> str:
+        """Send what needs no outbox, and return its receipt's text.
+
+        Raises:
+            RefusedByNode: the node signed that.
+            NodeUnreachable, Busy: there is no answer that is the node's.
+        """
+        try:
+            return await self.transport.submit(statement.raw)
+        except RefusedByNode as exc:
+            check_refusal(self.pins.node, statement, exc)
+            raise
 
     def _keep_refusal(self, signed: Signed, exc: RefusedByNode) -> None:
         """Keep a refusal; one that the node didn't sign leaves the statement waiting."""

@@ -362,9 +362,9 @@ class Sender(Seat):
             return
         async with self._tending:
             for certified in self.device.unposted():
-                raw = certified.statement.raw
+                statement = certified.statement
                 try:
-                    self.take_receipt(await self.transport.submit(raw), raw)
+                    self.take_receipt(await self._submitted(statement), statement.raw)
                 except (NodeUnreachable, Busy):
                     break  # the older key serves until then
                 self.device.posted(certified)
