@@ -18,6 +18,7 @@ from liaison.cli.consequence import clock
 from liaison.cli.context import answer, say
 from liaison.cli.failure import warn
 from liaison.cli.outcomes import done_in_words
+from liaison.cli.progress import bar
 from liaison.cli.shapes import of_done
 from liaison.client import Authority, Client, Done
 from liaison.client.granting import Granting, History, Holder, Unsettled
@@ -218,7 +219,8 @@ def posting_handover(
 
     async def work(client: Client) -> tuple[list[Unsettled], list[Done]]:
         await client.check_holder(post, to)
-        open_notes = await client.unsettled_at(post)
+        with bar("looking through what was sent"):
+            open_notes = await client.unsettled_at(post)
         now = client.now()
         for one in open_notes:
             due = f", due {clock(one.due, now)}" if one.due is not None else ""

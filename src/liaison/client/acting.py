@@ -11,10 +11,11 @@ from typing import Any, Final, TypeVar, cast
 
 from liaison.client.folding import ChannelView
 from liaison.client.keeping import NOT_KEPT
+from liaison.client.opening import Opener
 from liaison.client.outbox import Signed
 from liaison.client.outcomes import Done, Sent
-from liaison.client.reading import Letter, delivery_of, note_of, secret_of, sha256
-from liaison.client.sending import SEAL_ATTEMPTS, SERIAL_USED, Sender
+from liaison.client.reading import Letter, note_of, sha256
+from liaison.client.sending import SEAL_ATTEMPTS, SERIAL_USED
 from liaison.client.transport import text_of
 from liaison.client.watching import Happening, check_digest
 from liaison.client.writing import Draft, Plan, made
@@ -47,7 +48,7 @@ SEEN_KEPT: Final = 2048
 """So many notes of the operators' queue are known by their references."""
 
 
-class Actor(Sender):
+class Actor(Opener):
     """A member's verbs about notes that exist."""
 
     async def withdraw(self, reference: str, *, reason: str | None = None) -> Done:
@@ -307,9 +308,7 @@ class Actor(Sender):
         note = letter.note
         view = await self._channel_of(letter.channel)
         plan = plan or await self.release_plan(letter)
-        content = await self.transport.read(f"/v1/notes/{check_digest(letter.digest)}/content")
-        delivery = delivery_of(content)
-        secret = secret_of(note, letter.digest, delivery, self.device.opening)
+        secret = await self._secret(letter, view)
         serials = self.outbox.take_serials(view.cell.channel, plan.addressed)
         for attempt in range(1, SEAL_ATTEMPTS + 1):
             try:

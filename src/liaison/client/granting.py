@@ -12,36 +12,27 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from liaison.client.acting import Actor
-from liaison.client.folding import ChannelView, LinkBroken, Standing
+from liaison.client.folding import Standing
 from liaison.client.outcomes import Done
 from liaison.client.reading import (
-    Delivery,
     Letter,
-    check_grant,
-    check_release,
-    delivery_of,
     note_of,
-    open_content,
-    secret_of,
     sha256,
 )
 from liaison.client.sending import SEAL_ATTEMPTS
-from liaison.client.transport import text_of
-from liaison.client.watching import Entry, Happening, check_digest
+from liaison.client.watching import Entry, Happening
 from liaison.client.writing import Grantees
 from liaison.ledger.facts import GrantFacts
 from liaison.rules.chain import id_of
-from liaison.sealing.content import Content
 from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, rewrap
 from liaison.statements.payloads import Addressed, AddresseeRole, Note, Reliance, State, Wrap
-from liaison.statements.procedures import Grant, GrantReason, Release
+from liaison.statements.procedures import Grant, GrantReason
 from liaison.words.encoding import from_base64
 from liaison.words.errors import (
     LiaisonError,
     NotHere,
     NotReady,
     RefusedByNode,
-    SignatureInvalid,
     Unreadable,
 )
 from liaison.words.ids import party_of
@@ -49,8 +40,6 @@ from liaison.words.times import SECOND
 
 _WAITING: Final = ("queued", "delivered")
 GRANTED: Final = "granted.json"
-MENDABLE: Final = frozenset({"wrap", "secret", "commitment", "key"})
-"""Reasons for which a note doesn't open that another wrap may mend."""
 
 
 @dataclass(frozen=True)
@@ -194,56 +183,6 @@ class Granter(Actor):
             self.outbox.receipted(signed.digest)
             return await self._did(signed, entry)
         raise AssertionError("the last attempt returns or raises")
-
-    async def _secret(self, letter: Letter, view: ChannelView) -> bytes:
-        """Return the secret of a note that this home has opened, which the node's copy holds."""
-        content = await self.transport.read(f"/v1/notes/{check_digest(letter.digest)}/content")
-        entry, release = self.watch.verify(letter.receipt), None
-        if letter.note.drafted and party_of(letter.note.by) != self.device.party:
-            found = await self._release_of(letter.digest)
-            release, _ = await check_release(self.book, found, entry, view)
-        delivery, opening = delivery_of(content), self.device.opening
-        try:
-            return secret_of(letter.note, letter.digest, delivery, opening, release)
-        except Unreadable as exc:
-            grants = await self._grants(exc, delivery, entry, view)
-            return secret_of(letter.note, letter.digest, delivery, opening, release, grants)
-
-    async def _opened(
-        self,
-        entry: Entry,
-        note: Note,
-        view: ChannelView,
-        delivery: Delivery,
-        release: Release | None,
-    ) -> Content:
-        """Return the content of a note whose chain held, by a grant where its own wrap doesn't open."""
-        digest, opening = entry.statement.digest, self.device.opening
-        try:
-            return open_content(note, digest, delivery, opening, release)
-        except Unreadable as exc:
-            grants = await self._grants(exc, delivery, entry, view)
-            return open_content(note, digest, delivery, opening, release, grants)
-
-    async def _grants(
-        self, failed: Unreadable, delivery: Delivery, entry: Entry, view: ChannelView
-    ) -> dict[str, Grant]:
-        """Return the grants for this device whose chain holds, by digest.
-
-        Raises:
-            Unreadable: as it ``failed``, where no grant can mend it.
-        """
-        wanted = {g.grant for g in delivery.granted if g.key in self.device.opening}
-        found: dict[str, Grant] = {}
-        for digest in sorted(wanted) if failed.reason in MENDABLE else ():
-            granted = await self.source.statement(digest)
-            try:
-                found[digest], _ = await check_grant(self.book, granted, entry, view)
-            except (LinkBroken, SignatureInvalid):
-                continue  # whoever made it, the note opens by it no more than before
-        if not found:
-            raise failed
-        return found
 
     # For whom a note is
 
@@ -433,13 +372,6 @@ class Granter(Actor):
                 life, due_at = str(one.get("life")), due if isinstance(due, int) else None
                 found.append(Unsettled(reference, life, due_at, letter.content.subject))
         return sorted(found, key=lambda one: (one.due is None, one.due or 0))
-
-    async def _release_of(self, digest: str) -> Entry:
-        """Return the release of a draft that this member may read by now."""
-        answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
-        state = answer.get("state", {})
-        assert isinstance(state, dict)
-        return await self.source.statement(text_of(state, "release"))
 
 
 def _written_to_until(standing: Standing, member: str, now: int) -> int:
