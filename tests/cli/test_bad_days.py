@@ -38,6 +38,10 @@ def second_device(screen: Screen) -> str:
 
 def test_a_registrar_suspends_at_once_and_only_the_authority_reinstates(council):
     registrar(council, "MA", "mod.example")
+    # Meanwhile it does the daily business, rosters too.
+    council.ok("--home RG roster set london-hotline desk=duty.desk late=deputy --post")
+    shown = council.ok("--home RG directory sign --post")
+    assert "3 members, 3 postings, 3 rosters, 3 charters" in shown
     council.ok(SEND, CANARY)
     shown = council.ok(f"--home RG member suspend {DUTY} --post")
     assert f"{DUTY} is suspended: in the log at DTG" in shown
