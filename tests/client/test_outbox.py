@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -108,6 +109,26 @@ async def test_wherever_the_connection_is_cut_one_note_has_one_receipt(line, cut
         assert (letter.content.body, letter.digest) == (CANARY, waiting.digest)
     async with line.client("F") as f:
         assert (await f.send(draft("next"))).reference == f"{ALIAS}/2"
+
+
+async def test_nothing_leaves_before_it_is_durable(line, monkeypatch):
+    synced: list[bytes] = []
+    sync = os.fdatasync
+
+    def seen(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append((line.folder / "F" / "outbox").read_bytes())
+
+    async with line.client("F") as f:
+        submit = f.transport.submit
+
+        async def submitted(statement, ciphertext=None, wraps=b""):
+            assert statement + ciphertext + wraps in synced[-1]
+            return await submit(statement, ciphertext, wraps)
+
+        monkeypatch.setattr(os, "fdatasync", seen)
+        monkeypatch.setattr(f.transport, "submit", submitted)
+        assert (await f.send(draft())).reference == f"{ALIAS}/1"
 
 
 @dataclass
