@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from liaison import main
-from liaison.ledger.facts import DueFacts, MomentFacts, RungFacts
+from liaison.ledger.facts import ContestedFacts, DueFacts, MomentFacts, RungFacts
 from liaison.ledger.record import Record, record_from
 from liaison.main import begin
 from liaison.node import timers as module
@@ -27,7 +27,7 @@ from liaison.node.timers import MOMENTS_A_BATCH, Timers
 from liaison.rules.cells import Note
 from liaison.rules.moments import DUE_KINDS, DUES
 from liaison.statements import payloads
-from liaison.statements.payloads import Verdict
+from liaison.statements.payloads import Compromised, Verdict
 from liaison.statements.statement import Statement, make_statement
 from liaison.words.errors import CommitFailed
 from liaison.words.times import HOUR, MINUTE, SECOND
@@ -236,6 +236,30 @@ async def test_a_start_fires_what_was_due_while_the_node_was_down(tmp_path: Path
             while len(await rungs_of(node, note)) < 3:  # noqa: ASYNC110 it has no event
                 await asyncio.sleep(0.002)
         assert await fire(node) == 0
+
+
+async def test_a_contest_is_gone_through_once_also_where_the_node_stops_at_once(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    kept, stolen = (signing(f"{DORA}/{n}") for n in (1, 2))
+    async with live_line(home) as node:
+        await node.accept(node.world.member(DORA, None, [kept, stolen]))
+        note = await send(node, urgent(node))
+        lost = Compromised(key=stolen.id, since=node.clock.wall)
+        node.clock.advance(SECOND)
+        await node.accept(node.world.answer(DORA, Verdict.ACKNOWLEDGED, note, key=stolen))
+        await node.accept(node.world.member(DORA, None, [kept], compromised=(lost,)))
+        clock = node.clock
+    clock.advance(SECOND)
+    for _ in range(2):
+        async with live_node(home, clock) as node:
+            await fire(node)
+            found = [record for record in await records(node) if record.kind == "contested"]
+            (facts,) = (record.facts for record in found)
+            assert isinstance(facts, ContestedFacts)
+            assert [one.note for one in facts.armed] == [note]
+        clock.advance(SECOND)
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
