@@ -55,13 +55,8 @@ async def inbox(line: Hotline, name: str) -> list[Item]:
         return await client.inbox()
 
 
-async def second_device(
-    line: Hotline, name: str, authority: str, post: str, holders: Sequence[str] = ()
-) -> str:
-    """Give the first holder of a post another device; return the id of its key.
-
-    Who approves it puts its member on the post; ``holders`` are those who hold it all the same.
-    """
+async def second_device(line: Hotline, name: str, authority: str, post: str) -> str:
+    """Give the first holder of a post another device; return the id of its key."""
     request = request_device(line.home(name), PASSPHRASE, post, cost=CHEAP)
     async with line.authority(authority) as signer:
         approval = signer.add_device(request)
@@ -71,8 +66,6 @@ async def second_device(
         await post_approval(client, approval)
         key = client.device.key.id
     async with line.authority(authority) as signer:
-        if holders:
-            signer.set_posting(post, holders)
         signer.sign_directory()
         await signer.post()
     return key
@@ -146,13 +139,23 @@ async def test_who_left_a_post_gets_nothing_of_it_for_another_device(line: Hotli
     async with line.client("F") as f:
         await f.send(draft())
     await inbox(line, "M")
+    key = await second_device(line, "M2", "MA", DUTY)
     await hand_over(line, [EDWIN])
-    key = await second_device(line, "M2", "MA", DUTY, holders=[EDWIN])
     async with line.client("M") as m:
         history = await m.history_for(key)
         assert (history.notes, history.gone, history.left) == ((), (), (FIRST,))
         plan = await m.grant_plan(FIRST, DUTY)  # but to who holds it now
         assert plan.members == (EDWIN,)
+
+
+async def test_a_further_device_gives_nobody_a_post_back(line: Hotline) -> None:
+    await hand_over(line, [EDWIN])
+    request = request_device(line.home("M2"), PASSPHRASE, DUTY, cost=CHEAP)
+    async with line.authority("MA") as signer:
+        with pytest.raises(NotReady, match=f"{HOLDER} doesn't hold {DUTY}"):
+            signer.add_device(request)
+        (posting,) = signer.postings
+        assert posting.holders == (EDWIN,)
 
 
 async def test_nothing_is_granted_to_a_device_that_is_not_the_members_own(line: Hotline) -> None:

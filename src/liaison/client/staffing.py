@@ -100,10 +100,18 @@ class Staff(AuthorityHome):
         """Sign a further device into a member who is known; roles and name stay as they are.
 
         Raises:
-            NotReady: as ``approve``, and where the member isn't known.
+            NotReady: as ``approve``, and where the member isn't known, or doesn't hold the post.
         """
         if self._newest("member", request.member) is None:
             raise _not_approved(request.member)
+        posting = self._newest_of(Posting, request.post)
+        if posting is None or request.member not in posting.holders:
+            # Else who left a post would have it again by a further device.
+            raise NotReady(
+                f"{request.member} doesn't hold {request.post}",
+                safe="nothing was signed",
+                do="let the request name a post that they hold: enrol POST --as NAME",
+            )
         return self.approve(request, ())
 
     @property
