@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from liaison.client.journal import Journal
-from liaison.client.outbox import Outbox, Signed
+from liaison.client.outbox import Outbox, Signed, waiting_in
 
 
 async def test_frames_come_back_and_a_torn_end_is_cut(tmp_path):
@@ -86,3 +86,18 @@ async def test_the_journal_is_made_smaller_and_says_the_same(path, monkeypatch):
     assert box.take_serials("C", ["mod.example"]) == {"mod.example": 2}
     assert box.take_serials("C", ["mod.example"]) == {"mod.example": 4}
     box.close()
+
+
+async def test_what_waits_is_counted_while_another_process_writes(path):
+    assert waiting_in(path) == 0
+    box = Outbox(path)
+    await box.keep(signed("first", 1))
+    size = path.stat().st_size
+    await box.keep(signed("second", 2))
+    box.receipted("first")
+    assert waiting_in(path) == len(box.waiting) == 1
+    box.close()
+    whole = path.read_bytes()
+    for torn in range(size, len(whole)):
+        path.write_bytes(whole[:torn])
+        assert waiting_in(path) in (1, 2)

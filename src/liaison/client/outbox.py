@@ -9,6 +9,7 @@ and the void finds out.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, cast
@@ -16,7 +17,7 @@ from typing import ClassVar, Final, cast
 from liaison.client.journal import Frame, Journal, headers
 from liaison.statements.payloads import Payload
 from liaison.statements.statement import Statement
-from liaison.words.errors import LiaisonError
+from liaison.words.errors import LiaisonError, Malformed
 
 COMPACT_BYTES: Final = 2**20
 
@@ -50,7 +51,8 @@ class Signed:
 def waiting_in(path: Path) -> int:
     """Return how many statements wait in the outbox at ``path``, also while a process has it open."""
     waiting: set[object] = set()
-    if path.exists():
+    # What another process is just writing ends early, and is none of it yet.
+    with suppress(FileNotFoundError, Malformed):
         for header in headers(path):
             if header["step"] == "signed":
                 waiting.add(header["digest"])
