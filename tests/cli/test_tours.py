@@ -1,4 +1,4 @@
-"""The README's tours: each `$` line is typed as it stands there, and shows what stands there.
+"""The README's tours and the bad days of docs/trust.md: each `$` line is typed, and shows what stands there.
 
 The node and the homes are those of `liaison demo --stage`, whose node is a process of its own.
 """
@@ -20,9 +20,14 @@ from pathlib import Path
 
 import pytest
 
+from liaison.client.seat import wall_clock
+from liaison.words.times import HOUR, to_dtg
 from tests.cli.screen import Screen, steady
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README, TRUST = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/trust.md")
+)
 ANY = "…"
 """A line of the README for any number of lines that are left out there."""
 
@@ -30,7 +35,11 @@ _PASSING = (  # what differs from run to run, beside what ``steady`` knows
     (re.compile(r"\b[0-9]+ (?:second|minute)s? old"), "AGE"),
     (re.compile(r"\bin [0-9]+ (?:second|minute)s?"), "LEFT"),
     (re.compile(r"\.watch\.[0-9]+\."), ".watch.N."),
+    (re.compile(r"^  [a-z]+(?: [a-z]+){4}$", re.MULTILINE), "  FIVE WORDS"),
+    (re.compile(r"\bdevice [A-Z2-7]{4} of"), "device GROUP of"),
 )
+_FINGERPRINT = re.compile(r"(?:[A-Z2-7]{4} ){7}([A-Z2-7]{4})")
+_DTG = re.compile(r"[0-9]{6}Z [A-Z]{3} [0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -41,10 +50,10 @@ class Typed:
     shown: tuple[str, ...]
 
 
-def tours() -> dict[str, list[Typed]]:
-    """Return what is typed in each section of the README."""
+def tours(text: str) -> dict[str, list[Typed]]:
+    """Return what is typed in each section of a document."""
     found: dict[str, list[Typed]] = {}
-    for section in README.split("\n## ")[1:]:
+    for section in text.split("\n## ")[1:]:
         title = section.partition("\n")[0]
         blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", section, re.MULTILINE)
         for block in blocks:
@@ -94,13 +103,27 @@ def fits(shown: str, wanted: tuple[str, ...]) -> bool:
 
 
 def test_the_readme_has_a_tour_of_the_attache_and_of_the_operator():
-    assert [title.partition(",")[0] for title in tours()] == ["As an attaché", "As an operator"]
-    assert all(len(typed) >= 6 for typed in tours().values())
+    titles = [title.partition(",")[0] for title in tours(README)]
+    assert titles == ["As an attaché", "As an operator"]
+    assert all(len(typed) >= 6 for typed in tours(README).values())
 
 
-def test_each_line_of_the_tours_shows_what_stands_there(stage):
-    for typed in (each for tour in tours().values() for each in tour):
-        words = shlex.split(typed.line)
+def test_trust_has_the_bad_days():
+    assert list(tours(TRUST))[1:] == [
+        "A lost laptop, which nobody has",
+        "A stolen laptop",
+        "An authority's key in other hands",
+        "A colleague who left",
+    ]
+
+
+@pytest.mark.parametrize("text", [README, TRUST], ids=["README.md", "trust.md"])
+def test_each_line_of_a_tour_shows_what_stands_there(stage, text):
+    earlier = to_dtg(wall_clock() - HOUR)
+    groups: dict[str, str] = {}
+    for typed in (each for tour in tours(text).values() for each in tour):
+        # A last group is another each time: what is typed names the one that was shown.
+        words = [_DTG.sub(earlier, groups.get(word, word)) for word in shlex.split(typed.line)]
         assert words[0] == "liaison"
         text = ""
         if "<<<" in words:
@@ -111,6 +134,8 @@ def test_each_line_of_the_tours_shows_what_stands_there(stage):
         assert fits(shown, typed.shown), f"{typed.line}\n{shown}\n--- not:\n" + "\n".join(
             typed.shown
         )
+        said = _FINGERPRINT.findall("\n".join(typed.shown))
+        groups |= dict(zip(said, _FINGERPRINT.findall(shown), strict=False))
 
 
 def test_what_a_tour_leaves_out_and_what_differs_each_time_fits_and_no_more():
