@@ -587,6 +587,9 @@ class Client(Granter):
             await self._fetch(reference)
             await self.cabinet.sync()
         letter = self.kept(reference)
+        if not self.cabinet.holds(letter.digest):
+            channel = await self._channel_of(letter.channel)
+            letter = await self._open(self.watch.verify(letter.receipt), channel, None)
         self._receipts.put(self.home.path(f"receipts/{reference}.receipt"), letter.receipt)
         await self._receipts.flush()
         return letter
@@ -622,9 +625,6 @@ class Client(Granter):
     async def state(self, letter: Letter) -> list[dict[str, object]]:
         """Return what the node says of each addressee's state; it proves nothing."""
         answer = await self.transport.read(f"/v1/notes/{check_digest(letter.digest)}")
-        if not self.cabinet.holds(letter.digest):
-            channel = await self._channel_of(letter.channel)
-            letter = await self._open(self.watch.verify(letter.receipt), channel, None)
         state = cast("dict[str, object]", answer.get("state", {}))
         return cast("list[dict[str, object]]", state.get("addressees", []))
 
