@@ -94,7 +94,8 @@ def test_an_operator_minimizes_a_channel_and_both_sides_see_it(council):
         "defer it until then; leave out duty.desk@mod.example.\n"
     ) in shown
     assert "nothing of it is in the log" in shown
-    assert shown.endswith("leave out duty.desk@mod.example (minimize)\n")
+    assert "leave out duty.desk@mod.example · its text: liaison outbox show " in shown
+    assert shown.endswith("(minimize)\n")
     screen.ok(SEND, CANARY)  # FLASH
     assert screen.type("--home O desk minimize london-hotline --end --below FLASH")[0] == 2
     screen.ok("--home O desk minimize london-hotline --end")
