@@ -202,6 +202,16 @@ def test_nobody_is_here_to_say_yes(council, monkeypatch):
     assert "Nobody is here to say yes" in shown
     assert "nothing was sealed or sent" in shown
     assert screen.ok("--home F outbox list") == "The outbox is empty.\n"
+    # What was typed isn't lost; only this keystore opens it.
+    kept = re.search(r"its text: liaison outbox show (\S+) ", shown)
+    assert kept
+    path = screen.folder / kept[1]
+    assert CANARY.encode() not in path.read_bytes()
+    shown = screen.ok(f"--home F outbox show {path}")
+    assert shown == f"Never sealed or sent.\nSubject:  Convoy\n\n{CANARY}\n"
+    assert screen.type(f"--home M outbox show {path}")[0] == 1
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert screen.type(f"--home F outbox show {path}")[0] == 1
 
 
 def test_a_charter_is_amended_once_all_have_acceded(council):

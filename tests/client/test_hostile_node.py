@@ -6,6 +6,7 @@ Each test begins with the honest run on the same homes. A stripped release is in
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from liaison.cli.channel import read_defaults
-from liaison.client import Client, Content, Draft, Home, Pins, Sent
+from liaison.client import Client, Content, Draft, Home, Pins, Sent, Unopened
 from liaison.client.receipts import prove
 from liaison.client.transport import Transport
 from liaison.ledger.facts import AddresseeFacts, NoteFacts, SerialFacts
@@ -28,7 +29,7 @@ from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import Device, Key, Member, MemberRole, Note, Posting, State
 from liaison.statements.statement import Statement, make_statement, parse_statement_of
 from liaison.tlog.note import SignerKey
-from liaison.words.encoding import to_base64
+from liaison.words.encoding import from_base64, to_base64
 from liaison.words.errors import (
     ChainBroken,
     LiaisonError,
@@ -41,6 +42,7 @@ from liaison.words.times import DAY
 from tests.client.council import CANARY, DEPUTY, DUTY, PASSPHRASE, Council, council, letters
 from tests.client.liar import Liar, file, liar, put, resigned
 
+LONDON_1 = "attache.london.1@fco.example"
 MOD, MARY = "/v1/parties/mod.example", "duty.desk.1@mod.example"
 HOTLINE = "/v1/channels/london-hotline"
 EVIL = SigningKey(b"\x66" * 32)
@@ -277,6 +279,51 @@ async def test_a_charter_that_was_amended_is_the_old_one_for_nobody(lied: Lied) 
         await lied.write()
     lied.liar.lies.clear()
     await lied.write()
+
+
+async def test_what_the_node_said_is_kept_as_evidence_where_one_must_stop(lied: Lied) -> None:
+    receipt = await lied.file(forged_key(lied, EVIL.id))
+    async with lied.council.client("M") as m:
+        device = m.device.key.id
+    payload = parse_statement_of(Key, forged_key(lied, EVIL.id).raw).payload
+    forged = make_statement(payload.model_copy(update={"key": device}), _under_another_name(device))
+    lied.liar.lies[MOD] = put("keys", [receipt, await lied.file(forged)])
+    with pytest.raises(SignatureInvalid) as stopped:
+        await lied.write()
+    (kept,) = (lied.council.folder / "F" / "evidence").iterdir()
+    assert str(kept) in stopped.value.do
+    assert str(stopped.value).startswith("STOP: ")
+    told = json.loads(kept.read_text())
+    assert (told["format"], told["code"]) == ("liaison/evidence/1", "signature-invalid")
+    said = {
+        each["path"]: json.loads(from_base64(each["body"]))
+        for each in told["answers"]
+        if each["path"] == MOD
+    }
+    assert said[MOD]["keys"][0] == receipt
+    # What merely can't be done now leaves none.
+    lied.liar.lies[MOD] = put("keys", [receipt])
+    with pytest.raises(NotReady):
+        await lied.write()
+    assert len(list(kept.parent.iterdir())) == 1
+
+
+async def test_what_a_lost_key_signed_is_not_filed_as_of_before(lied: Lied) -> None:
+    kept = await _kept_back(lied)
+    async with lied.council.client("F") as f:
+        device = f.device.key.id
+    async with lied.council.authority("FA") as authority:
+        authority.revoke_key(LONDON_1, device, lied.council.clock.now())
+        authority.sign_directory()
+        await authority.post()
+    # Its place in the log is after the revocation, whatever time it says.
+    await lied.file(kept, facts=_facts(kept), content=b"x" * kept.payload.content.size)
+    async with lied.council.client("M") as m:
+        items = await m.inbox()
+        (bad,) = [item for item in items if isinstance(item, Unopened)]
+        assert isinstance(bad.error, ChainBroken)
+        assert "not of a device of" in str(bad.error)
+        assert len(letters(items)) == 1  # the honest one
 
 
 async def test_a_sleeper_is_not_believed_after_its_lapse(lied: Lied) -> None:

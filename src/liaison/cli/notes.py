@@ -43,11 +43,12 @@ from liaison.client import (
     Precedence,
     Sent,
     Told,
+    Waiting,
 )
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole
 from liaison.words.canonical import MAX_INTEGER
-from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable
+from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable, RefusedByNode
 from liaison.words.ids import party_of
 from liaison.words.times import SECOND, from_typed, to_dtg
 
@@ -177,6 +178,19 @@ async def written(client: Client, draft: Draft, *, cited: str = "") -> Draft:
 
 
 @contextmanager
+def _kept(client: Client, content: Content) -> Iterator[None]:
+    """Keep the text, sealed, if it is neither sent nor in the outbox nor kept with its refusal."""
+    try:
+        yield
+    except (Waiting, RefusedByNode):
+        raise
+    except LiaisonError as exc:
+        path = client.keep_unsent(content)
+        exc.do = " · ".join(t for t in (exc.do, f"its text: liaison outbox show {path}") if t)
+        raise
+
+
+@contextmanager
 def _said_to_be_lost() -> Iterator[None]:
     """Say of a node that can't be reached that the text is gone."""
     try:
@@ -234,7 +248,7 @@ async def digest_of(client: Client, reference: str | None) -> str | None:
 
 async def sent(client: Client, draft: Draft, *, is_yes: bool) -> Sent:
     """Show what is about to be sent, ask, and send it."""
-    with _said_to_be_lost():
+    with _kept(client, draft.content):
         plan = await client.plan(draft)
         await desk.warn_lapses(client)
         show(_title(plan), _rows(draft, plan), of_note(draft, plan, client.now()))

@@ -102,11 +102,14 @@ def show_command(
     context: typer.Context,
     which: Annotated[
         str,
-        typer.Argument(metavar="[DIGEST|FILE]", help="What waits; or a parcel, as it was kept."),
+        typer.Argument(metavar="[DIGEST|FILE]", help="What waits; or a file, as it was kept."),
     ] = "",
 ) -> None:
-    """Show the text of a note that waits, or that was refused: with this device's key."""
+    """Show the text of a note that waits, was refused, or was not sent: with this device's key."""
     file = desk.find(context, Path(which)) if which else None
+    if file is not None and file.suffix == ".text" and file.is_file():
+        _show_unsent(context, file)
+        return
     if file is not None and file.is_file():
         try:
             parcel = Parcel.from_bytes(desk.read(context, file))
@@ -128,6 +131,18 @@ def show_command(
     say(visible(content.body).rstrip("\n"))
     parts = [of_part(part) for part in content.parts]
     answer({"statement": parcel.statement.digest, "subject": content.subject, "parts": parts})
+
+
+def _show_unsent(context: typer.Context, file: Path) -> None:
+    async def work(client: Client) -> Content:
+        return client.read_unsent(file)
+
+    content = desk.as_member(context, work)
+    say("Never sealed or sent.")
+    say(f"Subject:  {visible(content.subject)}")
+    say("")
+    say(visible(content.body).rstrip("\n"))
+    answer({"subject": content.subject, "parts": [of_part(part) for part in content.parts]})
 
 
 @outbox.command()

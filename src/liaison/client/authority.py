@@ -18,6 +18,7 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
+from liaison.client.evidence import keep
 from liaison.client.folding import Book, Standing
 from liaison.client.handover import RegistrarRequest
 from liaison.client.home import KEYSTORE, Home
@@ -200,6 +201,8 @@ class AuthorityHome:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._online is not None:
+            keep(self.home, exc, self._online.transport.answers, self.now())
         await self.close(is_settled=exc is None)
 
     async def close(self, *, is_settled: bool = True) -> None:

@@ -16,6 +16,7 @@ from typing import Final, Self, cast
 
 from liaison.client.cabinet import Cabinet
 from liaison.client.device import Device
+from liaison.client.evidence import STOP, keep
 from liaison.client.folding import Book, ChannelView, LinkBroken
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.keeping import Keeping
@@ -166,7 +167,12 @@ class Seat:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.close(is_settled=exc is None)
+        keep(self.home, exc, self.transport.answers, self.now())
+        try:
+            await self.close(is_settled=exc is None)
+        except STOP as late:
+            keep(self.home, late, self.transport.answers, self.now())
+            raise
 
     async def close(self, *, is_settled: bool = True) -> None:
         """Compare the checkpoints seen, destroy keys that are due, and give the home back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Final, NoReturn, cast
 
 from liaison.client.cabinet import Kept
@@ -25,6 +26,7 @@ from liaison.sealing.content import Content
 from liaison.statements.charters import Terms
 from liaison.statements.payloads import Note, Void
 from liaison.statements.statement import parse_statement
+from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.errors import (
     Busy,
     LiaisonError,
@@ -36,8 +38,10 @@ from liaison.words.errors import (
     Unreadable,
 )
 from liaison.words.ids import new_note_id
-from liaison.words.times import MINUTE
+from liaison.words.times import MINUTE, to_dtg
 
+UNSENT: Final = "unsent"
+"""The label of boxes with texts that were never sealed."""
 SEAL_ATTEMPTS: Final = 3
 OUTDATED: Final = frozenset(
     {
@@ -133,6 +137,23 @@ class Sender(Seat):
             exc.do = " · ".join(
                 text for text in (exc.do, f"its text: liaison outbox show {path}") if text
             )
+
+    def keep_unsent(self, content: Content) -> Path:
+        """Keep a text that was typed and not sealed, in a box of this keystore; return the file."""
+        name = f"unsent/{to_dtg(self.now(), exact=True).replace(' ', '-')}.text"
+        data = format_canonical({"body": content.body, "subject": content.subject})
+        return self.home.write(name, self.device.keystore.box(data, UNSENT))
+
+    def read_unsent(self, path: Path) -> Content:
+        """Return a text that ``keep_unsent`` kept.
+
+        Raises:
+            Unreadable: it doesn't open with this keystore.
+        """
+        said = cast(
+            "dict[str, str]", parse_canonical(self.device.keystore.unbox(path.read_bytes(), UNSENT))
+        )
+        return Content.text(said["subject"], said["body"])
 
     def read_own(self, parcel: Parcel) -> tuple[Note, Content]:
         """Open a note that this device sealed, and that needn't be in any log.

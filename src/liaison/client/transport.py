@@ -16,6 +16,7 @@ from typing import Final, Self
 
 import aiohttp
 
+from liaison.client.evidence import Answers
 from liaison.client.wire import Wire
 from liaison.words.encoding import from_base64
 from liaison.words.errors import (
@@ -75,6 +76,8 @@ class Transport:
         self._token = ""
         self._token_lock = asyncio.Lock()
         self._boundary = secrets.token_hex(16)
+        self.answers = Answers()
+        """What was read from the node last."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -208,10 +211,12 @@ class Transport:
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise NodeUnreachable(
                 f"No answer from the node at {self._url}: {str(exc) or type(exc).__name__}",
-                safe=_UNKNOWN if method == "POST" else "nothing was changed",
+                safe=_UNKNOWN if path == "/v1/statements" else "nothing was changed",
                 do="try again later",
             ) from exc
         if 200 <= status < 300:
+            if method == "GET":
+                self.answers.add(path, data)
             return data
         raise _error(status, data, retry, self._url)
 
