@@ -24,8 +24,8 @@ from liaison.audit.source import Anchors, Source
 from liaison.audit.url import UrlSource
 from liaison.cli.configured import settings_at
 from liaison.cli.context import answer, home_of, say
-from liaison.cli.desk import wrong_file
 from liaison.cli.progress import bar
+from liaison.cli.showing import wrong_file
 from liaison.statements.keys import SigningKey
 from liaison.words.canonical import parse_canonical
 from liaison.words.encoding import from_base64

@@ -17,6 +17,7 @@ from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.cli.key import key
 from liaison.cli.notes import TIME, time_of
+from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Approval, Authority, Request, fingerprint
 from liaison.rules.chain import id_of
 from liaison.sealing.content import visible
@@ -101,7 +102,7 @@ def _compared(context: typer.Context, file: Path, *, is_yes: bool) -> Request:
     try:
         request = Request.from_bytes(desk.read(context, file))
     except Malformed as exc:
-        raise desk.wrong_file(file, "a device's request", exc) from exc
+        raise wrong_file(file, "a device's request", exc) from exc
     say(f"{request.member} ({visible(request.name)}) asks to hold {request.post}, in these words:")
     comparing.compare_phrase(request.phrase, is_yes=is_yes)
     return request
@@ -152,7 +153,7 @@ def device_list(
         for one in desk.as_authority(context, work)
         for device in one.devices
     ]
-    desk.say_table((one["member"], one["state"], one["fingerprint"]) for one in found)
+    say_table((one["member"], one["state"], one["fingerprint"]) for one in found)
     if not found:
         say("There are no devices.")
     answer({"devices": found})

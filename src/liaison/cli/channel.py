@@ -17,6 +17,7 @@ from liaison.cli.authority import NodeCard, Post, send
 from liaison.cli.consequence import of_charter, span
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.shapes import of_channel, of_proposed, of_rosters
+from liaison.cli.showing import say_table
 from liaison.client import Authority, ChannelView, Client
 from liaison.client.home import read_file
 from liaison.sealing.content import visible
@@ -289,7 +290,7 @@ def list_command(context: typer.Context) -> None:
         return await opened.channels()
 
     views = _either(context, of)
-    desk.say_table((v.cell.alias, v.cell.type, _openness(v)) for v in views)
+    say_table((v.cell.alias, v.cell.type, _openness(v)) for v in views)
     if not views:
         say("There is no channel yet.")
     answer({"channels": [of_channel(view) for view in views]})

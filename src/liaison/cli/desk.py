@@ -10,20 +10,20 @@ import stat
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import typer
 
 from liaison.adapters import agent
-from liaison.cli.context import home_of, named_home, say
+from liaison.cli.context import home_of, named_home
 from liaison.cli.failure import code_of, warn
 from liaison.cli.outcomes import in_words
+from liaison.cli.showing import wrong_file
 from liaison.client import Authority, Client, Home, NodePin, Pins
 from liaison.client.home import KEYSTORE, RESTORED, read_file, write_file
 from liaison.client.outcomes import Outcome
 from liaison.client.seat import Patience
 from liaison.rules.chain import id_of
-from liaison.sealing.content import visible
 from liaison.sealing.keystore import StretchedKey
 from liaison.statements.payloads import Party, Payload
 from liaison.statements.statement import Statement, parse_statement_of
@@ -283,15 +283,6 @@ def read_party(context: typer.Context, file: Path) -> Statement[Party]:
     return statement
 
 
-def wrong_file(file: Path, wanted: str, exc: Malformed) -> Malformed:
-    """Say which file it is, and what was wanted in its place."""
-    return Malformed(
-        f"{file} is not {wanted}: {exc.happened}",
-        safe="nothing was done",
-        do="name the file as it was handed over, whole",
-    )
-
-
 def read_node(context: typer.Context, file: Path) -> NodePin:
     try:
         return NodePin.from_bytes(read(context, file))
@@ -311,14 +302,3 @@ def write(context: typer.Context, name: str, data: bytes, out: Path | None) -> P
 
 def pins(context: typer.Context) -> Pins:
     return Pins(home_at(context))
-
-
-def say_table(rows: Iterable[tuple[Any, ...]]) -> None:
-    """Print rows in columns as wide as they need."""
-    texts = [[visible(str(cell)) for cell in row] for row in rows]
-    if not texts:
-        return
-    widths = [max(len(row[i]) for row in texts) for i in range(len(texts[0]))]
-    for row in texts:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        say("  ".join(cells).rstrip())

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from liaison.cli import comparing, desk
 from liaison.cli.context import answer, say
+from liaison.cli.showing import wrong_file
 from liaison.client import (
     Approval,
     Client,
@@ -76,7 +77,7 @@ def finish(
     try:
         approval = Approval.from_bytes(desk.read(context, file))
     except Malformed as exc:
-        raise desk.wrong_file(file, "an approval", exc) from exc
+        raise wrong_file(file, "an approval", exc) from exc
     card = desk.read_node(context, node) if node else desk.pins(context).node
     home = desk.home_at(context)
     check_approval(home, approval)

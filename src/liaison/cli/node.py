@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import uvloop
@@ -22,8 +22,7 @@ from liaison.cli.configured import (
     settings_of,
 )
 from liaison.cli.context import answer, say
-from liaison.cli.desk import wrong_file
-from liaison.client.transport import Transport
+from liaison.cli.showing import wrong_file
 from liaison.main import (
     KEY_PURPOSES,
     begin,
@@ -43,11 +42,20 @@ from liaison.words.errors import Malformed, NotReady, RefusedByNode
 from liaison.words.ids import check_id
 from liaison.words.times import HOUR, from_typed, to_dtg
 
+if TYPE_CHECKING:
+    from liaison.client.transport import Transport
+
 node = typer.Typer(no_args_is_help=True, help="Begin, serve and keep a node.")
 
 
 def register(app: typer.Typer) -> None:
     app.add_typer(node, name="node")
+
+
+def _transport(url: str) -> Transport:
+    from liaison.client.transport import Transport  # noqa: PLC0415 `node serve` waits for no client
+
+    return Transport(url)
 
 
 @node.command()
@@ -191,7 +199,7 @@ def _node_says(context: typer.Context, config: Path | None, event: dict[str, Any
 
 
 async def _say_event(url: str, origin: str, key: SigningKey, event: dict[str, Any]) -> int:
-    async with Transport(url) as node:
+    async with _transport(url) as node:
         at = _time(await node.about())
         statement = make_statement(
             Node(by=origin, key=key.id, issued=at, lapse=at + HOUR, log=origin, **event), key
@@ -288,7 +296,7 @@ def _read(path: Path) -> bytes:
 
 async def admit_party(url: str, origin: str, key: SigningKey, party: Statement[Party]) -> None:
     """Admit a party in the administrator's name, then post its party statement."""
-    async with Transport(url) as node:
+    async with _transport(url) as node:
         now = _time(await node.about())
         admission = Admission(
             by=origin,
@@ -309,7 +317,7 @@ async def admit_party(url: str, origin: str, key: SigningKey, party: Statement[P
 
 
 async def _confirm(url: str, origin: str, key: SigningKey) -> int:
-    async with Transport(url) as node:
+    async with _transport(url) as node:
         at = _time(await node.about())
         await node.submit(confirm_time(origin, key, at).raw)
         return at

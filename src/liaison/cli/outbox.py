@@ -16,6 +16,7 @@ from liaison.cli.context import Shape, answer, home_of, say
 from liaison.cli.failure import tell
 from liaison.cli.outcomes import as_shape, in_words
 from liaison.cli.shapes import of_part
+from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Client, Content
 from liaison.client.courier import Parcel
 from liaison.client.courier import lodge as lodge_at
@@ -50,7 +51,7 @@ def list_command(context: typer.Context) -> None:
     """List what waits. The subject isn't shown: it is sealed."""
     with _opened(context) as box:
         waiting = box.waiting
-    desk.say_table((item.kind, item.alias, item.about, item.digest) for item in waiting)
+    say_table((item.kind, item.alias, item.about, item.digest) for item in waiting)
     if not waiting:
         say("The outbox is empty.")
     answer({"waiting": [_as_shape(each) for each in waiting]})
@@ -114,7 +115,7 @@ def show_command(
         try:
             parcel = Parcel.from_bytes(desk.read(context, file))
         except Malformed as exc:
-            raise desk.wrong_file(file, "a parcel", exc) from exc
+            raise wrong_file(file, "a parcel", exc) from exc
     else:
         with _opened(context) as box:
             parcel = Parcel.of(_named(box, which))
@@ -180,7 +181,7 @@ def lodge(
     try:
         parcel = Parcel.from_bytes(desk.read(context, file))
     except Malformed as exc:
-        raise desk.wrong_file(file, "a parcel", exc) from exc
+        raise wrong_file(file, "a parcel", exc) from exc
     card = desk.node_of(context, node)
 
     async def hand_in() -> tuple[str, Proven]:

@@ -11,6 +11,7 @@ from liaison.cli import authority, comparing, desk
 from liaison.cli.asking import Yes, ask
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
+from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Authority, AuthorityPin, Records, fingerprint
 from liaison.client.seat import wall_clock
 from liaison.sealing.content import visible
@@ -101,7 +102,7 @@ def take(
     try:
         records = Records.from_bytes(desk.read(context, file))
     except Malformed as exc:
-        raise desk.wrong_file(file, "a party's records", exc) from exc
+        raise wrong_file(file, "a party's records", exc) from exc
 
     async def work(of: Authority) -> list[str]:
         return await of.take(records)
@@ -155,7 +156,7 @@ def show(context: typer.Context) -> None:
     pins = desk.pins(context)
     if pins.has_node:
         say(f"node  {pins.node.origin} at {pins.node.address}")
-    desk.say_table(
+    say_table(
         (pin.party, state, pin.who, pin.how, to_dtg(pin.at), " ".join(pin.fingerprint))
         for state, of_state in (
             ("pinned by", pins.authorities.values()),

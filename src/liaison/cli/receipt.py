@@ -13,6 +13,7 @@ import typer
 from liaison.cli import desk
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.outcomes import as_shape, in_words
+from liaison.cli.showing import wrong_file
 from liaison.client import Client
 from liaison.client.outcomes import Accepted
 from liaison.client.receipts import Proven, prove, prove_refusal
@@ -121,7 +122,7 @@ def import_command(
     try:
         accepted = desk.as_member(context, work)
     except Malformed as exc:
-        raise desk.wrong_file(file, "a receipt or a refusal", exc) from exc
+        raise wrong_file(file, "a receipt or a refusal", exc) from exc
     for line in in_words(accepted):
         say(line)
     answer(as_shape(accepted))
@@ -204,7 +205,7 @@ def _proven(context: typer.Context, file: Path, card: Path | None) -> Proven | S
     except UnicodeDecodeError as exc:
         raise Malformed(f"{file}: not UTF-8 at byte {exc.start}") from exc
     except Malformed as exc:
-        raise desk.wrong_file(file, "a refusal as the node gave it", exc) from exc
+        raise wrong_file(file, "a refusal as the node gave it", exc) from exc
     try:
         return prove(text, node)
     except Malformed as exc:

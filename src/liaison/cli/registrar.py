@@ -16,6 +16,7 @@ from liaison.cli.authority import NodeCard, Out, Post, send, written
 from liaison.cli.context import answer, say
 from liaison.cli.failure import warn
 from liaison.cli.notes import time_of
+from liaison.cli.showing import say_table, wrong_file
 from liaison.cli.stopping import until_stopped
 from liaison.client import (
     Authority,
@@ -77,7 +78,7 @@ def delegate(
     try:
         request = RegistrarRequest.from_bytes(desk.read(context, file))
     except Malformed as exc:
-        raise desk.wrong_file(file, "a registrar's request", exc) from exc
+        raise wrong_file(file, "a registrar's request", exc) from exc
     say(f"A registrar of {request.party} asks in these words:")
     comparing.compare_phrase(request.phrase, is_yes=is_yes)
     scopes = sorted(scope or Scope)
@@ -149,7 +150,7 @@ def list_registrars(context: typer.Context) -> None:
         return authority.statement.payload.registrars
 
     found = desk.as_authority(context, work)
-    desk.say_table(
+    say_table(
         (" ".join(fingerprint(one.key)), f"until {to_dtg(one.until)}", ", ".join(one.scope))
         for one in found
     )

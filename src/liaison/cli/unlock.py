@@ -11,6 +11,7 @@ from liaison.adapters import agent
 from liaison.cli import desk
 from liaison.cli.context import answer, homes_by_name, say
 from liaison.cli.failure import warn
+from liaison.cli.showing import say_table
 from liaison.client import Home
 from liaison.client.backup import who_has
 from liaison.client.home import KEYSTORE
@@ -72,7 +73,7 @@ def list_command() -> None:
             found.append((path.name, who_has(Home(path)), path))
         except LiaisonError:
             continue
-    desk.say_table(found)
+    say_table(found)
     if not found:
         say(f"No home has a name yet. Begin one: liaison --profile NAME enrol POST (in {folder})")
     answer({"profiles": [{"name": n, "who": who, "home": path} for n, who, path in found]})

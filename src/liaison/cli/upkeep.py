@@ -43,11 +43,11 @@ from liaison.cli.checkup import (
 )
 from liaison.cli.configured import Config, Database, GuardAt, Listen, loaded, settings_of
 from liaison.cli.context import Shape, answer, say
-from liaison.cli.desk import say_table
 from liaison.cli.failure import warn
 from liaison.cli.findings import say_findings
 from liaison.cli.node import node
 from liaison.cli.progress import Tell, bar
+from liaison.cli.showing import say_table
 from liaison.main import read_card
 from liaison.node.ports import Head
 from liaison.rules.ruling import NEWEST_RULES
