@@ -301,11 +301,14 @@ async def test_what_the_node_said_is_kept_as_evidence_where_one_must_stop(lied: 
         if each["path"] == MOD
     }
     assert said[MOD]["keys"][0] == receipt
+    with pytest.raises(SignatureInvalid):
+        await lied.write()
+    assert len(list(kept.parent.iterdir())) == 2  # in the same second: the first stays
     # What merely can't be done now leaves none.
     lied.liar.lies[MOD] = put("keys", [receipt])
     with pytest.raises(NotReady):
         await lied.write()
-    assert len(list(kept.parent.iterdir())) == 1
+    assert len(list(kept.parent.iterdir())) == 2
 
 
 async def test_what_a_lost_key_signed_is_not_filed_as_of_before(lied: Lied) -> None:

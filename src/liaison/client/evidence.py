@@ -39,7 +39,8 @@ def keep(home: Home, exc: BaseException | None, answers: Answers, now: int) -> N
     """Write what the node said to a file of the home, if one must stop at this error, and say both."""
     if not isinstance(exc, STOP) or not answers.kept:
         return
-    path = home.path(f"evidence/{to_dtg(now, exact=True).replace(' ', '-')}-{exc.code}.json")
+    stem = f"evidence/{to_dtg(now, exact=True).replace(' ', '-')}-{exc.code}"
+    path = home.path(home.unused(stem, ".json"))
     write_file(path, _spell(exc, answers, now))
     if not exc.happened.startswith("STOP"):
         exc.happened = f"STOP: {exc.happened}"

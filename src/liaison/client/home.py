@@ -42,6 +42,14 @@ class Home:
     def has(self, name: str) -> bool:
         return self.path(name).exists()
 
+    def unused(self, stem: str, suffix: str) -> str:
+        """Return a name that no file of the home has: what was kept before stays."""
+        name, number = f"{stem}{suffix}", 1
+        while self.has(name):
+            number += 1
+            name = f"{stem}-{number}{suffix}"
+        return name
+
     def make(self) -> None:
         """Create the directory where it isn't there yet."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -140,7 +140,8 @@ class Sender(Seat):
 
     def keep_unsent(self, content: Content) -> Path:
         """Keep a text that was typed and not sealed, in a box of this keystore; return the file."""
-        name = f"unsent/{to_dtg(self.now(), exact=True).replace(' ', '-')}.text"
+        stem = f"unsent/{to_dtg(self.now(), exact=True).replace(' ', '-')}"
+        name = self.home.unused(stem, ".text")
         data = format_canonical({"body": content.body, "subject": content.subject})
         return self.home.write(name, self.device.keystore.box(data, UNSENT))
 
