@@ -13,6 +13,7 @@ from liaison.client.registrar import Renewed
 from liaison.words.canonical import format_canonical
 from liaison.words.errors import ChainBroken, LiaisonError, NodeUnreachable
 from tests.cli.screen import Screen, serving
+from tests.world import hotline
 
 
 @pytest.fixture
@@ -78,7 +79,9 @@ def test_what_is_not_in_its_scope_or_is_the_authoritys_alone_it_does_not_sign(be
 
 def test_its_time_ends_and_it_warns_before(begun):
     delegate(begun, "--until +15d ")
-    assert begun.ok("--home RG registrar run --once") == ""
+    assert begun.ok("--home RG registrar run --once") == (
+        "Directory 1 of fco.example stands, valid until DTG: nothing was to be renewed.\n"
+    )
     begun.ok("--home N node advance 20h")
     assert begun.ok("--home RG registrar run --once") == (
         "Directory 2 of fco.example, valid until DTG, is in the log.\n"
@@ -114,14 +117,21 @@ def test_the_directory_is_renewed_each_day_and_when_something_changed(begun):
     delegate(begun)
     run = "--home RG registrar run --once --json"
     begun.ok("--home N node advance 1d")
-    assert json.loads(begun.type(run)[1])["sequence"] == 2
-    assert "sequence" not in json.loads(begun.type(run)[1])
+
+    def looked() -> tuple[int, bool]:
+        told = json.loads(begun.type(run)[1])
+        return told["sequence"], told["is_new"]
+
+    assert looked() == (2, True)
+    assert looked() == (2, False)
     begun.ok("--home N node advance 19h")
-    assert "sequence" not in json.loads(begun.type(run)[1])
+    assert looked() == (2, False)
+    shown = begun.ok("--home RG registrar run --once")
+    assert shown.startswith("Directory 2 of fco.example stands, valid until ")
     begun.ok("--home N node advance 1h")
-    assert json.loads(begun.type(run)[1])["sequence"] == 3
+    assert looked() == (3, True)
     begun.ok("--home FA member roles attache.london.1@fco.example --role operator --post")
-    assert json.loads(begun.type(run)[1])["sequence"] == 4
+    assert looked() == (4, True)
     begun.ok("--home N node advance 30d")
     code, shown = begun.type("--home RG registrar run --once")
     assert code == 0
@@ -173,12 +183,13 @@ def test_an_authority_that_is_offline_goes_on_from_a_file(begun, monkeypatch):
 
 
 async def test_a_look_that_fails_is_said_once_and_tried_again(capsys):
+    stands = Renewed(hotline().directory("fco.example").payload, False, ("a key ends",))
     looks: Iterator[Renewed | LiaisonError] = iter(
         [
             NodeUnreachable("No answer"),
             NodeUnreachable("No answer"),
-            Renewed(None, ("a key ends",)),
-            Renewed(None, ("a key ends",)),
+            stands,
+            stands,
             NodeUnreachable("No answer"),
             ChainBroken("another key"),
         ]

@@ -123,7 +123,12 @@ async def test_this_machines_clock_is_off(world: Council) -> None:
     async with ahead as f:
         with pytest.raises(NotAllowed) as told:
             await f.send(flash())
-    assert str(told.value) == "the session statement's times don't hold now · check the clock"
+    here, there = (to_dtg(world.clock.now() + off, exact=True) for off in (HOUR, 0))
+    assert str(told.value) == (
+        f"This device's clock and the node's don't agree: it signed at {here}, and here it is {there} · "
+        "nothing was asked or sent · "
+        "set the wrong one of the two by NTP (timedatectl set-ntp true); doctor says how far they are apart"
+    )
 
 
 async def test_the_node_can_t_be_reached(world: Council) -> None:

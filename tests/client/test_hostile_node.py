@@ -1,6 +1,6 @@
 """A hostile node over real sockets, whose lies its log signed: each is seen through, with its own message.
 
-Each test begins with the honest run on the same homes. A stripped release is in ``test_labels``.
+Each test begins with the honest run on the same homes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,26 @@ from typing import Any
 import pytest
 
 from liaison.cli.channel import read_defaults
-from liaison.client import Client, Content, Draft, Home, Pins, Sent, Unopened
+from liaison.client import Client, Draft, Home, Pins, Sent, Unopened
 from liaison.client.receipts import prove
 from liaison.client.transport import Transport
+from liaison.client.watching import check_digest
 from liaison.ledger.facts import AddresseeFacts, NoteFacts, SerialFacts
 from liaison.ledger.record import record_from
 from liaison.main import run_node
 from liaison.sealing.keys import EncryptionKey
 from liaison.settings import Settings
 from liaison.statements.keys import SigningKey
-from liaison.statements.payloads import Device, Key, Member, MemberRole, Note, Posting, State
+from liaison.statements.payloads import (
+    AddresseeRole,
+    Device,
+    Key,
+    Member,
+    MemberRole,
+    Note,
+    Posting,
+    State,
+)
 from liaison.statements.statement import Statement, make_statement, parse_statement_of
 from liaison.tlog.note import SignerKey
 from liaison.words.encoding import from_base64, to_base64
@@ -39,8 +49,10 @@ from liaison.words.errors import (
     SignatureInvalid,
 )
 from liaison.words.times import DAY
-from tests.client.council import CANARY, DEPUTY, DUTY, PASSPHRASE, Council, council, letters
+from tests.client.council import DEPUTY, DUTY, PASSPHRASE, Council, council, letters
 from tests.client.liar import Liar, file, liar, put, resigned
+from tests.client.test_acting import flash
+from tests.client.test_acting import verbale as letter
 
 LONDON_1 = "attache.london.1@fco.example"
 MOD, MARY = "/v1/parties/mod.example", "duty.desk.1@mod.example"
@@ -64,17 +76,10 @@ class Lied:
             now=self.council.clock.now,
         )
 
-    async def write(self, by: str = "F") -> Sent:
+    async def write(self, by: str = "F", draft: Draft | None = None) -> Sent:
         """Send a note as F does, or a copy of that home."""
         async with self.client(by) as f:
-            return await f.send(
-                Draft(
-                    channel="london-hotline",
-                    to=(DUTY,),
-                    content=Content.text("Convoy", CANARY),
-                    kind="leader",
-                )
-            )
+            return await f.send(draft or flash())
 
     async def answer(self, path: str) -> Any:
         """Return what the node says when nobody lies, to F."""
@@ -349,7 +354,72 @@ async def test_a_statement_for_another_log_is_not_believed_in_this_one(lied: Lie
             await m.inbox()
 
 
-async def _kept_back(lied: Lied) -> Statement[Note]:
+async def test_a_note_of_a_kind_that_is_released_goes_to_nobody_without_its_release(
+    lied: Lied,
+) -> None:
+    async with lied.council.client("F") as f:
+        key = f.device.key
+        drafted = await f.send(letter(clear=()))
+    async with lied.council.client("R") as r:
+        await r.inbox()
+        await r.release(await r.read(drafted.reference))
+    async with lied.council.client("M") as m:  # the honest run
+        assert [each.reference for each in letters(await m.inbox())][-1] == "london-notes/1"
+    # The drafter's device signs the note for the other side at once, and the node takes it.
+    kept = await _kept_back(lied, letter(clear=()))
+    note = kept.payload
+    own = note.addressees[0]
+    stripped = make_statement(
+        note.model_copy(
+            update={
+                "drafted": None,
+                "addressees": (
+                    *note.addressees,
+                    own.model_copy(update={"post": DUTY, "role": AddresseeRole.ACTION}),
+                ),
+            }
+        ),
+        key,
+    )
+    await lied.file(stripped, facts=_facts(stripped), content=b"x" * note.content.size)
+    async with lied.council.client("M") as m:
+        (bad,) = [item for item in await m.inbox() if isinstance(item, Unopened)]
+        assert isinstance(bad.error, ChainBroken)
+        assert "A note of kind note-verbale went to others without a release" in str(bad.error)
+
+
+async def test_a_release_that_the_node_leaves_out_is_asked_for(lied: Lied) -> None:
+    async with lied.council.client("F") as f:
+        drafted = await f.send(letter(clear=()))
+    async with lied.council.client("R") as r:
+        await r.inbox()
+        await r.release(await r.read(drafted.reference))
+    async with lied.council.client("F") as f:
+        shown = await f.transport.read(f"/v1/notes/{check_digest(drafted.digest)}")
+    index = prove(str(shown["receipt"]), Pins(Home(lied.council.folder / "F")).node).index
+    lied.liar.lies["/v1/inbox"] = lambda answer: {
+        **answer,
+        "items": [
+            {**item, "receipt": shown["receipt"], "position": f"{index}.{index}"}
+            if item["position"].endswith(f".{index}")
+            else item
+            for item in answer["items"]
+        ],
+    }
+    async with seen_through(lied, LogUntrusted, "as what it isn't"), lied.client("M") as m:
+        await m.inbox()
+    lied.liar.lies["/v1/notes/"] = lambda answer: {
+        **answer,
+        "state": {k: v for k, v in answer.get("state", {}).items() if k != "release"},
+    }
+    async with (
+        seen_through(lied, ChainBroken, "shows no release of that draft"),
+        lied.client("M") as m,
+    ):
+        await m.read(drafted.reference)
+
+
+async def _kept_back(lied: Lied, draft: Draft | None = None) -> Statement[Note]:
     """Return a note that the node kept back instead of taking it."""
     taken: list[bytes] = []
     honest = Transport.submit
@@ -363,7 +433,7 @@ async def _kept_back(lied: Lied) -> Statement[Note]:
     with lied.monkeypatch.context() as patch:
         patch.setattr(Transport, "submit", keep)
         with pytest.raises(LiaisonError):
-            await lied.write()
+            await lied.write(draft=draft)
     return parse_statement_of(Note, taken[0])
 
 

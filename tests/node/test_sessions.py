@@ -111,9 +111,9 @@ async def test_a_failed_attempt_spends_its_challenge(node: LiveNode) -> None:
 async def test_sessions_are_refused_for_what_does_not_hold(node: LiveNode) -> None:
     now = node.clock.wall
     await check_refused(node, "other.example/log", log="other.example/log")
-    await check_refused(node, "times", issued=now - 10 * MINUTE, lapse=now + MINUTE)
-    await check_refused(node, "times", issued=now - MINUTE, lapse=now)
-    await check_refused(node, "times", issued=now + 3 * MINUTE, lapse=now + 4 * MINUTE)
+    await check_refused(node, "asks for more time", issued=now - 10 * MINUTE, lapse=now + MINUTE)
+    await check_refused(node, "don't agree", issued=now - MINUTE, lapse=now)
+    await check_refused(node, "don't agree", issued=now + 3 * MINUTE, lapse=now + 4 * MINUTE)
     await check_refused(node, "not known here", key=signing("nobody"))
     await check_refused(node, "", key=signing(f"{DORA}/1"))
     await check_refused(node, "", by=FCO, key=signing(f"{MOD}/registrar"))

@@ -189,7 +189,13 @@ def run(
             return await renew(authority)
 
     if is_once:
-        Looks().show(asyncio.run(look()))
+        renewed = asyncio.run(look())
+        Looks().show(renewed)
+        if not renewed.is_new:
+            say(
+                f"Directory {renewed.directory.sequence} of {renewed.directory.by} stands, valid until "
+                f"{to_dtg(renewed.directory.valid_until)}: nothing was to be renewed."
+            )
         return
     asyncio.run(until_stopped(keep_looking(look, lambda: asyncio.sleep(LOOK_S))))
 
@@ -214,17 +220,18 @@ class Looks:
         self._said: set[str] = set()
 
     def show(self, renewed: Renewed) -> None:
-        if renewed.directory is not None:
-            payload = renewed.directory.payload
+        directory = renewed.directory
+        if renewed.is_new:
             say(
-                f"Directory {payload.sequence} of {payload.by}, valid until "
-                f"{to_dtg(payload.valid_until)}, is in the log."
+                f"Directory {directory.sequence} of {directory.by}, valid until "
+                f"{to_dtg(directory.valid_until)}, is in the log."
             )
         self._warn(renewed.warnings)
         answer(
             {
-                "sequence": renewed.directory.payload.sequence if renewed.directory else None,
-                "valid_until": renewed.directory.payload.valid_until if renewed.directory else None,
+                "sequence": directory.sequence,
+                "valid_until": directory.valid_until,
+                "is_new": renewed.is_new,
                 "warnings": list(renewed.warnings),
             }
         )

@@ -84,8 +84,13 @@ class Opener(Sender):
         return found
 
     async def _release_of(self, digest: str) -> Entry:
-        """Return the release of a draft that this member may read by now."""
+        """Return the release of a draft that this member may read by now.
+
+        Raises:
+            LinkBroken: the node shows the draft, and none.
+        """
         answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
         state = answer.get("state", {})
-        assert isinstance(state, dict)
+        if not isinstance(state, dict) or "release" not in state:
+            raise LinkBroken("release", "The node shows no release of that draft")
         return await self.source.statement(text_of(state, "release"))

@@ -82,9 +82,11 @@ def take_delegation(
 
 @dataclass(frozen=True)
 class Renewed:
-    """What one look brought: the directory that was signed and posted, and what is about to lapse."""
+    """What one look brought: the directory that stands, and what is about to lapse."""
 
-    directory: Statement[Directory] | None
+    directory: Directory
+    is_new: bool
+    """Whether this look signed and posted it."""
     warnings: tuple[str, ...]
 
 
@@ -97,11 +99,13 @@ async def renew(registrar: Authority) -> Renewed:
     """
     await registrar.catch_up()
     await registrar.post()
-    signed = None
-    if registrar.is_directory_due(RENEWED_AFTER):
-        signed = registrar.sign_directory()
+    is_new = registrar.is_directory_due(RENEWED_AFTER)
+    if is_new:
+        registrar.sign_directory()
         await registrar.post()
-    return Renewed(signed, tuple(await ending(registrar)))
+    newest = registrar.newest_directory()
+    assert newest is not None
+    return Renewed(newest, is_new, tuple(await ending(registrar)))
 
 
 async def ending(registrar: Authority) -> list[str]:

@@ -240,9 +240,14 @@ class Staff(AuthorityHome):
             "revoked": self.revoked,
         }
 
+    def newest_directory(self) -> Directory | None:
+        """Return the directory that was signed last, by whichever home of the party."""
+        newest: Directory | None = self._newest_of(Directory, "")
+        return newest
+
     def is_directory_due(self, after: int) -> bool:
         """Return whether the newest directory is ``after`` microseconds old, or not what is current."""
-        newest: Directory | None = self._newest_of(Directory, "")
+        newest = self.newest_directory()
         if newest is None or self.now() >= newest.issued + after:
             return True
         return self._current() != {

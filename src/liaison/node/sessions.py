@@ -22,7 +22,7 @@ from liaison.statements.statement import parse_statement_of
 from liaison.words.encoding import from_base64, to_base64, to_base64url
 from liaison.words.errors import Busy, NotAllowed, NotHere, SignatureInvalid
 from liaison.words.ids import party_of
-from liaison.words.times import MINUTE
+from liaison.words.times import MINUTE, to_dtg
 
 CHALLENGE_LIFE: Final = MINUTE
 TOKEN_LIFE: Final = 15 * MINUTE
@@ -104,13 +104,16 @@ class Sessions:
             raise NotAllowed("the challenge is unknown, used or lapsed", do="ask for a new one")
         if payload.log != self.origin:
             raise NotAllowed(f"the session is for {payload.log}; this is {self.origin}")
-        if (
-            not payload.issued - 2 * MINUTE
-            <= now
-            < payload.lapse
-            <= payload.issued + SESSION_LAPSE_MAX
-        ):
-            raise NotAllowed("the session statement's times don't hold now", do="check the clock")
+        if payload.lapse > payload.issued + SESSION_LAPSE_MAX:
+            raise NotAllowed("the session statement asks for more time than there is")
+        if not payload.issued - 2 * MINUTE <= now < payload.lapse:
+            raise NotAllowed(
+                f"This device's clock and the node's don't agree: it signed at "
+                f"{to_dtg(payload.issued, exact=True)}, and here it is {to_dtg(now, exact=True)}",
+                safe="nothing was asked or sent",
+                do="set the wrong one of the two by NTP (timedatectl set-ntp true); "
+                "doctor says how far they are apart",
+            )
         claim = await self.cellar.get(KeyClaim, payload.key)
         if claim is None or not claim.public:
             raise NotAllowed("the key that signed is not known here")
