@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -191,3 +192,40 @@ def test_a_file_that_is_no_parcel_is_said_in_words(line):
     assert "Traceback" not in shown
     code, shown = line.type("--home FA outbox list")
     assert (code, "is not a member's home" in shown) == (1, True)
+
+
+def flipped(path: Path, at: int) -> bytes:
+    """Flip a bit of a file; return what it is then."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", ["outbox", "cabinet"])
+def test_a_damaged_file_is_said_by_every_command_and_no_waiting_note_is_dropped(line, name):
+    line.ok(SEND, "before")
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+    path = line.folder / "F" / name
+    whole = path.read_bytes()
+    damaged = flipped(path, 300)
+    said = f"F/{name} is damaged at byte 0: what stands there isn't what was written · the file was left"
+    commands = ["outbox flush", "inbox", "read london-hotline/1", "cabinet list", "doctor"]
+    if name == "outbox":
+        commands += ["outbox list", "outbox export", "outbox drop --yes", "whoami"]
+    for command in commands:
+        code, shown = line.type(f"--home F {command}")
+        assert code == 1
+        assert f"F/{name} is damaged at byte 0" in shown
+        assert said in shown or command in ("doctor", "whoami"), shown
+        assert "liaison key backup FILE, then liaison --home NEW key restore FILE" in shown
+        assert path.read_bytes() == damaged
+    # What the text says helps: of the keys another home is made, which knows what was sent.
+    line.ok("--home F key backup G.backup --backup-passphrase-file passphrase")
+    line.ok("--home G key restore G.backup --backup-passphrase-file passphrase")
+    assert "from attache.london.1@fco.example: Line check" in line.ok("--home G inbox")
+    assert "ACCEPTED london-hotline/2 " in line.ok(SEND.replace("F", "G", 1), CANARY)
+    # The bit put right, all is there.
+    path.write_bytes(whole)
+    assert "FLASH to duty.desk" in line.ok("--home F outbox list")

@@ -1,4 +1,4 @@
-"""The journal and the outbox's serials survive what a crash leaves behind."""
+"""Journal and outbox survive what a crash leaves behind; what was damaged is said, and stays."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from liaison.client.journal import Journal
+from liaison.client.journal import Journal, frames_in
 from liaison.client.outbox import Outbox, Signed, waiting_in
+from liaison.words.errors import Damaged
 
 
 async def test_frames_come_back_and_a_torn_end_is_cut(tmp_path):
@@ -25,6 +26,58 @@ async def test_frames_come_back_and_a_torn_end_is_cut(tmp_path):
         again.append({"n": 3}, b"three")
         assert [f.header["n"] for f in again.frames()] == [1, 3]
         again.close()
+
+
+@pytest.fixture
+async def three(tmp_path):
+    """A file of three frames, each as long as the others."""
+    journal = Journal(tmp_path / "three")
+    for n in range(1, 4):
+        journal.append({"n": n}, b"body")
+    await journal.sync()
+    journal.close()
+    return tmp_path / "three"
+
+
+def test_zeros_that_a_crash_left_at_the_end_are_cut(three):
+    whole = three.read_bytes()
+    size = len(whole) // 3
+    for left in (whole, whole[: -size + 9], whole[:-4]):
+        three.write_bytes(left + bytes(50))
+        journal = Journal(three)
+        assert len(journal.frames()) == (3 if left == whole else 2)
+        journal.close()
+        assert three.stat().st_size == (3 if left == whole else 2) * size
+
+
+def test_a_flipped_bit_is_an_error_that_names_the_file_which_stays_as_it_is(three):
+    whole = three.read_bytes()
+    assert len(frames_in(three)[0]) == 3
+    size = len(whole) // 3
+    for bit in range(len(whole) * 8):
+        at = bit // 8
+        if 2 * size <= at < 2 * size + 8:
+            continue  # a length of the last frame: it may seem to end early, and is cut
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << bit % 8
+        three.write_bytes(damaged)
+        with pytest.raises(Damaged) as told:
+            Journal(three).frames()
+        assert told.value.happened == (
+            f"{three} is damaged at byte {at - at % size}: what stands there isn't what was written"
+        )
+        assert told.value.safe == "the file was left as it is, and nothing was sent"
+        assert "liaison key backup FILE" in told.value.do
+        assert three.read_bytes() == damaged
+
+
+def test_what_is_missing_in_the_middle_is_an_error_too(three):
+    whole = three.read_bytes()
+    size = len(whole) // 3
+    for missing in range(1, size):
+        three.write_bytes(whole[: size + 3] + whole[size + 3 + missing :])
+        with pytest.raises(Damaged, match=f"at byte {size}:"):
+            Journal(three).frames()
 
 
 def signed(digest: str, serial: int, kind: str = "note") -> Signed:
@@ -101,3 +154,11 @@ async def test_what_waits_is_counted_while_another_process_writes(path):
     for torn in range(size, len(whole)):
         path.write_bytes(whole[:torn])
         assert waiting_in(path) in (1, 2)
+    damaged = bytearray(whole)
+    damaged[20] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(Damaged):
+        waiting_in(path)
+    with pytest.raises(Damaged):
+        Outbox(path)
+    assert path.read_bytes() == damaged

@@ -31,6 +31,7 @@ from liaison.client.pins import NodePin, Pins, groups_of
 from liaison.client.seat import KNOWN, wall_clock
 from liaison.client.transport import Transport
 from liaison.words.errors import (
+    Damaged,
     LiaisonError,
     LogUntrusted,
     Malformed,
@@ -185,7 +186,10 @@ def _key(certified: Iterable[Certified], now: int) -> Finding:
 
 
 def _outbox(home: Home) -> Finding:
-    waiting = waiting_in(home.path("outbox"))
+    try:
+        waiting = waiting_in(home.path("outbox"))
+    except Damaged as exc:
+        return Finding("outbox", Mark.BAD, exc.happened, exc.do)
     if not waiting:
         return Finding("outbox", Mark.GOOD, "empty")
     return Finding(

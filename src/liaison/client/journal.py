@@ -1,21 +1,29 @@
 """A journal: an append-only file of frames, made durable in groups.
 
 A frame is u32 length of its header ‖ u32 length of its body ‖ canonical JSON header ‖ body ‖ u32
-CRC-32 of all before it. What a crash left half written at the end is cut off when it is opened.
+CRC-32 of all before it. What a crash left half written at the end is cut off when it is opened; what
+was written whole and is damaged stays, and is said: nobody works on with a part of a file.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from liaison.client.home import write_file
 from liaison.words.canonical import format_canonical, parse_canonical
-from liaison.words.errors import Malformed
+from liaison.words.errors import Damaged, Malformed
+
+_SIZES: Final = 8
+_CRC: Final = 4
+_HEADER: Final = re.compile(rb'\{"')
+"""How each header begins."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,58 @@ def headers(path: Path) -> Iterator[dict[str, object]]:
             header = file.read(int.from_bytes(sizes[:4], "big"))
             yield parse_canonical(header)
             file.seek(int.from_bytes(sizes[4:], "big") + 4, os.SEEK_CUR)
+
+
+def frames_in(path: Path) -> tuple[list[Frame], int]:
+    """Return the whole frames of a journal, and where they end: behind it a crash may have left a part.
+
+    Raises:
+        Damaged: what stands there isn't what was written.
+    """
+    data = path.read_bytes()
+    found: list[Frame] = []
+    at = 0
+    while frame := _frame(data, at):
+        found.append(frame)
+        at = frame.start + frame.size + _CRC
+    if at < len(data) and not _is_torn(data, at):
+        raise Damaged(
+            f"{path} is damaged at byte {at}: what stands there isn't what was written",
+            safe="the file was left as it is, and nothing was sent",
+            do="make another home of this one's keys: liaison key backup FILE, then liaison --home NEW "
+            "key restore FILE; it asks the log what was sent from here, and the disk wants looking at",
+        )
+    return found, at
+
+
+def _frame(data: bytes, at: int) -> Frame | None:
+    """Return the frame at a byte, None where no whole one stands."""
+    body, end = _ends(data, at)
+    if end + _CRC > len(data):
+        return None
+    if data[end : end + _CRC] != zlib.crc32(memoryview(data)[at:end]).to_bytes(_CRC, "big"):
+        return None
+    return Frame(parse_canonical(data[at + _SIZES : body]), body, end - body)
+
+
+def _ends(data: bytes, at: int) -> tuple[int, int]:
+    """Return where header and body of the frame at a byte end, as its lengths have it."""
+    half = at + _SIZES // 2
+    body = at + _SIZES + int.from_bytes(data[at:half], "big")
+    return body, body + int.from_bytes(data[half : at + _SIZES], "big")
+
+
+def _is_torn(data: bytes, at: int) -> bool:
+    """Return whether a frame whose end was never written is all that stands from ``at`` on.
+
+    A frame of which a length was damaged seems to end early, too, but whole ones come behind.
+    """
+    _, end = _ends(data, at)
+    # Some file systems show zeros where a crash kept the bytes from being written.
+    if end + _CRC <= len(data) and any(data[end:]):
+        return False
+    behind = _HEADER.finditer(data, at + _SIZES + 1)
+    return not any(_frame(data, begin.start() - _SIZES) for begin in behind)
 
 
 def _spelled(header: dict[str, object], body: bytes) -> tuple[bytes, int]:
@@ -57,23 +117,18 @@ class Journal:
         self._failed: OSError | None = None
 
     def frames(self) -> list[Frame]:
-        """Return the whole frames, and cut off what comes after them. Called once, first."""
-        data = self._path.read_bytes()
-        found: list[Frame] = []
-        at = 0
-        while at + 8 <= len(data):
-            header_size = int.from_bytes(data[at : at + 4], "big")
-            body_size = int.from_bytes(data[at + 4 : at + 8], "big")
-            body = at + 8 + header_size
-            end = body + body_size
-            checksum = data[end : end + 4]
-            if len(checksum) < 4 or zlib.crc32(data[at:end]).to_bytes(4, "big") != checksum:
-                break
-            found.append(Frame(parse_canonical(data[at + 8 : body]), body, body_size))
-            at = end + 4
-        if at < len(data):
-            os.ftruncate(self._file, at)
-        self.size = self._durable = at
+        """Return the whole frames, and cut off what a crash left behind them. Called once, first.
+
+        Raises:
+            Damaged: what stands there isn't what was written; it stays as it is.
+        """
+        try:
+            found, end = frames_in(self._path)
+        except Damaged:
+            self.close()
+            raise
+        os.ftruncate(self._file, end)
+        self.size = self._durable = end
         return found
 
     def append(self, header: dict[str, object], body: bytes = b"") -> Frame:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, cast
 
-from liaison.client.journal import Frame, Journal, headers
+from liaison.client.journal import Frame, Journal, frames_in
 from liaison.statements.payloads import Payload
 from liaison.statements.statement import Statement
-from liaison.words.errors import LiaisonError, Malformed
+from liaison.words.errors import LiaisonError
 
 COMPACT_BYTES: Final = 2**20
 
@@ -49,15 +49,19 @@ class Signed:
 
 
 def waiting_in(path: Path) -> int:
-    """Return how many statements wait in the outbox at ``path``, also while a process has it open."""
+    """Return how many statements wait in the outbox at ``path``, also while a process has it open.
+
+    Raises:
+        Damaged: what stands there isn't what was written.
+    """
     waiting: set[object] = set()
-    # What another process is just writing ends early, and is none of it yet.
-    with suppress(FileNotFoundError, Malformed):
-        for header in headers(path):
-            if header["step"] == "signed":
-                waiting.add(header["digest"])
+    with suppress(FileNotFoundError):
+        # What another process is just writing ends early, and is none of it yet.
+        for frame in frames_in(path)[0]:
+            if frame.header["step"] == "signed":
+                waiting.add(frame.header["digest"])
             else:
-                waiting.discard(header.get("digest"))
+                waiting.discard(frame.header.get("digest"))
     return len(waiting)
 
 

@@ -33,6 +33,12 @@ class Malformed(LiaisonError):
         return Malformed(f"{field}: {self.happened}", safe=self.safe, do=self.do)
 
 
+class Damaged(LiaisonError):
+    """A file at home isn't what was written there. It stays as it is, for whoever can mend it."""
+
+    code = "damaged"
+
+
 class SignatureInvalid(LiaisonError):
     """A signature is not one over these bytes by the key that it names."""
 
