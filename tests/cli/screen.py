@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from liaison import cli
+from liaison.client.handover import check_phrase
 from liaison.main import run_node
 from liaison.settings import Settings
 
@@ -27,6 +28,22 @@ _SHOWN = (  # what differs from run to run
     (re.compile(r"[A-Za-z0-9+/]{43}="), "DIGEST"),
     (re.compile(r"127\.0\.0\.1:[0-9]+"), "NODE"),
 )
+
+
+@dataclass
+class Terminal:
+    """A person at the terminal, who types this; ``asked`` is what they read there."""
+
+    types: str
+    asked: str = ""
+
+    @contextlib.contextmanager
+    def open(self, mode: str, encoding: str) -> Iterator[io.StringIO]:
+        assert encoding == "utf-8"
+        file = io.StringIO(f"{self.types}\n" if mode == "r" else "")
+        yield file
+        if mode == "w":
+            self.asked += file.getvalue()
 
 
 @dataclass
@@ -62,6 +79,17 @@ class Screen:
         code, shown = self.type(line, text)
         assert code == 0, shown
         return steady(shown)
+
+    def compared(self, line: str) -> str:
+        """Return a line that takes a request, with the words that its device reads out."""
+        (file,) = (word for word in line.split() if word.endswith("request.liaison"))
+        return f"{line} --heard {'~'.join(check_phrase((self.folder / file).read_bytes()))}"
+
+    def at(self, terminal: Terminal | Path, line: str) -> tuple[int, str]:
+        """Type a line where somebody, or with a path nobody, answers at the terminal."""
+        with self.monkeypatch.context() as patch:
+            patch.setattr("liaison.cli.asking._TERMINAL", terminal)
+            return self.type(line)
 
     def until(self, line: str, wanted: str) -> str:
         """Type a line until it shows ``wanted``: a timer fires in the node's own thread."""

@@ -13,9 +13,8 @@ def registrar(screen: Screen, authority: str, party: str) -> str:
     """Type what gives the authority a registrar, in the home RG; return the fingerprint's last group."""
     file = f"{authority}/{party.partition('.')[0]}.party"
     screen.ok(f"--home RG registrar new {party}")
-    code, shown = screen.type(
-        f"--home {authority} registrar delegate RG/request.liaison --yes --post"
-    )
+    line = f"--home {authority} registrar delegate RG/request.liaison --post"
+    code, shown = screen.type(screen.compared(line))
     assert code == 0, shown
     heard = shown.rsplit(maxsplit=1)[-1]
     screen.ok(f"--home RG registrar begin {file} --node N/node.liaison --heard {heard}")
@@ -26,7 +25,7 @@ def second_device(screen: Screen) -> str:
     """Enrol a laptop for the duty officer; return the last group of its key's fingerprint."""
     screen.ok("--home M2 enrol duty.desk@mod.example --as duty.desk.1")
     before = set(screen.type("--home MA device list")[1].splitlines())
-    code, shown = screen.type("--home MA device add M2/request.liaison --yes")
+    code, shown = screen.type(screen.compared("--home MA device add M2/request.liaison"))
     assert code == 0, shown
     heard = shown.rsplit(maxsplit=1)[-1]
     screen.ok(f"--home M2 enrol finish MA/approval.liaison --node N/node.liaison --heard {heard}")

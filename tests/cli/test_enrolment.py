@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+from liaison.statements.keys import SigningKey
 from liaison.words.canonical import format_canonical
-from tests.cli.screen import Screen
+from liaison.words.encoding import to_base64
+from tests.cli.screen import Screen, Terminal, steady
 
 
 def last_group(screen: Screen, line: str) -> str:
@@ -21,15 +24,27 @@ def words(shown: str) -> list[str]:
     return line.split()
 
 
-def test_both_screens_show_the_same_five_words_and_two_files_enrol_a_device(begun):
+APPROVE = "--home FA member approve F/request.liaison --role attache"
+NOBODY = Path("/nowhere/tty")
+
+
+def test_the_words_of_the_device_and_two_files_enrol_it(begun):
     heard = last_group(begun, "--home FA party new fco.example")
     begun.ok("--home N node admit FA/fco.party")
     asked = begun.ok("--home F enrol attache.london@fco.example")
     assert "Hand F/request.liaison to your authority, and read it these words" in asked
     assert len(words(asked)) == 5
-    shown = begun.ok("--home FA member approve F/request.liaison --role attache --yes")
-    assert words(shown) == words(asked)
-    assert "Hand back FA/approval.liaison, and read them\nthe fingerprint of fco.example" in shown
+    person = Terminal(" ".join(words(asked)).upper())
+    code, shown = begun.at(person, APPROVE)
+    assert person.asked == "The five words as you heard them: "
+    assert code == 0
+    assert steady(shown) == (
+        "attache.london.1@fco.example asks to hold attache.london@fco.example.\n"
+        "Call them by a number you had before, and have the five words read to you.\n"
+        "attache.london.1@fco.example is to hold attache.london@fco.example. Hand back "
+        "FA/approval.liaison, and read them\n"
+        "the fingerprint of fco.example: FINGERPRINT\n"
+    )
     finish = "--home F enrol finish FA/approval.liaison --node N/node.liaison"
     shown = begun.ok(f"{finish} --heard {heard} --who anna")
     assert shown.endswith(
@@ -43,29 +58,105 @@ def test_both_screens_show_the_same_five_words_and_two_files_enrol_a_device(begu
 
 def test_a_request_that_was_exchanged_on_its_way_has_other_words(begun):
     begun.ok("--home FA party new fco.example")
-    asked = begun.ok("--home F enrol attache.london@fco.example")
+    asked = words(begun.ok("--home F enrol attache.london@fco.example"))
     begun.ok("--home EVE enrol attache.london@fco.example")
-    approve = "--home FA member approve {}/request.liaison --role attache --yes"
-    assert words(begun.ok(approve.format("EVE"))) != words(asked)
-    assert words(begun.ok(approve.format("F"))) == words(asked)
+    evil = APPROVE.replace(" F/", " EVE/")
+    for code, shown in (
+        begun.at(Terminal(" ".join(asked)), evil),
+        begun.type(f"{evil} --heard {'~'.join(asked)}"),
+    ):
+        assert code == 1
+        assert shown.endswith(
+            f"'{' '.join(asked)}' are not the words of this request: misheard, or it is not theirs · "
+            "nothing was signed · have all five read again; if they are still not these, the request "
+            "was exchanged on its way: get it by another (chain-broken)\n"
+        )
+    assert not (begun.folder / "FA" / "approval.liaison").exists()
     file = begun.folder / "F" / "request.liaison"
     members = {**json.loads(file.read_text()), "name": "Anna"}
+    good = file.read_bytes()
     file.write_bytes(format_canonical(members))
-    assert words(begun.ok(approve.format("F"))) != words(asked)
+    assert begun.at(Terminal(" ".join(asked)), APPROVE)[0] == 1
+    file.write_bytes(good)
+    assert begun.at(Terminal(" ".join(asked)), APPROVE)[0] == 0
 
 
-def test_nothing_is_signed_before_somebody_says_that_the_words_are_the_same(begun, monkeypatch):
+def test_nothing_is_signed_before_somebody_types_the_words_that_they_heard(begun):
     begun.ok("--home FA party new fco.example")
-    begun.ok("--home F enrol attache.london@fco.example")
-    (begun.folder / "no").write_text("n\n")
-    for terminal in ("nowhere", "no"):
-        with monkeypatch.context() as patch:
-            patch.setattr("liaison.cli.asking._TERMINAL", begun.folder / terminal / "tty")
-            code, shown = begun.type("--home FA member approve F/request.liaison --role attache")
-        assert code == 1
-        assert "nothing was signed" in shown
+    asked = words(begun.ok("--home F enrol attache.london@fco.example"))
+    code, shown = begun.at(NOBODY, APPROVE)
+    assert (code, "Nobody is here to say what was heard by telephone" in shown) == (1, True)
+    for heard in ("", "y", asked[-1], " ".join(asked[:-1]), " ".join([*asked, asked[0]])):
+        code, shown = begun.at(Terminal(heard), APPROVE)
+        assert (code, "nothing was signed" in shown) == (1, True)
+        # Nor can they be read off this screen.
+        assert " ".join(asked) not in shown or heard.startswith(" ".join(asked))
     assert not (begun.folder / "FA" / "approval.liaison").exists()
     assert begun.ok("--home FA device list") == "There are no devices.\n"
+
+
+def forged(screen: Screen, name: str) -> None:
+    """Put a courier's own key into the request of F, under a name that draws on the screen."""
+    file = screen.folder / "F" / "request.liaison"
+    key = SigningKey(bytes(32))
+    members = json.loads(file.read_text())
+    mine = {"name": name, "device": to_base64(key.public)}
+    proof = key.prove_possession(members["member"])
+    (screen.folder / "EVE").mkdir(exist_ok=True)
+    (screen.folder / "EVE" / "request.liaison").write_bytes(
+        format_canonical({**members, **mine, "proof": proof}) + b"\n"
+    )
+
+
+def test_no_name_draws_the_words_of_another_request_on_the_screen(begun):
+    begun.ok("--home FA party new fco.example")
+    asked = " ".join(words(begun.ok("--home F enrol attache.london@fco.example")))
+    evil = APPROVE.replace(" F/", " EVE/")
+    for name in ("Anna\n", f"Anna) asks, in these words:\n  {asked}\nFile (", "a" * 201, "\x1b[2J"):
+        forged(begun, name)
+        code, shown = begun.at(Terminal(asked), evil)
+        assert (code, shown.startswith("EVE/request.liaison is not a device's request")) == (
+            1,
+            True,
+        )
+        assert "a name has 1 to 200 characters, on one line" in shown
+    name = f"Anna), in these words:{'  ' * 20}{asked}{'  ' * 20}File number"
+    forged(begun, name)
+    code, shown = begun.at(Terminal(asked), evil)
+    assert code == 1
+    assert asked not in shown.partition("are not the words")[0].rpartition("\n")[0]
+    # An honest name is signed, and said once the words were compared.
+    forged(begun, "Anna")
+    shown = begun.ok(begun.compared(evil))
+    assert "attache.london.1@fco.example (Anna) is to hold attache.london@fco.example" in shown
+
+
+def test_a_name_that_no_statement_can_have_makes_no_request(begun):
+    code, shown = begun.type(f"--home F enrol attache.london@fco.example --name {'a' * 201}")
+    assert (code, "a name has 1 to 200 characters" in shown) == (1, True)
+    assert not (begun.folder / "F").exists()
+    begun.ok(f"--home F enrol attache.london@fco.example --name {'a' * 200}")
+
+
+def test_the_last_group_of_a_fingerprint_is_typed_as_it_was_heard(begun):
+    heard = last_group(begun, "--home MA party new mod.example --name Ministry")
+    other = last_group(begun, "--home EVE party new mod.example")
+    begun.ok("--home F enrol attache.london@fco.example")
+    pin = "--home F party pin MA/mod.party"
+    code, shown = begun.at(NOBODY, pin)
+    assert (code, "run it at a terminal, or add --heard GROUP" in shown) == (1, True)
+    for wrong in ("", "y", other):
+        code, shown = begun.at(Terminal(wrong), pin)
+        assert (code, "is not the last group" in shown) == (1, True)
+    assert begun.ok("--home F party show") == "No party is pinned.\n"
+    person = Terminal(heard.lower())
+    code, shown = begun.at(person, pin)
+    assert person.asked == "The last group as you heard it: "
+    assert steady(shown).startswith(
+        "mod.example shows this fingerprint:\n  FINGERPRINT\n"
+        "Call them by a number you had before, and have all eight groups read to you.\n"
+        "mod.example is pinned, by "
+    )
 
 
 def test_an_approval_of_another_authority_is_not_pinned(begun):
@@ -73,7 +164,7 @@ def test_an_approval_of_another_authority_is_not_pinned(begun):
     begun.ok("--home EVE party new fco.example")
     begun.ok("--home F enrol attache.london@fco.example")
     for home in ("FA", "EVE"):
-        begun.ok(f"--home {home} member approve F/request.liaison --role attache --yes")
+        begun.ok(begun.compared(APPROVE.replace("FA", home)))
     finish = "--home F enrol finish {}/approval.liaison --node N/node.liaison --heard " + heard
     code, shown = begun.type(finish.format("EVE"))
     assert code == 1
@@ -89,13 +180,13 @@ def test_a_second_device_is_added_by_the_same_two_files(begun):
     begun.ok("--home N node admit FA/fco.party")
     finish = "enrol finish FA/approval.liaison --node N/node.liaison --heard " + heard
     begun.ok("--home F enrol attache.london@fco.example")
-    code, shown = begun.type("--home FA device add F/request.liaison --yes")
+    code, shown = begun.type(begun.compared("--home FA device add F/request.liaison"))
     assert code == 1
     assert "is not a member that this authority approved" in shown
-    begun.ok("--home FA member approve F/request.liaison --role attache --yes")
+    begun.ok(begun.compared(APPROVE))
     begun.ok(f"--home F {finish}")
     begun.ok("--home F2 enrol attache.london@fco.example --as attache.london.1")
-    begun.ok("--home FA device add F2/request.liaison --yes")
+    begun.ok(begun.compared("--home FA device add F2/request.liaison"))
     code, shown = begun.type(f"--home EVE {finish}")
     assert code == 1
     begun.ok(f"--home F2 {finish}")

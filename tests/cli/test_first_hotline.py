@@ -23,8 +23,8 @@ def open_line(screen: Screen) -> None:
         "--home N node admit MA/mod.party",
         "--home F enrol attache.london@fco.example",
         "--home M enrol duty.desk@mod.example",
-        "--home FA member approve F/request.liaison --role attache --yes",
-        "--home MA member approve M/request.liaison --role attache --yes",
+        "--home FA member approve F/request.liaison --role attache",
+        "--home MA member approve M/request.liaison --role attache",
         f"--home F enrol finish FA/approval.liaison --node N/node.liaison --heard {fco}",
         f"--home M enrol finish MA/approval.liaison --node N/node.liaison --heard {mod}",
         f"--home F party pin MA/mod.party --heard {mod} --who anna",
@@ -42,7 +42,7 @@ def open_line(screen: Screen) -> None:
         "--home FA directory sign --post",
         "--home MA directory sign --post",
     ):
-        screen.ok(line)
+        screen.ok(screen.compared(line) if "approve" in line else line)
 
 
 SEND = (
@@ -218,7 +218,7 @@ def test_an_authority_that_types_a_command_twice_goes_on(begun):
     screen.ok("--home N node admit FA/fco.party")
     screen.ok("--home N node admit MA/mod.party")
     screen.ok("--home F enrol attache.london@fco.example")
-    approve = "--home FA member approve F/request.liaison --role attache --yes"
+    approve = screen.compared("--home FA member approve F/request.liaison --role attache")
     assert screen.ok(approve) == screen.ok(approve)
     screen.ok(f"--home F enrol finish FA/approval.liaison --node N/node.liaison --heard {fco}")
     propose = "--home FA channel propose hotline --alias x --with mod.example --node N/node.liaison"

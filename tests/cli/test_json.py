@@ -90,6 +90,9 @@ def test_where_a_question_would_be_asked_it_is_a_wrong_use(commands, screen):
     assert code == 0, shown
     code, shown = screen.type("--home MA --json party pin FA/fco.party")
     assert (code, "add --heard GROUP" in json.loads(shown)["detail"]) == (2, True)
+    screen.ok("--home F enrol desk@fco.example")
+    code, shown = screen.type("--home FA --json member approve F/request.liaison --role attache")
+    assert (code, "add --heard WORDS" in json.loads(shown)["detail"]) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +207,8 @@ class Typed:
         asked = self.type("--home X enrol desk@x.example")
         assert asked["post"] == "desk@x.example"
         self.lines.append("enrol request")  # which `enrol POST` is short for
-        approve = "--home XA member approve X/request.liaison --role attache --yes"
-        approved = self.type(approve)
+        approve = "--home XA member approve X/request.liaison --role attache"
+        approved = self.type(self.screen.compared(approve))
         assert approved["phrase"] == asked["phrase"]
         assert approved["fingerprint"] == made["fingerprint"]
         heard = str(made["fingerprint"]).rpartition(" ")[2]
@@ -214,7 +217,7 @@ class Typed:
         assert done["member"] == "desk.1@x.example"
         self.type("--home X2 enrol desk@x.example --as desk.1")
         self.lines.append("enrol request")
-        added = self.type("--home XA device add X2/request.liaison --yes")
+        added = self.type(self.screen.compared("--home XA device add X2/request.liaison"))
         assert added["member"] == "desk.1@x.example"
         assert self.type(f"--home X2 {finish}")["post"] == "desk@x.example"
         assert len(self.type("--home XA device list")["devices"]) == 2
@@ -224,8 +227,8 @@ class Typed:
         assert self.type("--home XA posting set desk@x.example")["sent"] is False
         assert self.type("--home XA directory sign --post")["sequence"] == 1
         self.type("--home XR registrar new x.example")
-        delegate = "registrar delegate XR/request.liaison --scope directory --yes --post"
-        assert self.type(f"--home XA {delegate}")["signed"] == "party"
+        delegate = "registrar delegate XR/request.liaison --scope directory --post"
+        assert self.type(self.screen.compared(f"--home XA {delegate}"))["signed"] == "party"
         begin = f"registrar begin XA/x.party --node N/node.liaison --heard {heard}"
         assert self.type(f"--home XR {begin}")["scope"] == ["directory"]
         assert self.type("--home XR registrar run --once")["warnings"] == []

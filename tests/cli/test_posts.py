@@ -25,7 +25,8 @@ def line(begun):
 def enrol(screen: Screen, home: str, command: str, local: str) -> None:
     """Enrol another device at the duty desk: of a member named so, known or not."""
     screen.ok(f"--home {home} enrol duty.desk@mod.example --as {local}")
-    approved = screen.type(f"--home MA {command} {home}/request.liaison --yes")[1]
+    line = screen.compared(f"--home MA {command} {home}/request.liaison")
+    approved = screen.type(line)[1]
     heard = last_group(approved)
     for typed in (
         f"--home {home} enrol finish MA/approval.liaison --node N/node.liaison --heard {heard}",

@@ -28,18 +28,19 @@ def begun(screen, monkeypatch):
         for line in (
             "--home N node admit FA/fco.party",
             "--home F enrol attache.london@fco.example",
-            "--home FA member approve F/request.liaison --role attache --yes",
+            "--home FA member approve F/request.liaison --role attache",
             f"--home F enrol finish FA/approval.liaison --node N/node.liaison --heard {screen.url}",
             "--home FA directory sign --node N/node.liaison --post",
         ):
-            screen.ok(line)
+            screen.ok(screen.compared(line) if "approve" in line else line)
         yield screen
 
 
 def delegate(screen: Screen, bounds: str = "") -> str:
     """Type what makes RG a registrar; return what its first command shows."""
     screen.ok("--home RG registrar new fco.example")
-    shown = screen.ok(f"--home FA registrar delegate RG/request.liaison {bounds}--yes --post")
+    line = f"--home FA registrar delegate RG/request.liaison {bounds}--post"
+    shown = screen.ok(screen.compared(line))
     assert shown.endswith("read them the fingerprint of fco.example: FINGERPRINT\n")
     return screen.ok(
         f"--home RG registrar begin FA/fco.party --node N/node.liaison --heard {screen.url}"
@@ -52,7 +53,7 @@ def test_a_registrar_signs_members_postings_and_the_directory_where_the_authorit
         "This home signs directory, member, posting, roster for fco.example until DTG.\n"
     )
     begun.ok("--home L enrol legal@fco.example")
-    begun.ok("--home RG member approve L/request.liaison --role attache --yes")
+    begun.ok(begun.compared("--home RG member approve L/request.liaison --role attache"))
     begun.ok(f"--home L enrol finish RG/approval.liaison --node N/node.liaison --heard {begun.url}")
     begun.ok("--home RG posting set legal@fco.example legal.1@fco.example --post")
     shown = begun.ok("--home RG directory sign --post")
@@ -67,7 +68,8 @@ def test_what_is_not_in_its_scope_or_is_the_authoritys_alone_it_does_not_sign(be
     delegate(begun, "--scope directory --scope roster ")
     begun.ok("--home RG directory sign --post")
     begun.ok("--home L enrol legal@fco.example")
-    code, shown = begun.type("--home RG member approve L/request.liaison --role attache --yes")
+    approve = begun.compared("--home RG member approve L/request.liaison --role attache")
+    code, shown = begun.type(approve)
     assert code == 1
     assert "this registrar of fco.example may not sign a member · nothing was signed" in shown
     heard = begun.type("--home MA party new mod.example")[1].rsplit(maxsplit=1)[-1]
@@ -94,7 +96,7 @@ def test_its_time_ends_and_it_warns_before(begun):
     assert code == 1
     assert "this registrar of fco.example ended at" in shown
     assert "liaison registrar delegate FILE" in shown
-    begun.ok("--home FA registrar delegate RG/request.liaison --yes --post")
+    begun.ok(begun.compared("--home FA registrar delegate RG/request.liaison --post"))
     assert "is in the log" in begun.ok("--home RG registrar run --once")
 
 

@@ -31,11 +31,12 @@ README, TRUST = (
 ANY = "…"
 """A line of the README for any number of lines that are left out there."""
 
+_READ_OUT = re.compile(r"^  ([a-z]+(?: [a-z]+){4})$", re.MULTILINE)
 _PASSING = (  # what differs from run to run, beside what ``steady`` knows
     (re.compile(r"\b[0-9]+ (?:second|minute)s? old"), "AGE"),
     (re.compile(r"\bin [0-9]+ (?:second|minute)s?"), "LEFT"),
     (re.compile(r"\.watch\.[0-9]+\."), ".watch.N."),
-    (re.compile(r"^  [a-z]+(?: [a-z]+){4}$", re.MULTILINE), "  FIVE WORDS"),
+    (_READ_OUT, "  FIVE WORDS"),
     (re.compile(r"\bdevice [A-Z2-7]{4} of"), "device GROUP of"),
 )
 _FINGERPRINT = re.compile(r"(?:[A-Z2-7]{4} ){7}([A-Z2-7]{4})")
@@ -120,10 +121,10 @@ def test_trust_has_the_bad_days():
 @pytest.mark.parametrize("text", [README, TRUST], ids=["README.md", "trust.md"])
 def test_each_line_of_a_tour_shows_what_stands_there(stage, text):
     earlier = to_dtg(wall_clock() - HOUR)
-    groups: dict[str, str] = {}
+    heard: dict[str, str] = {}
     for typed in (each for tour in tours(text).values() for each in tour):
-        # A last group is another each time: what is typed names the one that was shown.
-        words = [_DTG.sub(earlier, groups.get(word, word)) for word in shlex.split(typed.line)]
+        # Last groups and words are others each time: what is typed names those that were shown.
+        words = [_DTG.sub(earlier, heard.get(word, word)) for word in shlex.split(typed.line)]
         assert words[0] == "liaison"
         text = ""
         if "<<<" in words:
@@ -134,8 +135,9 @@ def test_each_line_of_a_tour_shows_what_stands_there(stage, text):
         assert fits(shown, typed.shown), f"{typed.line}\n{shown}\n--- not:\n" + "\n".join(
             typed.shown
         )
-        said = _FINGERPRINT.findall("\n".join(typed.shown))
-        groups |= dict(zip(said, _FINGERPRINT.findall(shown), strict=False))
+        for pattern in (_FINGERPRINT, _READ_OUT):
+            said = pattern.findall("\n".join(typed.shown))
+            heard |= dict(zip(said, pattern.findall(shown), strict=False))
 
 
 def test_what_a_tour_leaves_out_and_what_differs_each_time_fits_and_no_more():

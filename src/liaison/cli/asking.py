@@ -49,10 +49,7 @@ def ask(question: str, *, is_yes: bool, safe: str = "nothing was sealed or sent"
     if is_yes:
         return
     try:
-        with _TERMINAL.open("w", encoding="utf-8") as screen:
-            screen.write(f"{question} [y/N] ")
-        with _TERMINAL.open("r", encoding="utf-8") as keyboard:
-            answer = keyboard.readline()
+        answer = typed(f"{question} [y/N]")
     except OSError as exc:
         raise NotReady(
             "Nobody is here to say yes",
@@ -61,3 +58,15 @@ def ask(question: str, *, is_yes: bool, safe: str = "nothing was sealed or sent"
         ) from exc
     if answer.strip().lower() not in ("y", "yes"):
         raise NotReady("Not done: you said no", safe=safe)
+
+
+def typed(question: str) -> str:
+    """Return what a person types at the terminal.
+
+    Raises:
+        OSError: there is none.
+    """
+    with _TERMINAL.open("w", encoding="utf-8") as screen:
+        screen.write(f"{question} ")
+    with _TERMINAL.open("r", encoding="utf-8") as keyboard:
+        return keyboard.readline()

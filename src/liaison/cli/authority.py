@@ -76,10 +76,10 @@ def approve(
     role: Annotated[list[MemberRole], typer.Option(help=f"One of {_ROLES}; repeatable.")],
     name: Annotated[str, typer.Option(help=f"What people call them. {desk.VISIBLE}")] = "",
     out: Out = None,
-    is_yes: Yes = False,
+    heard: comparing.HeardWords = "",
 ) -> None:
     """Sign a device into a member and the member into the post, offline."""
-    request = _compared(context, file, is_yes=is_yes)
+    request = _compared(context, file, heard)
     _approve(
         context, request, out, lambda of: of.approve(request, [str(r) for r in role], name=name)
     )
@@ -90,21 +90,21 @@ def add(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The further device's request, request.liaison.")],
     out: Out = None,
-    is_yes: Yes = False,
+    heard: comparing.HeardWords = "",
 ) -> None:
     """Sign a further device into a member, offline; the new device enrols with --as MEMBER."""
-    request = _compared(context, file, is_yes=is_yes)
+    request = _compared(context, file, heard)
     _approve(context, request, out, lambda of: of.add_device(request))
 
 
-def _compared(context: typer.Context, file: Path, *, is_yes: bool) -> Request:
-    """Return the request once a person said that its words are those that the device shows."""
+def _compared(context: typer.Context, file: Path, heard: str) -> Request:
+    """Return the request if its words are those that were heard from who has the device."""
     try:
         request = Request.from_bytes(desk.read(context, file))
     except Malformed as exc:
         raise wrong_file(file, "a device's request", exc) from exc
-    say(f"{request.member} ({visible(request.name)}) asks to hold {request.post}, in these words:")
-    comparing.compare_phrase(request.phrase, is_yes=is_yes)
+    say(f"{request.member} asks to hold {request.post}.")
+    comparing.compare_phrase(request.phrase, heard)
     return request
 
 
@@ -120,7 +120,9 @@ def _approve(
     approval = desk.as_authority(context, work)
     path = desk.write(context, "approval.liaison", approval.to_bytes(), out)
     groups = " ".join(fingerprint(approval.party.payload.authority))
-    say(f"{request.member} is to hold {request.post}. Hand back {path}, and read them")
+    name = approval.member.payload.name
+    who = request.member if name == request.member else f"{request.member} ({visible(name)})"
+    say(f"{who} is to hold {request.post}. Hand back {path}, and read them")
     say(f"the fingerprint of {approval.party.payload.party}: {groups}")
     answer(
         {

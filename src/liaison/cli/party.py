@@ -14,7 +14,6 @@ from liaison.cli.failure import warn
 from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Authority, AuthorityPin, Records, fingerprint
 from liaison.client.seat import wall_clock
-from liaison.sealing.content import visible
 from liaison.words.errors import Malformed
 from liaison.words.times import to_dtg
 
@@ -141,7 +140,7 @@ def pin(
             "not announced is what an attack looks like"
         )
     groups = fingerprint(payload.authority)
-    comparing.compare_fingerprint(f"{payload.party} ({visible(payload.name)})", groups, heard)
+    comparing.compare_fingerprint(payload.party, groups, heard)
     home = desk.home_at(context)
     with home.locked():
         pins = desk.pins(context)

@@ -11,7 +11,6 @@ from typing import Annotated, Final
 import typer
 
 from liaison.cli import comparing, desk
-from liaison.cli.asking import Yes
 from liaison.cli.authority import NodeCard, Out, Post, send, written
 from liaison.cli.context import answer, say
 from liaison.cli.failure import warn
@@ -72,15 +71,15 @@ def delegate(
     until: Annotated[str, typer.Option(help="Until when it may sign.")] = "+90d",
     is_posted: Post = False,
     node: NodeCard = None,
-    is_yes: Yes = False,
+    heard: comparing.HeardWords = "",
 ) -> None:
     """Let a registrar sign what its scope names, until a time. Again: other bounds, the same key."""
     try:
         request = RegistrarRequest.from_bytes(desk.read(context, file))
     except Malformed as exc:
         raise wrong_file(file, "a registrar's request", exc) from exc
-    say(f"A registrar of {request.party} asks in these words:")
-    comparing.compare_phrase(request.phrase, is_yes=is_yes)
+    say(f"A registrar asks to sign for {request.party}.")
+    comparing.compare_phrase(request.phrase, heard)
     scopes = sorted(scope or Scope)
 
     async def work(authority: Authority) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from liaison.client.device import FILE, Device
-from liaison.client.handover import Approval, Request
+from liaison.client.handover import Approval, Request, check_name
 from liaison.client.home import Home
 from liaison.client.member import Client
 from liaison.client.pins import AuthorityPin, NodePin, Pins
@@ -29,6 +29,7 @@ def request_device(
 ) -> Request:
     """Make a device in ``home`` for the holder of ``post``, and return what to hand over."""
     check_id("address", post)
+    check_name(name or post)
     member = f"{local or post.partition('@')[0] + '.1'}@{party_of(post)}"
     device = Device.enrol(
         home, passphrase, post=post, member=member, name=name or member, cost=cost

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from mnemonic import Mnemonic
+from pydantic import TypeAdapter, ValidationError
 
 from liaison.rules.chain import id_of
 from liaison.sealing.keystore import Cost
+from liaison.statements.fields import Text
 from liaison.statements.keys import check_possession
 from liaison.statements.payloads import Member, Party, Posting
 from liaison.statements.statement import Statement, parse_statement_of
@@ -30,6 +32,7 @@ RECORDS: Final = "liaison/records/1"
 PHRASE_WORDS: Final = 5
 _PHRASE_SALT: Final = b"liaison/phrase/1"
 _WORD_BITS: Final = 11
+_NAME: Final = TypeAdapter[str](Text)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Request:
         request = cls(**texts)
         check_id("address", request.member)
         check_id("address", request.post)
+        check_name(request.name)
         check_possession(request.member, from_base64(request.device, 32), request.proof)
         return request
 
@@ -167,6 +171,20 @@ class Records:
             raise Malformed(f"not a file of the format {RECORDS}")
         receipts, rosters = (_strings(value) for value in lists)
         return cls(check_id("party id", party), receipts, rosters)
+
+
+def check_name(name: str) -> str:
+    """Return what people call a member, as a member statement can have it (statements.md, TEXT).
+
+    Raises:
+        Malformed: it can't.
+    """
+    try:
+        return _NAME.validate_python(name)
+    except ValidationError as exc:
+        raise Malformed(
+            f"a name has 1 to 200 characters, on one line, not {len(name)}: {name[:80]!r}"
+        ) from exc
 
 
 def _strings(value: object) -> tuple[str, ...]:
