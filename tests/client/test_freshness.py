@@ -7,12 +7,23 @@ from pathlib import Path
 import pytest
 
 from liaison.client import LinkBroken, Pins
-from liaison.client.folding import Book
+from liaison.client.folding import Book, forget_seen
 from liaison.client.watching import Entry
-from liaison.words.times import MINUTE
-from tests.client.hostile import ANNA, CANARY, DORA, Desk, HostileWorld, WorldSource, delivery_of
+from liaison.statements.payloads import State
+from liaison.words.errors import LogUntrusted
+from liaison.words.times import DAY, MINUTE
+from tests.client.hostile import (
+    ANNA,
+    CANARY,
+    DORA,
+    Desk,
+    HostileWorld,
+    WorldSource,
+    delivery_of,
+    note_in,
+)
 from tests.client.test_opening import broken, forge, log
-from tests.world import FCO, MOD, signing
+from tests.world import FCO, MOD, digest, signing
 
 
 class Frozen(WorldSource):
@@ -135,6 +146,11 @@ async def test_a_pin_follows_an_announced_key_and_never_goes_back(
     await dora.book.standing(FCO)
     assert dora.pins.followed == []
     shown_by(dora, before)
+    with pytest.raises(LinkBroken, match=r"shows statement 1 of fco\.example, and has shown 2"):
+        await dora.book.standing(FCO)
+    # Not even a home that forgot what it saw takes the former key back.
+    forget_seen(dora.home, FCO)
+    shown_by(dora, before)
     with pytest.raises(LinkBroken) as caught:
         await dora.book.standing(FCO)
     assert caught.value.link == "pin"
@@ -149,3 +165,74 @@ async def test_a_device_that_the_directory_names_as_revoked_is_not_in_force(
         await dora.book.standing(FCO, not_before=world.clock + 1)
     assert caught.value.link == "device"
     assert "names a device of" in caught.value.happened
+
+
+@pytest.mark.parametrize("newer", [1, 13, 14, 30])
+async def test_however_old_the_view_was_that_a_sender_was_shown_it_is_told(
+    world: HostileWorld, anna: Desk, dora: Desk, newer: int
+) -> None:
+    old = await frozen(world, MOD)
+    for _ in range(newer):
+        world.accept(world.directory(MOD))
+    world.advance(MINUTE)
+    shown_by(anna, old)
+    signed = await anna.write()
+    world.advance(MINUTE)
+    note = note_in(signed)
+    entry = world.force(note, world.note_facts(note))
+    shown_by(dora, WorldSource(world))
+    error = await broken(dora, entry, delivery_of(signed), LinkBroken)
+    assert "It relies on directory 1 of mod.example, though 2 was in the log" in error.happened
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+async def test_two_directories_of_one_number_are_told_apart(
+    world: HostileWorld, anna: Desk, dora: Desk, is_behind: bool
+) -> None:
+    await dora.book.standing(MOD)
+    one = world.directory(MOD)
+    other = world.directory(MOD, revoked=(digest("a key"),))
+    world.force(one)
+    forked = await frozen(world, MOD)
+    world.force(other)
+    world.advance(MINUTE)
+    shown_by(anna, forked)
+    signed = await anna.write()
+    note = note_in(signed)
+    world.advance(MINUTE)
+    entry = world.force(note, world.note_facts(note))
+    shown_by(dora, forked)
+    assert (await dora.open(entry, delivery_of(signed))).body == CANARY
+    forget_seen(dora.home, MOD)
+    if is_behind:
+        world.accept(world.directory(MOD))
+    shown_by(dora, WorldSource(world))
+    error = await broken(dora, entry, delivery_of(signed), LinkBroken)
+    assert error.happened == (
+        "There are two directories 2 of mod.example: it relies on one, and the node shows this home "
+        "the other"
+    )
+
+
+async def test_a_directory_that_is_valid_for_longer_than_one_may_be_is_not_sealed_under(
+    world: HostileWorld, anna: Desk
+) -> None:
+    await anna.write()
+    world.force(world.directory(MOD, valid_until=world.clock + 8 * DAY))
+    shown_by(anna, WorldSource(world))
+    with pytest.raises(LogUntrusted, match="had to refuse: a directory is valid for at most seven"):
+        await anna.write()
+
+
+async def test_a_party_that_was_revoked_stays_so(world: HostileWorld, dora: Desk) -> None:
+    await dora.book.standing(FCO)
+    world.accept(world.party(FCO, state=State.REVOKED))
+    shown_by(dora, WorldSource(world))
+    assert (await dora.book.standing(FCO)).party.state is State.REVOKED
+    world.force(world.party(FCO, key=signing(f"{FCO}/2"), state=State.ACTIVE))
+    for _ in range(2):
+        shown_by(dora, WorldSource(world))
+        with pytest.raises(LinkBroken, match="was revoked, for good, and is shown again"):
+            await dora.book.standing(FCO)
+        forget_seen(dora.home, FCO)
+    assert dora.pins.authority(FCO).authority == signing(f"{FCO}/1").id

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from liaison.cli.channel import read_defaults
-from liaison.client import Client, Draft, Home, Pins, Sent, Unopened
+from liaison.client import Authority, Client, Draft, Home, Pins, RegistrarRequest, Sent, Unopened
 from liaison.client.receipts import prove
 from liaison.client.transport import Transport
 from liaison.client.watching import check_digest
@@ -30,11 +31,14 @@ from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import (
     AddresseeRole,
     Device,
+    Directory,
     Key,
     Member,
     MemberRole,
     Note,
+    Party,
     Posting,
+    Scope,
     State,
 )
 from liaison.statements.statement import Statement, make_statement, parse_statement_of
@@ -48,7 +52,7 @@ from liaison.words.errors import (
     NotReady,
     SignatureInvalid,
 )
-from liaison.words.times import DAY
+from liaison.words.times import DAY, MINUTE
 from tests.client.council import DEPUTY, DUTY, PASSPHRASE, Council, council, letters
 from tests.client.liar import Liar, file, liar, put, resigned
 from tests.client.test_acting import flash
@@ -85,6 +89,12 @@ class Lied:
         """Return what the node says when nobody lies, to F."""
         async with self.council.client("F") as f:
             return await f.transport.read(path)
+
+    def said(self, answer: Any, name: str, kind: type[Any]) -> list[Statement[Any]]:
+        """Return the statements whose receipts an answer holds under a name."""
+        pin = Pins(Home(self.council.folder / "F")).node
+        texts = answer[name] if isinstance(answer[name], list) else [answer[name]]
+        return [parse_statement_of(kind, prove(text, pin).record.statement) for text in texts]
 
     async def notes(self) -> int:
         """Return how many notes the log has."""
@@ -159,11 +169,7 @@ def _under_another_name(key: str) -> Any:
 
 async def test_an_added_reader_needs_the_registrar(lied: Lied) -> None:
     answer = await lied.answer(MOD)
-    pin = Pins(Home(lied.council.folder / "F")).node
-    postings = [
-        parse_statement_of(Posting, prove(text, pin).record.statement)
-        for text in answer["postings"]
-    ]
+    postings = lied.said(answer, "postings", Posting)
     known = next(each for each in postings if each.payload.post == DUTY)
     posting = make_statement(
         known.payload.model_copy(
@@ -417,6 +423,169 @@ async def test_a_release_that_the_node_leaves_out_is_asked_for(lied: Lied) -> No
         lied.client("M") as m,
     ):
         await m.read(drafted.reference)
+
+
+async def test_a_registrar_that_was_ended_signs_for_nobody_who_saw_it_end(lied: Lied) -> None:
+    async with lied.council.authority("MA") as authority:
+        await _delegate(authority, EVIL)
+    await lied.write()  # the honest run, with the registrar
+    before = await lied.answer(MOD)
+    async with lied.council.authority("MA") as authority:
+        authority.end_registrar(EVIL.id)
+        authority.sign_directory()
+        await authority.post()
+    await lied.write()
+    # The node takes what the ended one signed, and shows the statement that names it.
+    now = lied.council.clock.now()
+    (newest,) = lied.said(await lied.answer(MOD), "directory", Directory)
+    directory = make_statement(
+        newest.payload.model_copy(
+            update={
+                "key": EVIL.id,
+                "issued": now,
+                "lapse": now + DAY,
+                "sequence": newest.payload.sequence + 1,
+                "previous": newest.digest,
+            }
+        ),
+        EVIL,
+    )
+    told = {"party": before["party"], "directory": await lied.file(directory)}
+    lied.liar.lies[MOD] = lambda answer: {**answer, **told}
+    async with seen_through(
+        lied, ChainBroken, r"shows statement 2 of mod\.example, and has shown 3"
+    ):
+        await lied.write()
+    lied.liar.lies[MOD] = put("directory", told["directory"])
+    async with seen_through(lied, ChainBroken, "neither the authority's nor a registrar's"):
+        await lied.write()
+
+
+async def test_a_next_key_that_was_announced_no_longer_takes_no_pin(lied: Lied) -> None:
+    async with lied.council.authority("MA") as authority:
+        authority._sign_party(next=EVIL.id)
+        authority.sign_directory()
+        await authority.post()
+    await lied.write()
+    (former,) = lied.said(await lied.answer(MOD), "party", Party)
+    async with lied.council.authority("MA") as authority:
+        authority._sign_party(next=SigningKey(b"\x41" * 32).id)
+        authority.sign_directory()
+        await authority.post()
+    await lied.write()
+    before = Pins(Home(lied.council.folder / "F")).authority("mod.example")
+    told = []
+    for _ in range(2):  # of the same number as one that was seen, and on top of that
+        succession = make_statement(
+            former.payload.model_copy(
+                update={
+                    "key": EVIL.id,
+                    "authority": to_base64(EVIL.public),
+                    "next": SigningKey(b"\x42" * 32).id,
+                    "sequence": former.payload.sequence + 1,
+                    "previous": former.digest,
+                    "issued": lied.council.clock.now(),
+                    "lapse": lied.council.clock.now() + DAY,
+                }
+            ),
+            EVIL,
+        )
+        told.append(await lied.file(succession))
+        former = succession
+    for receipt in told:
+        lied.liar.lies[MOD] = put("party", receipt)
+        async with seen_through(lied, ChainBroken, r"There are two statements 3 of mod\.example"):
+            await lied.write()
+    assert Pins(Home(lied.council.folder / "F")).authority("mod.example") == before
+
+
+async def test_what_the_directory_names_is_not_left_out(lied: Lied) -> None:
+    async with lied.council.authority("MA") as authority:
+        authority.set_posting(DUTY, ["deputy.1@mod.example", MARY])
+        authority.sign_directory()
+        await authority.post()
+    async with lied.client("F") as f:
+        plan = await f.plan(flash())
+    assert [len(one.keys) for one in plan.addressees if one.post == DUTY] == [2]
+    lied.liar.lies[MOD] = lambda answer: {**answer, "members": [], "postings": []}
+    async with lied.client("F") as f:  # it is asked for, one by one
+        plan = await f.plan(flash())
+    assert [len(one.keys) for one in plan.addressees if one.post == DUTY] == [2]
+    withheld = {one.digest for one in lied.said(await lied.answer(MOD), "members", Member)}
+
+    def withhold(_: Any) -> Any:
+        raise web.HTTPNotFound(
+            text=json.dumps({"code": "not-here", "detail": "no such statement for you"}),
+            content_type="application/problem+json",
+        )
+
+    for digest in withheld:
+        lied.liar.lies[f"/v1/statements/{check_digest(digest)}"] = withhold
+    async with seen_through(
+        lied, ChainBroken, r"withholds a member that the directory of mod\.example names"
+    ):
+        await lied.write()
+    lied.liar.lies = {MOD: put("directory", None)}
+    async with seen_through(
+        lied, ChainBroken, r"shows no directory of mod\.example, and has shown"
+    ):
+        await lied.write()
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+async def test_what_a_revoked_key_signed_stays_out_whatever_came_after(
+    lied: Lied, is_shown: bool
+) -> None:
+    kept = await _kept_back(lied)
+    async with lied.council.client("F") as f:
+        device = f.device.key.id
+    lied.council.clock.advance(MINUTE)
+    async with lied.council.authority("FA") as authority:
+        authority.revoke_key(LONDON_1, device, lied.council.clock.now())
+        authority.sign_directory()
+        await authority.post()
+    await lied.file(kept, facts=_facts(kept), content=b"x" * kept.payload.content.size)
+    # The next statement of that member names no device that was taken away either.
+    async with lied.council.authority("FA") as authority:
+        authority.set_roles(LONDON_1, ["attache", "operator"])
+        authority.sign_directory()
+        await authority.post()
+    if not is_shown:
+        lied.liar.lies["/v1/parties/fco.example"] = put("members", [])
+    async with lied.client("M") as m:
+        items = await m.inbox()
+        (bad,) = [item for item in items if isinstance(item, Unopened)]
+        assert isinstance(bad.error, ChainBroken)
+        assert "not of a device of" in str(bad.error)
+        (honest,) = letters(items)
+        assert await m.doubted_since(honest) is None
+    assert is_shown == (not lied.liar.told)
+
+
+async def test_a_doubt_is_not_taken_away_by_leaving_out_whom_it_is_about(lied: Lied) -> None:
+    async with lied.council.client("F") as f:
+        device = f.device.key.id
+    since = lied.council.clock.now() - 10 * MINUTE
+    async with lied.council.authority("FA") as authority:
+        authority.revoke_key(LONDON_1, device, since)
+        authority.sign_directory()
+        await authority.post()
+    lied.liar.lies["/v1/parties/fco.example"] = put("members", [])
+    async with lied.client("M") as m:
+        (letter,) = letters(await m.inbox())
+        assert await m.doubted_since(letter) == since
+    assert lied.liar.told
+
+
+async def _delegate(authority: Authority, key: SigningKey) -> None:
+    party = "mod.example"
+    authority.delegate(
+        RegistrarRequest(party, to_base64(key.public), key.prove_possession(party)),
+        scope=list(Scope),
+        until=authority.now() + 90 * DAY,
+    )
+    authority.sign_directory()
+    await authority.post()
 
 
 async def _kept_back(lied: Lied, draft: Draft | None = None) -> Statement[Note]:

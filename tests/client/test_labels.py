@@ -193,3 +193,17 @@ async def test_the_reader_demands_the_release_that_the_charter_asks_for(tmp_path
     view = await desk.book.channel(world.alias)
     with pytest.raises(ChainBroken, match="without a release"):
         await check_note(desk.book, entry, view)
+    # Nor after an amendment: the charter that the note names asks for it.
+    cell, charter = view.cell, view.charter
+    later = {"charter": digest("amended"), "opened_at": entry.at + 1}
+    amended = replace(
+        view,
+        cell=cell.model_copy(update=later),
+        charter=charter.model_copy(update={"channel": cell.channel, "previous": cell.charter}),
+    )
+    with pytest.raises(ChainBroken, match="without a release"):
+        await check_note(desk.book, entry, amended)
+    # And none of the former charter is taken from then on.
+    before = replace(amended, cell=cell.model_copy(update={**later, "opened_at": entry.at - 1}))
+    with pytest.raises(ChainBroken, match="another charter than the one that was held"):
+        await check_note(desk.book, entry, before)

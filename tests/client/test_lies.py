@@ -12,12 +12,12 @@ from liaison.client.folding import LinkBroken
 from liaison.client.reading import Delivery, check_answer
 from liaison.client.watching import Entry
 from liaison.ledger.facts import AnsweredFacts, AnswerFacts
-from liaison.statements.payloads import Answer, Verdict
+from liaison.statements.payloads import Answer, MemberRole, Verdict
 from liaison.words.errors import LogUntrusted, Malformed
 from liaison.words.precedence import Precedence
-from tests.client.hostile import Desk, HostileWorld, note_in
+from tests.client.hostile import Desk, HostileWorld, delivery_of, note_in
 from tests.client.hotline import ALIAS, CANARY, draft, hotline
-from tests.world import ANNA, DORA, FCO
+from tests.world import ANNA, DORA, EDWIN, FCO, LONDON, MOD
 from tests.world import DUTY as DESK
 
 
@@ -110,7 +110,59 @@ async def test_nobody_answers_for_a_post_of_another_party(tmp_path):
     anna = Desk(tmp_path / "anna", world, ANNA)
     signed = await anna.write()
     note = world.force(*_with_facts(world, signed))
-    answer = world.answer(ANNA, Verdict.ACKNOWLEDGED, note.statement.digest, post=DESK)
+    with pytest.raises(LinkBroken, match="a post of others"):
+        await check_answer(anna.book, _answered(world, ANNA, note))
+
+
+async def test_only_who_holds_a_post_answers_for_it(tmp_path):
+    world = HostileWorld.peopled_and_open()
+    anna = Desk(tmp_path / "anna", world, ANNA)
+    note = world.force(*_with_facts(world, await anna.write()))
+    told, _ = await check_answer(anna.book, _answered(world, DORA, note))
+    assert told.post == DESK
+    entry = _answered(world, EDWIN, note)
+    with pytest.raises(LinkBroken, match="does not hold the post") as caught:
+        await check_answer(anna.book, entry)
+    assert caught.value.link == "posting"
+    # Who takes the post later didn't hold it then; who is relieved did.
+    world.accept(world.posting(DESK, (EDWIN,)))
+    world.accept(world.directory(MOD))
+    anna = Desk(tmp_path / "anna", world, ANNA)
+    with pytest.raises(LinkBroken, match="does not hold the post"):
+        await check_answer(anna.book, entry)
+    answered = world.entry(entry.statement.digest)
+    assert answered.index == entry.index
+    earlier = next(
+        e
+        for e in map(world.entry, [s.digest for s in world.accepted if s.kind == "answer"])
+        if e.statement.payload.by == DORA
+    )
+    await check_answer(anna.book, earlier)
+
+
+async def test_a_note_is_written_by_who_has_the_role_and_holds_the_post_it_is_from(tmp_path):
+    world = HostileWorld.peopled_and_open()
+    anna = Desk(tmp_path / "anna", world, ANNA)
+    signed, later, last = [await anna.write(text) for text in ("one", "two", "three")]
+    await anna.open(world.force(*_with_facts(world, signed)), delivery_of(signed))
+    world.accept(world.posting(LONDON, ()))
+    entry = world.force(*_with_facts(world, later))
+    world.accept(world.directory(FCO))
+    anna = Desk(tmp_path / "anna", world, ANNA)
+    with pytest.raises(LinkBroken, match="does not hold the post"):
+        await anna.open(entry, delivery_of(later))
+    world.accept(world.posting(LONDON))
+    world.accept(world.member(ANNA, roles=(MemberRole.AUDITOR,)))
+    entry = world.force(*_with_facts(world, last))
+    world.accept(world.directory(FCO))
+    anna = Desk(tmp_path / "anna", world, ANNA)
+    with pytest.raises(LinkBroken, match="may not write a note of kind leader"):
+        await anna.open(entry, delivery_of(last))
+
+
+def _answered(world: HostileWorld, by: str, note: Entry) -> Entry:
+    """Have the log take an answer of ``by`` for the duty desk that no rule was asked about."""
+    answer = world.answer(by, Verdict.ACKNOWLEDGED, note.statement.digest, post=DESK)
     said = answer.payload
     assert isinstance(said, Answer)
     facts = AnswerFacts(
@@ -127,9 +179,7 @@ async def test_nobody_answers_for_a_post_of_another_party(tmp_path):
             for digest in said.notes
         ),
     )
-    entry = world.force(answer, facts)
-    with pytest.raises(LinkBroken, match="a post of others"):
-        await check_answer(anna.book, entry)
+    return world.force(answer, facts)
 
 
 def _with_facts(world: HostileWorld, signed: Any) -> tuple[Any, Any]:

@@ -257,7 +257,7 @@ async def test_what_is_no_node_leaves_the_note_in_the_outbox(line, monkeypatch, 
             raise error
 
         monkeypatch.setattr(f.transport, "submit", answered)
-        with pytest.raises(Waiting, match=f"takes no statements: {error.happened}"):
+        with pytest.raises(Waiting, match=f"signed no refusal: {error.happened}"):
             await f.send(draft())
         assert len(f.outbox.waiting) == 1
 

@@ -13,6 +13,7 @@ from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Authority, AuthorityPin, Records, fingerprint
+from liaison.client.folding import forget_seen
 from liaison.client.seat import wall_clock
 from liaison.words.errors import Malformed
 from liaison.words.times import to_dtg
@@ -144,7 +145,11 @@ def pin(
     home = desk.home_at(context)
     with home.locked():
         pins = desk.pins(context)
-        pins.replace_authority(kept) if is_anew else pins.pin_authority(kept)
+        if is_anew and is_another:
+            pins.replace_authority(kept)
+            forget_seen(home, payload.party)
+        else:
+            pins.pin_authority(kept)
     say(f"{payload.party} is pinned{' anew' * is_another}, by {kept.who} at {to_dtg(kept.at)}.")
     answer(_pin_as_shape(kept))
 

@@ -6,9 +6,9 @@ signatures, and asks them. A link that doesn't hold is named, and nothing below 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from liaison.client.home import Home
 from liaison.client.pins import Pins
@@ -27,7 +27,15 @@ from liaison.ledger.facts import (
     WatchFacts,
 )
 from liaison.rules import cells
-from liaison.rules.authority import EDITIONS_KEPT, key_cell, member_cell, party_cell, post_cell
+from liaison.rules.authority import (
+    EDITIONS_KEPT,
+    directory_dates,
+    key_cell,
+    key_dates,
+    member_cell,
+    party_cell,
+    post_cell,
+)
 from liaison.rules.cells import Cell
 from liaison.rules.chain import authority_signs, device_signs, id_of, registrar_signs
 from liaison.rules.channels import accede, add_roster, channel_cell, participate
@@ -61,6 +69,8 @@ from liaison.words.errors import (
 from liaison.words.ids import party_of
 
 FILE: Final = "directories.json"
+FRESH_US: Final = 60 * 1_000_000
+"""So old may be what is known of a party, in microseconds, before it is asked for anew."""
 CHARTERS_MAX: Final = 64
 """So many amendments are followed back."""
 
@@ -103,6 +113,11 @@ class DirectoryLink:
     @property
     def digest(self) -> str:
         return self.entry.statement.digest
+
+    def named(self, kind: str) -> tuple[str, ...]:
+        """Return the digests of the ``member`` or ``posting`` statements that are current."""
+        named = self.payload.members if kind == "member" else self.payload.postings
+        return tuple(one.statement for one in named)
 
     def member(self, member: str) -> str | None:
         """Return the digest of the member statement that is current."""
@@ -188,6 +203,7 @@ class Book:
         self._now = now
         self._parties: dict[str, list[Link[cells.Party]]] = {}
         self._members: dict[str, list[Link[cells.Member]]] = {}
+        self._posts: dict[str, list[Link[cells.Post]]] = {}
         self._directories: dict[str, DirectoryLink] = {}
         self._rosters: dict[str, tuple[payloads.Roster, cells.Rosters]] = {}
         self._standings: dict[str, Standing] = {}
@@ -209,13 +225,19 @@ class Book:
         self._pins.authority(party)
         read_at = self._now()
         shown = await self._source.party(party)
-        own = await self._fold_party(_only(shown, "party"), party)
+        own = await self._newest_party(_only(shown, "party"), party)
         directory = None
         if shown["directory"]:
             directory = await self._fold_directory(_only(shown, "directory"), party)
             self._remember(directory)
+        elif "sequence" in self._seen_of(party):
+            raise LinkBroken(
+                "directory",
+                f"The node shows no directory of {party}, and has shown "
+                f"{self._seen_of(party)['sequence']}",
+            )
         members: dict[str, cells.Member] = {}
-        for entry in shown["members"]:
+        for entry in await self._all_named(shown["members"], directory, "member"):
             member = (await self._fold_member(entry, party)).cell
             if directory is not None and directory.member(member.member) != member.statement:
                 raise LinkBroken("member", f"The directory of {party} doesn't name this statement")
@@ -223,8 +245,8 @@ class Book:
             if directory is not None:
                 _none_revoked(directory, member)
         posts: dict[str, cells.Post] = {}
-        for entry in shown["postings"]:
-            post = await self._fold_posting(entry, party)
+        for entry in await self._all_named(shown["postings"], directory, "posting"):
+            post = (await self._fold_posting(entry, party)).cell
             if directory is not None and directory.post(post.post) != post.statement:
                 raise LinkBroken("posting", f"The directory of {party} doesn't name this statement")
             posts[post.post] = post
@@ -243,6 +265,26 @@ class Book:
         )
         self._standings[party] = standing
         return standing
+
+    async def current(self, party: str) -> Standing:
+        """Return what is current in ``party``, asked for a minute ago at most. Raises as ``standing``."""
+        return await self.standing(party, not_before=self._now() - FRESH_US)
+
+    async def _all_named(
+        self, shown: list[Entry], directory: DirectoryLink | None, kind: str
+    ) -> list[Entry]:
+        """Return what is shown of a kind, and what the directory names of it and isn't shown."""
+        if directory is None:
+            return shown
+        had = {entry.statement.digest for entry in shown}
+        missing = [digest for digest in directory.named(kind) if digest not in had]
+        try:
+            return [*shown, *[await self._source.statement(digest) for digest in missing]]
+        except NotHere as exc:
+            raise LinkBroken(
+                kind,
+                f"The node withholds a {kind} that the directory of {directory.payload.by} names",
+            ) from exc
 
     def standings(self) -> tuple[Standing, ...]:
         """Return what was asked for of parties since this was opened."""
@@ -359,8 +401,9 @@ class Book:
         """
         if party not in self._pins.authorities:
             return
-        relied = (await self.directory(digest, party)).payload.sequence
-        newest = (await self.standing(party)).directory
+        named = await self.directory(digest, party)
+        relied = named.payload.sequence
+        newest = (await self.current(party)).directory
         if newest is None or newest.payload.sequence < relied:
             newest = (await self.standing(party, not_before=self._now())).directory
         shown = newest.payload.sequence if newest else 0
@@ -375,56 +418,94 @@ class Book:
             if newest.payload.sequence <= relied + 1 or newest.payload.previous is None:
                 break
             newest = await self.directory(newest.payload.previous, party)
-        # Those that are older are judged by who read them then.
-        if newest.payload.sequence == relied + 1 and newest.entry.at <= issued:
+        # Where the walk ends above the next one: what is older was in the log before it.
+        if newest.payload.sequence > relied and newest.entry.at <= issued:
             raise LinkBroken(
                 "directory",
                 f"It relies on directory {relied} of {party}, though {relied + 1} was in the log "
                 "before it was written: its sender was shown an old view",
                 do="tell the sender by another way, and the auditors; it may be read there",
             )
+        is_within = newest.payload.sequence <= relied + 1
+        if is_within and digest not in (newest.digest, newest.payload.previous):
+            raise LinkBroken(
+                "directory",
+                f"There are two directories {relied} of {party}: it relies on one, and the node "
+                "shows this home the other",
+                do="ask by telephone which directory is the right one, and tell the auditors",
+            )
 
     async def party_at(self, party: str, index: int) -> cells.Party:
         """Return the party as its newest statement before entry ``index`` has it."""
-        links = self._parties.get(party)
-        if not links:
+        if not self._parties.get(party):
             shown = await self._source.party(party)
-            await self._fold_party(_only(shown, "party"), party)
-            links = self._parties[party]
-        while links[0].index >= index:
-            previous = _payload(links[0].entry, payloads.Party).previous
-            if previous is None:
-                raise LinkBroken("party", f"{party} was not known at entry {index}")
-            entry = await self._source.statement(previous)
-            await self._fold_party(entry, party, is_vouched=True)
-        return [link for link in links if link.index < index][-1].cell
+            await self._newest_party(_only(shown, "party"), party)
+
+        async def fold(entry: Entry) -> Link[cells.Party]:
+            return await self._fold_party(entry, party, is_vouched=True)
+
+        link = await self._before(self._parties[party], index, fold)
+        if link is None:
+            raise LinkBroken("party", f"{party} was not known at entry {index}")
+        return link.cell
 
     async def member_at(self, digest: str, member: str, index: int) -> cells.Member:
         """Return ``member`` at entry ``index``: as ``digest`` has it, or a later one known here."""
-        party = party_of(member)
+
+        async def fold(entry: Entry) -> Link[cells.Member]:
+            return await self._fold_member(entry, party_of(member))
+
         known = self._members.setdefault(member, [])
         if all(link.cell.statement != digest for link in known):
-            await self._fold_member(await self._source.statement(digest), party)
-        links = self._members[member]
-        while links and links[0].index >= index:
-            previous = _payload(links[0].entry, payloads.Member).previous
-            if previous is None:
-                break
-            await self._fold_member(await self._source.statement(previous), party)
-        before = [link for link in links if link.index < index]
-        if not before:
+            await fold(await self._source.statement(digest))
+        link = await self._before(self._members[member], index, fold)
+        if link is None:
             raise LinkBroken("member", f"{member} was not known at entry {index}")
-        return before[-1].cell
+        return link.cell
 
-    async def member_named(self, directory: str, member: str, index: int) -> cells.Member:
-        """Return ``member`` at entry ``index``, by the directory that a statement relied on."""
-        named = (await self.directory(directory, party_of(member))).member(member)
+    async def post_at(self, post: str, index: int) -> cells.Post | None:
+        """Return a post as it was held at entry ``index``; None where nobody spoke of it yet."""
+        party = party_of(post)
+        directory = (await self.current(party)).directory
+        named = directory.post(post) if directory is not None else None
         if named is None:
-            raise LinkBroken("member", f"The directory that it names has no {member}")
-        return await self.member_at(named, member, index)
+            return None
 
-    async def check_speaker(self, entry: Entry, said: payloads.Logged, directory: str) -> None:
-        """Return if ``said`` is by a device in force at the entry, of a member that ``directory`` names.
+        async def fold(entry: Entry) -> Link[cells.Post]:
+            return await self._fold_posting(entry, party)
+
+        if not self._posts.get(post):
+            await fold(await self._source.statement(named))
+        link = await self._before(self._posts[post], index, fold)
+        return link.cell if link is not None else None
+
+    async def _before(
+        self,
+        known: list[Link[C]],
+        index: int,
+        fold: Callable[[Entry], Awaitable[Link[C]]],
+    ) -> Link[C] | None:
+        """Return a subject's statement in force at entry ``index``; None where there was none.
+
+        From the first that is known at or behind it, each names the one before: none is jumped over,
+        or what revoked a device could be left out by who shows the others.
+        """
+        link = next((link for link in known if link.index >= index), known[-1])
+        while link.index >= index:
+            payload = link.entry.statement.payload
+            assert isinstance(payload, Successive)
+            if payload.previous is None:
+                return None
+            before = await fold(await self._source.statement(payload.previous))
+            if before.index >= link.index:
+                raise LogUntrusted(f"Entry {link.index} succeeds entry {before.index}, behind it")
+            link = before
+        return link
+
+    async def check_speaker(
+        self, entry: Entry, said: payloads.Logged, directory: str
+    ) -> cells.Member:
+        """Return who speaks, by a device in force at the entry, and as ``directory`` names them.
 
         Authority pin, registrar, member, device at the position, signature: in this order.
 
@@ -433,7 +514,7 @@ class Book:
             LinkBroken, SignatureInvalid: the first of these that doesn't hold.
         """
         party = party_of(said.by)
-        current = await self.standing(party)
+        current = await self.current(party)
         link = await self.directory(directory, party)
         named = link.member(said.by)
         if named is None:
@@ -452,21 +533,27 @@ class Book:
                 safe="nothing of it is shown",
                 do="keep the receipt and show it to the auditors",
             ) from exc
+        return member
 
-    async def was_charter(self, channel: ChannelView, digest: str) -> bool:
-        """Return whether ``digest`` is the channel's charter, or one that it succeeded.
+    async def charter_named(
+        self, channel: ChannelView, digest: str, at: int
+    ) -> charters.Charter | None:
+        """Return the charter that a statement of ``at`` names, if the channel had it then.
 
-        Each names the one before by its digest, so what all acceded to vouches for the rest.
+        It is the present one, or one that it succeeded later: each names the one before by its
+        digest, so what all acceded to vouches for the rest.
         """
-        named, previous = channel.cell.charter, channel.charter.previous
+        named, charter = channel.cell.charter, channel.charter
+        if named != digest and at > channel.cell.opened_at:
+            return None
         for _ in range(CHARTERS_MAX):
             if named == digest:
-                return True
-            if previous is None:
-                return False
-            entry = await self._source.statement(previous)
-            named, previous = previous, _payload(entry, charters.Charter).previous
-        return False
+                return charter
+            if charter.previous is None:
+                break
+            named = charter.previous
+            charter = _payload(await self._source.statement(named), charters.Charter)
+        return None
 
     async def roster(self, entry: Entry, channel: str) -> tuple[payloads.Roster, cells.Rosters]:
         """Return a roster for ``channel`` whose chain holds."""
@@ -497,9 +584,48 @@ class Book:
 
     # One function a kind
 
+    async def _newest_party(self, entry: Entry, party: str) -> cells.Party:
+        """Fold what is shown as a party's newest statement, and take none that leaves out one seen.
+
+        Else one that ended a registrar, or announced another key, could be taken back by the node.
+        """
+        payload, seen = _payload(entry, payloads.Party), self._seen_of(party).get("party")
+        known: dict[str, Any] = seen if isinstance(seen, dict) else {"sequence": 0, "statement": ""}
+        if payload.sequence < known["sequence"]:
+            raise LinkBroken(
+                "party",
+                f"The node shows statement {payload.sequence} of {party}, and has shown "
+                f"{known['sequence']}",
+            )
+        await self._check_follows(entry, known["sequence"], known["statement"])
+        cell = (await self._fold_party(entry, party)).cell
+        newest = {"sequence": payload.sequence, "statement": entry.statement.digest}
+        if seen != newest:
+            self._see(party, party=newest)
+        return cell
+
+    async def _check_follows(self, entry: Entry, sequence: int, statement: str) -> None:
+        """Return if a party statement is, or follows step by step on, the one that was seen (if any).
+
+        None of these follows on one that revoked the party: that is for good (PARTY-3).
+        """
+        payload = _payload(entry, payloads.Party)
+        while payload.sequence > sequence and payload.previous is not None:
+            before = await self._source.statement(payload.previous)
+            said = _payload(before, payloads.Party)
+            if (said.party, said.sequence) != (payload.party, payload.sequence - 1):
+                raise LogUntrusted(f"Entry {entry.index} is not the next one of {payload.party}")
+            if said.state is payloads.State.REVOKED:
+                raise LinkBroken(
+                    "party", f"{payload.party} was revoked, for good, and is shown again"
+                )
+            entry, payload = before, said
+        if sequence and entry.statement.digest != statement:
+            raise LinkBroken("party", f"There are two statements {sequence} of {payload.party}")
+
     async def _fold_party(
         self, entry: Entry, party: str, *, is_vouched: bool = False
-    ) -> cells.Party:
+    ) -> Link[cells.Party]:
         """Fold a party statement. ``is_vouched``: a later one that holds names it as previous."""
         payload = _payload(entry, payloads.Party)
         if payload.party != party:
@@ -507,7 +633,7 @@ class Book:
         links = self._parties.setdefault(party, [])
         for link in links:
             if link.cell.statement == entry.statement.digest:
-                return link.cell
+                return link
         facts = _same(entry, party_facts(_of(entry, payload)), PartyFacts)
         if id_of(payload.authority) != payload.key:
             raise LinkBroken("pin", f"The party statement of {party} isn't signed by its authority")
@@ -517,15 +643,16 @@ class Book:
             await self._succeeds(payload, party)
             # From now on nothing that the former key signs later is believed.
             self._pins.follow_authority(party, payload.key, entry.at)
-        cell = party_cell(facts, entry.at)
-        links.append(Link(entry, cell))
+        made = Link(entry, party_cell(facts, entry.at))
+        links.append(made)
         links.sort(key=lambda link: link.index)
-        return cell
+        return made
 
     async def _succeeds(self, payload: payloads.Party, party: str) -> None:
         """Return if the statement before, which holds, announced the key of ``payload``."""
         if payload.previous is not None:
-            before = await self._fold_party(await self._source.statement(payload.previous), party)
+            entry = await self._source.statement(payload.previous)
+            before = (await self._fold_party(entry, party)).cell
             if payload.key in (id_of(before.authority), before.next):
                 return
         raise LinkBroken(
@@ -539,6 +666,7 @@ class Book:
         _of_party(payload, party)
         _same(entry, directory_facts(_of(entry, payload)), DirectoryFacts)
         await self._registrar_signed(entry, Scope.DIRECTORY)
+        _allowed(entry, directory_dates(payload))
         link = DirectoryLink(entry, payload)
         self._directories[link.digest] = link
         return link
@@ -559,14 +687,21 @@ class Book:
         links.sort(key=lambda link: link.index)
         return made
 
-    async def _fold_posting(self, entry: Entry, party: str) -> cells.Post:
+    async def _fold_posting(self, entry: Entry, party: str) -> Link[cells.Post]:
         payload = _payload(entry, payloads.Posting)
         _of_party(payload, party)
+        links = self._posts.setdefault(payload.post, [])
+        for link in links:
+            if link.cell.statement == entry.statement.digest:
+                return link
         if party_of(payload.post) != party:
             raise LinkBroken("posting", f"{payload.post} is not of {party}")
         facts = _same(entry, posting_facts(_of(entry, payload)), PostingFacts)
         await self._registrar_signed(entry, Scope.POSTING)
-        return post_cell(facts)
+        made = Link(entry, post_cell(facts))
+        links.append(made)
+        links.sort(key=lambda link: link.index)
+        return made
 
     def _fold_key(
         self, entry: Entry, party: cells.Party, members: dict[str, cells.Member]
@@ -574,6 +709,7 @@ class Book:
         """Fold a key statement; None where its device is no longer in force: nobody seals to it."""
         payload = _payload(entry, payloads.Key)
         facts = _same(entry, key_facts(_of(entry, payload)), KeyFacts)
+        _allowed(entry, key_dates(payload))
         member = members.get(payload.by)
         if device_signs(party, member, payload.key, who=payload.by) is not None:
             return None
@@ -660,8 +796,8 @@ class Book:
     def _remember(self, link: DirectoryLink) -> None:
         """Take no directory that is older than one seen: a node may not turn the clock back."""
         party, sequence = link.payload.by, link.payload.sequence
-        seen = self._seen.get(party)
-        if isinstance(seen, dict):
+        seen = self._seen_of(party)
+        if "sequence" in seen:
             if seen["sequence"] > sequence:
                 raise LinkBroken(
                     "directory",
@@ -671,12 +807,28 @@ class Book:
                 raise LinkBroken("directory", f"There are two directories {sequence} of {party}")
             if seen["sequence"] == sequence:
                 return
-        self._seen[party] = {
-            "sequence": sequence,
-            "statement": link.digest,
-            "until": link.payload.valid_until,
-        }
+        self._see(
+            party,
+            sequence=sequence,
+            statement=link.digest,
+            until=link.payload.valid_until,
+        )
+
+    def _seen_of(self, party: str) -> dict[str, Any]:
+        """Return what this home has seen of a party: its newest directory, and ``party`` statement."""
+        seen = self._seen.get(party)
+        return seen if isinstance(seen, dict) else {}
+
+    def _see(self, whose: str, **newest: object) -> None:
+        self._seen[whose] = {**self._seen_of(whose), **newest}
         self._home.write_state(FILE, self._seen)
+
+
+def forget_seen(home: Home, party: str) -> None:
+    """Forget what was seen of a party: it begins anew, under a key that a person compared."""
+    seen = home.read_state(FILE)
+    if seen.pop(party, None) is not None:
+        home.write_state(FILE, seen)
 
 
 def public_of(member: cells.Member, key: str) -> bytes:
@@ -738,6 +890,15 @@ def _only(shown: dict[str, list[Entry]], what: str) -> Entry:
 def _held(link: str, refused: Refused | None) -> None:
     if refused is not None:
         raise LinkBroken(link, refused.text)
+
+
+def _allowed(entry: Entry, refused: Refused | None) -> None:
+    if refused is not None:
+        raise LogUntrusted(
+            f"The log took entry {entry.index}, which it had to refuse: {refused.text}",
+            safe="nothing of it is believed",
+            do="keep this home as it is and tell the auditors",
+        )
 
 
 def _none_revoked(directory: DirectoryLink, member: cells.Member) -> None:

@@ -26,17 +26,24 @@ from liaison.ledger.facts import (
     ReleaseFacts,
     WatchFacts,
 )
+from liaison.rules.chain import holds
 from liaison.sealing.content import Content
 from liaison.sealing.keys import EncryptionKey
 from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, check_secret, open_sealed, unwrap
-from liaison.statements.payloads import Addressee, AddresseeRole, Answer, Note, Reliance, Roster
-from liaison.statements.procedures import Grant, InChannel, Release
+from liaison.statements.charters import NoteKind
+from liaison.statements.payloads import (
+    Addressee,
+    AddresseeRole,
+    Answer,
+    MemberRole,
+    Note,
+    Reliance,
+    Roster,
+)
+from liaison.statements.procedures import Grant, Hold, InChannel, Release
 from liaison.words.encoding import from_base64, to_base64
 from liaison.words.errors import LogUntrusted, Malformed, Unreadable
 from liaison.words.ids import party_of
-
-FRESH_US: Final = 60 * 1_000_000
-"""So old may be what is known of a party, in microseconds, before it is asked for anew."""
 
 
 @dataclass(frozen=True)
@@ -158,33 +165,49 @@ async def check_note(book: Book, entry: Entry, channel: ChannelView) -> Note:
     own = next((r for r in note.parties if r.party == party), None)
     if own is None:
         raise LinkBroken("directory", f"The note names no directory of {party}")
-    await book.check_speaker(entry, note, own.directory)
+    sender = await book.check_speaker(entry, note, own.directory)
     directory = await book.directory(own.directory, party)
     if directory.entry.index > entry.index or entry.at >= directory.payload.valid_until:
         raise LinkBroken(
             "directory",
             f"The directory of {party} that the note names was not in force when it was accepted",
         )
-    if note.channel != channel.cell.channel or not await book.was_charter(channel, note.charter):
-        raise LinkBroken("charter", "The note names another charter than the one that is held")
+    charter = await book.charter_named(channel, note.charter, entry.at)
+    if note.channel != channel.cell.channel or charter is None:
+        raise LinkBroken(
+            "charter",
+            "The note names another charter than the one that was held when it was accepted",
+        )
     if party not in channel.cell.parties:
         raise LinkBroken("charter", f"{party} is not a party of {channel.cell.alias}")
-    _check_drafted(note, channel)
+    kind = next((kind for kind in charter.kinds if kind.kind == note.kind), None)
+    if kind is None or not set(kind.writers) & set(sender.roles):
+        raise LinkBroken("member", f"{note.by} may not write a note of kind {note.kind} there")
+    copy = next((a.post for a in note.addressees if a.role is AddresseeRole.COPY), None)
+    if copy is None:
+        raise LinkBroken("posting", "The note doesn't say for which post it was written")
+    await _check_holds(book, entry, note.by, copy)
+    _check_drafted(note, kind)
     for reliance in note.parties:
         await book.check_relied(reliance.directory, reliance.party, issued=note.issued)
     await _check_rosters(book, entry, note, channel)
     return note
 
 
-def _check_drafted(note: Note, channel: ChannelView) -> None:
+def _check_drafted(note: Note, kind: NoteKind) -> None:
     """Return if a note of a kind that is released was drafted for its own party only (design.md 4)."""
-    kind = channel.cell.kind(note.kind) if note.charter == channel.cell.charter else None
-    needs_release = note.drafted is not None or (kind is not None and kind.release is not None)
-    if not needs_release:
+    if note.drafted is None and kind.release is None:
         return
     strangers = [a.post for a in note.addressees if party_of(a.post) != party_of(note.by)]
     if note.drafted is None or strangers:
         raise LinkBroken("release", f"A note of kind {note.kind} went to others without a release")
+
+
+async def _check_holds(book: Book, entry: Entry, member: str, post: str) -> None:
+    """Return if a member held a post at an entry (CHAIN-4)."""
+    refused = holds(await book.post_at(post, entry.index), member, who=post)
+    if refused is not None:
+        raise LinkBroken("posting", f"At entry {entry.index} {refused.text}")
 
 
 async def check_release(
@@ -210,11 +233,15 @@ async def check_release(
     own = next((r for r in release.parties if r.party == party), None)
     if own is None:
         raise LinkBroken("directory", f"The release names no directory of {party}")
-    await book.check_speaker(entry, release, own.directory)
-    kind = channel.cell.kind(note.kind)
-    member = await book.member_named(own.directory, release.by, entry.index)
-    if kind is not None and kind.release is not None and kind.release not in member.roles:
-        raise LinkBroken("release", f"{release.by} has not the role {kind.release}")
+    releaser = await book.check_speaker(entry, release, own.directory)
+    charter = await book.charter_named(channel, note.charter, entry.at)
+    if charter is None:
+        raise LinkBroken(
+            "charter", "It was drafted under another charter than the one of its release"
+        )
+    kind = next((kind for kind in charter.kinds if kind.kind == note.kind), None)
+    if kind is None or (kind.release is not None and kind.release not in releaser.roles):
+        raise LinkBroken("release", f"{release.by} may not release a note of kind {note.kind}")
     drafted = {a.post for a in note.drafted or ()}
     if {a.post for a in release.addressees} - drafted:
         raise LinkBroken("release", "The release addresses posts that the draft doesn't name")
@@ -321,10 +348,11 @@ async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:
     if party_of(answer.post) != party:
         raise LinkBroken("posting", f"{answer.by} can't answer for {answer.post}, a post of others")
     # An answer names no directory: the newest tells who the member is, its history who it was.
-    standing = await book.standing(party)
+    standing = await book.current(party)
     if standing.directory is None:
         raise LinkBroken("directory", f"{party} has no directory")
     await book.check_speaker(entry, answer, standing.directory.digest)
+    await _check_holds(book, entry, answer.by, answer.post)
     return answer, facts
 
 
@@ -339,10 +367,15 @@ async def check_said(book: Book, entry: Entry, channel: ChannelView) -> None:
     party = party_of(said.by)
     if party not in channel.cell.parties:
         raise LinkBroken("charter", f"{party} is not a party of {channel.cell.alias}")
-    standing = await book.standing(party)
+    standing = await book.current(party)
     if standing.directory is None:
         raise LinkBroken("directory", f"{party} has no directory")
-    await book.check_speaker(entry, said, standing.directory.digest)
+    speaker = await book.check_speaker(entry, said, standing.directory.digest)
+    role = _SAID_BY.get(entry.statement.kind)
+    if role is not None and role not in speaker.roles:
+        raise LinkBroken("member", f"{said.by} has not the role {role}")
+    if isinstance(said, Hold):
+        await _check_holds(book, entry, said.by, said.post)
     facts = entry.record.facts
     names = ("channel", "note", *_ALIKE_LATER.get(entry.statement.kind, ()))
     if any(getattr(facts, name, None) != getattr(said, name, None) for name in names):
@@ -353,6 +386,8 @@ async def check_said(book: Book, entry: Entry, channel: ChannelView) -> None:
         )
 
 
+_SAID_BY: Final = {"extension": MemberRole.CHAIR, "watch": MemberRole.OPERATOR}
+"""The role that a member must have to say such a thing."""
 _ALIKE_LATER: Final = {
     "extension": ("silence_until",),
     "watch": ("action", "by", "post", "text", "until"),

@@ -228,7 +228,7 @@ class Seat:
         """Send what is on disk, and return its entry.
 
         Raises:
-            RefusedByNode: it signed that, or could not read it.
+            RefusedByNode: it signed that.
             Waiting: it isn't known, or the node can't take it now.
         """
         text = await self._receipt_of(signed)
@@ -248,12 +248,9 @@ class Seat:
                     pause_s = max(pause_s, min(exc.retry_after_s, PAUSE_MAX_S))
                 self._patience.told(exc, pause_s)
                 await self._patience.sleep(pause_s)
-            except (NotAllowed, NotHere) as exc:
-                raise _waiting(f"What answered takes no statements: {exc.happened}") from exc
-            except (Malformed, TooLarge) as exc:
-                raise RefusedByNode(
-                    exc.happened, problem=exc.code, safe=exc.safe, do=exc.do
-                ) from exc
+            except (NotAllowed, NotHere, Malformed, TooLarge) as exc:
+                # The log may have it all the same: only what the node signed ends a sending.
+                raise _waiting(f"What answered signed no refusal: {exc.happened}") from exc
             except RefusedByNode as exc:
                 self._keep_refusal(signed, exc)
                 raise

@@ -12,9 +12,16 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from liaison.client.folding import Book, ChannelView, DirectoryLink, Standing, not_listed
+from liaison.client.folding import (
+    FRESH_US,
+    Book,
+    ChannelView,
+    DirectoryLink,
+    Standing,
+    not_listed,
+)
 from liaison.client.outbox import Signed
-from liaison.client.reading import FRESH_US, sha256
+from liaison.client.reading import sha256
 from liaison.rules.chain import device_signs, key_in_force, key_opens
 from liaison.rules.kinds.line_tests import line_test_kind
 from liaison.rules.minimizing import Written, turns_away
@@ -335,7 +342,7 @@ class Planner:
     async def _current(self, party: str, channel: ChannelView) -> Standing:
         """Return a party's standing under a directory that is in force and names the channel."""
         now = self._now()
-        standing = await self._book.standing(party, not_before=now - FRESH_US)
+        standing = await self._book.current(party)
         directory = standing.directory
         if directory is None:
             raise NotReady(

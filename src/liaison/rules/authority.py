@@ -198,13 +198,10 @@ def _decide_member(view: View, statement: Statement[Member], at: int) -> Drafted
         return Refused("name-taken", f"{payload.member} is the name of a post")
     if member is not None and member.state is State.REVOKED:
         return Refused("member-not-active", f"member {payload.member} is revoked, for good")
-    if (
-        member is not None
-        and member.state is State.SUSPENDED
-        and payload.state is State.ACTIVE
-        and payload.key != id_of(party.authority)
-    ):
-        return Refused("only-the-authority", "a registrar suspends; only the authority reinstates")
+    if payload.key != id_of(party.authority):
+        refused = _of_registrar(view, member, payload)
+        if refused is not None:
+            return refused
     known = set(member.devices) if member else set()
     for device in payload.devices:
         if device.key not in known and view.get(KeyClaim, id_of(device.key)) is not None:
@@ -217,6 +214,22 @@ def _decide_member(view: View, statement: Statement[Member], at: int) -> Drafted
     named = {device.key for device in payload.devices}
     removed = tuple(sorted(id_of(public) for public in known - named))
     return Drafted(member_facts(statement, removed=removed))
+
+
+def _of_registrar(view: View, known: cells.Member | None, payload: Member) -> Refused | None:
+    """MEMBER-2: a registrar stops a member at once, and does nothing that the authority can't undo."""
+    if known and known.state is State.SUSPENDED and payload.state is State.ACTIVE:
+        return Refused("only-the-authority", "a registrar suspends; only the authority reinstates")
+    if version_of(view) < 2:
+        return None
+    if payload.state is State.REVOKED:
+        return Refused("only-the-authority", "a registrar suspends; only the authority revokes")
+    if payload.compromised != (known.compromised if known else None):
+        return Refused(
+            "only-the-authority",
+            "a registrar takes a device away; only the authority says since when its key was lost",
+        )
+    return None
 
 
 def _compromised(
@@ -354,14 +367,22 @@ def _decide_directory(view: View, statement: Statement[Directory], at: int) -> D
     refused = follows(payload, known.sequence if known else 0, newest)
     if refused is not None:
         return refused
-    if payload.valid_until - payload.issued > DIRECTORY_VALID_MAX:
-        return Refused("valid-too-long", "a directory is valid for at most seven days")
+    refused = directory_dates(payload)
+    if refused is not None:
+        return refused
     if at >= payload.valid_until:
         return Refused("directory-lapsed", "its valid_until has passed")
     wrong = _first_stale(view, payload)
     if wrong is not None:
         return Refused("directory-stale", f"what it says of {wrong} is not the newest here")
     return Drafted(directory_facts(statement))
+
+
+def directory_dates(payload: Directory) -> Refused | None:
+    """DIRECTORY-1: whether a directory is valid for longer than one may be."""
+    if payload.valid_until - payload.issued > DIRECTORY_VALID_MAX:
+        return Refused("valid-too-long", "a directory is valid for at most seven days")
+    return None
 
 
 def _first_stale(view: View, payload: Directory) -> str | None:
@@ -424,15 +445,23 @@ def _decide_key(view: View, statement: Statement[Key], at: int) -> Drafted | Ref
     )
     if refused is not None:
         return refused
-    if payload.use_until - payload.use_from > KEY_USE_MAX:
-        return Refused("key-dates", "an encryption key is used for at most 35 days")
-    if payload.kept_until - payload.use_until > KEY_KEPT_MAX:
-        return Refused("key-dates", "an encryption key is kept for at most 400 days after its use")
+    refused = key_dates(payload)
+    if refused is not None:
+        return refused
     if at >= payload.use_until:
         return Refused("key-dates", "its use_until has passed")
     if view.get(KeyClaim, encryption_id(payload)) is not None:
         return Refused("key-in-use", "this encryption key was claimed here before")
     return Drafted(key_facts(statement))
+
+
+def key_dates(payload: Key) -> Refused | None:
+    """KEY-8: whether an encryption key is used, or kept, for longer than one may be."""
+    if payload.use_until - payload.use_from > KEY_USE_MAX:
+        return Refused("key-dates", "an encryption key is used for at most 35 days")
+    if payload.kept_until - payload.use_until > KEY_KEPT_MAX:
+        return Refused("key-dates", "an encryption key is kept for at most 400 days after its use")
+    return None
 
 
 def _evolve_key(view: View, record: Record, index: int) -> Iterable[Cell]:
