@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any, cast
 
 import pytest
 
@@ -77,16 +78,30 @@ def test_what_is_bad_is_said_with_what_to_do_and_ends_with_1(line, monkeypatch):
 
 
 def test_who_is_not_pinned_is_named(line):
-    state = json.loads((line.folder / "F/pins.json").read_text())
-    state["authorities"] = [a for a in state["authorities"] if a["party"] != "mod.example"]
+    home = Home(line.folder / "F")
+    state = home.read_state("pins.json")
+    kept = [a for a in cast(Any, state["authorities"]) if a["party"] != "mod.example"]
     line.ok(SEND, CANARY)
-    (line.folder / "F/pins.json").write_text(
-        json.dumps(state, sort_keys=True, separators=(",", ":")) + "\n"
-    )
+    home.write_state("pins.json", {**state, "authorities": kept})
     code, shown = line.type("--home F whoami")
     assert code == 1
     assert "BAD   pins       nobody compared the fingerprint of mod.example\n" in shown
     assert "liaison party pin FILE" in shown
+
+
+@pytest.mark.parametrize("name", ["pins", "log", "member", "known", "directories", "inbox"])
+def test_a_damaged_file_is_named_with_what_to_do(line, name):
+    line.ok(SEND, CANARY)
+    line.ok("--home M inbox")
+    path = line.folder / "M" / f"{name}.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:30] + bytes([whole[30] ^ 1]) + whole[31:])
+    command = "inbox" if name == "inbox" else "doctor"  # which asks for no list
+    code, shown = line.type(f"--home M {command}")
+    assert (code, f"M/{name}.json is damaged: " in shown) == (1, True), shown
+    assert "make the home anew of its backup: liaison --home NEW key restore FILE" in shown
+    path.write_bytes(whole)
+    line.ok("--home M doctor")
 
 
 def test_another_node_at_the_address_is_bad(line):

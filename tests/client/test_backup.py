@@ -7,12 +7,13 @@ import stat
 
 import pytest
 
-from liaison.client import Home, Letter
+from liaison.client import Home, Letter, request_device
 from liaison.client.backup import back_up, restore
+from liaison.client.device import Device
 from liaison.client.home import KEYSTORE, RESTORED
 from liaison.sealing.keystore import Keystore
-from liaison.words.errors import KeystoreLocked, Malformed, NodeUnreachable, NotReady
-from tests.client.hotline import ALIAS, CANARY, PASSPHRASE, Hotline, draft, hotline
+from liaison.words.errors import Damaged, KeystoreLocked, Malformed, NodeUnreachable, NotReady
+from tests.client.hotline import ALIAS, CANARY, CHEAP, PASSPHRASE, Hotline, draft, hotline
 
 OWN = "a passphrase of its own"
 AT = 1_795_522_515_066_960
@@ -93,6 +94,48 @@ async def test_a_cabinet_that_was_kept_opens_with_the_restored_keystore(line):
     assert set(keystore.secrets) >= {"device"}
     async with type(line.client("M")).open(home, "another one", url=line.url) as f:
         assert f.kept(f"{ALIAS}/1").content.body == CANARY
+
+
+async def test_keys_are_never_restored_among_files_of_somebody_else(line):
+    home, backup = backed_up(line, "F"), line.folder / "F.backup"
+    request_device(
+        Home(line.folder / "F2"),
+        PASSPHRASE,
+        "attache.london@fco.example",
+        local="attache.london.1",
+        cost=CHEAP,
+    )
+    second = Home(line.folder / "F2")
+    Device(second, Keystore.open(second.path(KEYSTORE), PASSPHRASE)).renew(AT)
+    who = "attache.london.1@fco.example"
+    for name, whose in (
+        ("M", "duty.desk.1@mod.example"),
+        ("FA", "fco.example"),
+        ("F2", f"another device of {who}"),
+    ):
+        other = line.home(name)
+        other.path(KEYSTORE).unlink()
+        before = {path: path.read_bytes() for path in other.root.rglob("*") if path.is_file()}
+        with pytest.raises(NotReady) as told:
+            restore(other, backup, OWN, PASSPHRASE)
+        assert told.value.happened == (
+            f"In {other.root} are files of {whose}, and this is a backup of {who}"
+        )
+        assert before == {p: p.read_bytes() for p in other.root.rglob("*") if p.is_file()}
+    home.path(KEYSTORE).unlink()
+    restore(home, backup, OWN, PASSPHRASE)
+
+
+async def test_nothing_damaged_goes_into_a_backup(line):
+    home = line.home("F")
+    keystore = Keystore.open(home.path(KEYSTORE), PASSPHRASE)
+    pins = home.read("pins.json")
+    home.write("pins.json", pins.replace(b"authorit", b"authorut", 1))
+    with pytest.raises(Damaged, match=r"pins\.json is damaged: its sum is another"):
+        back_up(home, keystore, line.folder / "F.backup", OWN, now=AT)
+    assert not (line.folder / "F.backup").exists()
+    home.write("pins.json", pins)
+    backed_up(line, "F")
 
 
 async def test_an_authoritys_backup_has_its_next_key_and_what_it_signed(line):

@@ -14,6 +14,7 @@ from typing import Final
 from liaison.client import authority, device, folding, pins, watching
 from liaison.client.home import KEYSTORE, RESTORED, Home
 from liaison.sealing.keystore import Keystore
+from liaison.statements.keys import SigningKey
 from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.errors import Malformed, NotReady
 
@@ -56,10 +57,13 @@ def back_up(home: Home, keystore: Keystore, path: Path, passphrase: str, *, now:
 
     Raises:
         NotReady: something is there, or the home is nobody's.
+        Damaged: a file that belongs into it is.
         Malformed: an empty passphrase.
     """
     about: dict[str, object] = {"at": now, "format": FORMAT, "who": who_has(home)}
     names = [name for name in STATES if home.has(name)]
+    for name in names:
+        home.read_state(name)  # nothing damaged goes into a backup
     if home.has(STATEMENTS):
         names += sorted(f"{STATEMENTS}/{path.name}" for path in home.path(STATEMENTS).iterdir())
     kept = {f"{_KEPT}{name}": secret for name, secret in keystore.secrets.items()}
@@ -73,7 +77,7 @@ def restore(home: Home, path: Path, passphrase: str, new_passphrase: str) -> Bac
     A file that is there already is newer, and stays: a cabinet that was kept opens again.
 
     Raises:
-        NotReady: there is a keystore already, or no backup.
+        NotReady: there is a keystore already, files of another member, party or device, or no backup.
         KeystoreLocked: the passphrase isn't the backup's, or the file was altered.
         Malformed: the file is a keystore, and not a backup.
     """
@@ -85,6 +89,7 @@ def restore(home: Home, path: Path, passphrase: str, new_passphrase: str) -> Bac
         )
     opened = Keystore.open(path, passphrase)
     backup = _read(opened)
+    _check_same(home, backup, opened)
     home.make()
     with home.locked():
         missing = [name for name in backup.files if not home.has(name)]
@@ -95,6 +100,28 @@ def restore(home: Home, path: Path, passphrase: str, new_passphrase: str) -> Bac
         secrets = {name: opened.secrets[f"{_KEPT}{name}"] for name in backup.secrets}
         opened.copy(home.path(KEYSTORE), new_passphrase, secrets)
     return backup
+
+
+def _check_same(home: Home, backup: Backup, opened: Keystore) -> None:
+    """Return if what stands in ``home``, where anything does, is of whose backup it is.
+
+    Raises:
+        NotReady: it is another's; with these keys it would be nobody's.
+    """
+    if not any(home.has(name) for name in (device.FILE, authority.FILE)):
+        return
+    whose = who_has(home)
+    signed = device.certified_in(home.read_state(device.FILE))
+    secret = opened.secrets.get(f"{_KEPT}{device.SIGNING}")
+    own = SigningKey(secret).id if secret else ""
+    if whose == backup.who and any(each.statement.payload.key != own for each in signed):
+        whose = f"another device of {whose}"
+    if whose != backup.who:
+        raise NotReady(
+            f"In {home.root} are files of {whose}, and this is a backup of {backup.who}",
+            safe="they were left as they are",
+            do="restore into another home",
+        )
 
 
 def _read(opened: Keystore) -> Backup:

@@ -1,7 +1,8 @@
 """A home: the directory of one user, locked by one process at a time.
 
 What is kept is canonical JSON or bytes, for its owner only (0700, 0600), and replaced atomically:
-after a crash the old or the new file is there.
+after a crash the old or the new file is there. JSON has a sum in it, so that a disk that errs is found
+out; who writes here on purpose makes that, too (docs/threat-model.md).
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from liaison.words.canonical import format_canonical, parse_canonical
-from liaison.words.errors import Malformed, NotReady
+from liaison.words.canonical import format_canonical, parse_canonical, spell
+from liaison.words.errors import Damaged, Malformed, NotReady
 
 KEYSTORE: Final = "keystore"
 RESTORED: Final = "restored.json"
 """Stands in a home from its restoring (``backup``) until it has asked the node for what came since."""
+_SUM: Final = "#sum"
+"""The member of each JSON file that has the CRC-32 of the others; no other begins with #."""
 _OVERWRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -90,18 +94,34 @@ class Home:
         return read_file(self.path(name))
 
     def read_state(self, name: str) -> dict[str, object]:
-        """Return what a JSON file holds, or nothing where there is none."""
+        """Return what a JSON file holds, or nothing where there is none.
+
+        Raises:
+            Damaged: what stands there isn't what was written.
+        """
         try:
             data = self.path(name).read_bytes()
         except FileNotFoundError:
             return {}
         try:
-            return parse_canonical(data.rstrip(b"\n"))
+            state = parse_canonical(data.rstrip(b"\n"))
         except Malformed as exc:
-            raise exc.within(str(self.path(name))) from exc
+            raise self._damaged(name, exc.happened) from exc
+        # A file of an earlier version has no sum yet.
+        if state.pop(_SUM, None) not in (None, zlib.crc32(spell(state))):
+            raise self._damaged(name, "its sum is another")
+        return state
 
-    def write_state(self, name: str, state: object) -> None:
-        self.write(name, format_canonical(state) + b"\n")
+    def write_state(self, name: str, state: Mapping[str, object]) -> None:
+        self.write(name, spell({_SUM: zlib.crc32(format_canonical(state)), **state}) + b"\n")
+
+    def _damaged(self, name: str, why: str) -> Damaged:
+        return Damaged(
+            f"{self.path(name)} is damaged: {why}",
+            safe="the file was left as it is, and nothing was sent",
+            do="make the home anew of its backup: liaison --home NEW key restore FILE; where there is "
+            "none: another home, enrolled anew",
+        )
 
     def write(self, name: str, data: bytes) -> Path:
         """Replace the file ``name`` by ``data``, and return its path."""
