@@ -451,9 +451,14 @@ class MemoryWorld:
         devices: Iterable[SigningKey] | None = None,
         **changes: Any,
     ) -> Statement[payloads.Member]:
-        """Return a member's next statement; the first device is the key ``<member>/1``."""
+        """Return a member's next statement; the first device is the key ``<member>/1``.
+
+        What is for good is signed by the authority, all else by the registrar.
+        """
         party = party_of(member)
         held = [signing(f"{member}/1")] if devices is None else list(devices)
+        is_for_good = changes.get("state") is State.REVOKED or changes.get("compromised")
+        signer = self.authority(party) if is_for_good else signing(f"{party}/registrar")
         said: dict[str, Any] = {
             "by": party,
             "member": member,
@@ -464,7 +469,7 @@ class MemoryWorld:
             **self._next_of(self.get(cells.Member, member)),
             **changes,
         }
-        return self.make(payloads.Member, key or signing(f"{party}/registrar"), **said)
+        return self.make(payloads.Member, key or signer, **said)
 
     def posting(
         self,

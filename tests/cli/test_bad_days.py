@@ -53,6 +53,18 @@ def test_a_registrar_suspends_at_once_and_only_the_authority_reinstates(council)
     code, shown = council.type(f"--home RG member reinstate {DUTY} --post")
     assert code == 1
     assert f"Only the authority takes up {DUTY} again" in shown
+    # Nor what nobody could take back.
+    for act, what in (
+        (f"member revoke {DUTY}", f"revokes {DUTY} for good"),
+        (f"key revoke {DUTY} AAAA --lost", "says since when a key was in other hands"),
+    ):
+        code, shown = council.type(f"--home RG {act} --yes --post")
+        assert code == 1
+        assert f"Only the authority {what}, and this home is a registrar's · nothing was" in shown
+        assert (
+            "here, at once: liaison member suspend MEMBER; then run it in the authority's home"
+            in shown
+        )
     assert f"{DUTY} is active again" in council.ok(f"--home MA member reinstate {DUTY} --post")
     council.ok("--home M inbox")
     assert "was acknowledged by duty.desk.1@mod.example" in council.ok(

@@ -10,6 +10,7 @@ from liaison.rules import cells
 from liaison.rules.decide import Duplicate, needs
 from liaison.statements import charters, payloads
 from liaison.statements.envelope import Envelope
+from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import MemberRole, Scope, State
 from liaison.statements.statement import Statement
 from liaison.words.encoding import to_base64
@@ -292,6 +293,37 @@ def test_a_revoked_member_is_revoked_for_good(world):
     refuses(world, world.member(ANNA, signing(f"{FCO}/1")), "member-not-active", "for good")
     refuses(world, world.encryption_key(ANNA, "2"), "member-not-active")
     world.accept(world.member("new@fco.example"))
+
+
+def test_a_registrar_does_nothing_to_a_member_that_the_authority_cannot_undo(world):
+    registrar, authority = signing(f"{MOD}/registrar"), signing(f"{MOD}/1")
+    kept, stolen = signing(f"{DORA}/1"), signing(f"{DORA}/2")
+
+    def lost(since: int) -> dict[str, Any]:
+        return {"compromised": (payloads.Compromised(key=stolen.id, since=since),)}
+
+    def said(key: SigningKey, **changes: Any) -> Statement[payloads.Member]:
+        return world.member(DORA, key, [kept], **changes)
+
+    since = world.clock
+    world.accept(world.member(DORA, registrar, [kept, stolen]))
+    refuses(world, said(registrar, state=State.REVOKED), "only-the-authority", "authority revokes")
+    refuses(world, said(registrar, **lost(since)), "only-the-authority", "since when")
+    new = world.member("new@mod.example", registrar, [], state=State.REVOKED)
+    refuses(world, new, "only-the-authority")
+    # It takes the device away and suspends; the authority says the rest.
+    world.accept(said(registrar, state=State.SUSPENDED))
+    world.accept(said(authority, **lost(since)))
+    # What was said stands in what a registrar says later, and is no other in it.
+    refuses(world, said(registrar), "compromised", "stays so")
+    refuses(world, said(registrar, **lost(since - 1)), "only-the-authority")
+    world.accept(said(registrar, state=State.SUSPENDED, **lost(since)))
+    world.accept(said(authority, state=State.REVOKED, **lost(since)))
+
+
+def test_under_the_first_rules_a_registrar_revoked_too():
+    world = MemoryWorld.opened(version=1)
+    world.accept(world.member(DORA, signing(f"{MOD}/registrar"), state=State.REVOKED))
 
 
 def test_a_device_that_was_taken_away_stays_away(world):

@@ -654,11 +654,11 @@ def _subject_of(payload: Payload) -> str:
     return payload.channel if isinstance(payload, Roster) else ""
 
 
-def authoritys(what: str) -> NotReady:
+def authoritys(what: str, *, meanwhile: str = "") -> NotReady:
     return NotReady(
         f"Only the authority {what}, and this home is a registrar's",
         safe="nothing was signed",
-        do="run it in the authority's home",
+        do=f"{meanwhile}run it in the authority's home",
     )
 
 

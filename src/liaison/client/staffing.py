@@ -27,6 +27,7 @@ from liaison.words.ids import check_id, party_of
 from liaison.words.times import DAY
 
 DIRECTORY_VALID: Final = 7 * DAY
+_SUSPEND: Final = "here, at once: liaison member suspend MEMBER; then "
 
 
 class Staff(AuthorityHome):
@@ -133,7 +134,13 @@ class Staff(AuthorityHome):
         return self._sign_member(member, state=State.SUSPENDED.value)
 
     def revoke(self, member: str) -> Statement[Member]:
-        """Take a member out of force for good."""
+        """Take a member out of force for good.
+
+        Raises:
+            NotReady: this home is a registrar's, who suspends.
+        """
+        if self.is_registrar:
+            raise authoritys(f"revokes {member} for good", meanwhile=_SUSPEND)
         return self._sign_member(member, state=State.REVOKED.value)
 
     def reinstate(self, member: str) -> Statement[Member]:
@@ -156,8 +163,11 @@ class Staff(AuthorityHome):
         alone acknowledged is asked again. Of a device that was taken away it may be said later.
 
         Raises:
-            NotReady: the member has no such device, or had none.
+            NotReady: the member has no such device, or had none; or ``since`` is said, and this home
+                is a registrar's.
         """
+        if since is not None and self.is_registrar:
+            raise authoritys("says since when a key was in other hands", meanwhile=_SUSPEND)
         before = self._member(member)
         said = {one.key: one.since for one in before.compromised or ()}
         named = [d for d in before.devices if device in (id_of(d.key), fingerprint(d.key)[-1])]

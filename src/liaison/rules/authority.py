@@ -198,10 +198,10 @@ def _decide_member(view: View, statement: Statement[Member], at: int) -> Drafted
         return Refused("name-taken", f"{payload.member} is the name of a post")
     if member is not None and member.state is State.REVOKED:
         return Refused("member-not-active", f"member {payload.member} is revoked, for good")
-    if payload.key != id_of(party.authority):
-        refused = _of_registrar(view, member, payload)
-        if refused is not None:
-            return refused
+    is_authority = payload.key == id_of(party.authority)
+    is_reinstated = member and member.state is State.SUSPENDED and payload.state is State.ACTIVE
+    if is_reinstated and not is_authority:
+        return Refused("only-the-authority", "a registrar suspends; only the authority reinstates")
     known = set(member.devices) if member else set()
     for device in payload.devices:
         if device.key not in known and view.get(KeyClaim, id_of(device.key)) is not None:
@@ -209,27 +209,13 @@ def _decide_member(view: View, statement: Statement[Member], at: int) -> Drafted
                 "key-in-use", "a device key was claimed here before; keys are not used twice"
             )
     refused = _compromised(view, member, payload, at)
+    if refused is None and not is_authority:
+        refused = _for_good(view, member, payload)
     if refused is not None:
         return refused
     named = {device.key for device in payload.devices}
     removed = tuple(sorted(id_of(public) for public in known - named))
     return Drafted(member_facts(statement, removed=removed))
-
-
-def _of_registrar(view: View, known: cells.Member | None, payload: Member) -> Refused | None:
-    """MEMBER-2: a registrar stops a member at once, and does nothing that the authority can't undo."""
-    if known and known.state is State.SUSPENDED and payload.state is State.ACTIVE:
-        return Refused("only-the-authority", "a registrar suspends; only the authority reinstates")
-    if version_of(view) < 2:
-        return None
-    if payload.state is State.REVOKED:
-        return Refused("only-the-authority", "a registrar suspends; only the authority revokes")
-    if payload.compromised != (known.compromised if known else None):
-        return Refused(
-            "only-the-authority",
-            "a registrar takes a device away; only the authority says since when its key was lost",
-        )
-    return None
 
 
 def _compromised(
@@ -256,6 +242,20 @@ def _compromised(
                 "compromised",
                 "a compromised key is no device's, and is so since a time that passed",
             )
+    return None
+
+
+def _for_good(view: View, known: cells.Member | None, payload: Member) -> Refused | None:
+    """A registrar stops a member at once, and says nothing that nobody can take back (MEMBER-2)."""
+    if version_of(view) < 2:
+        return None
+    if payload.state is State.REVOKED:
+        return Refused("only-the-authority", "a registrar suspends; only the authority revokes")
+    if payload.compromised != (known.compromised if known else None):
+        return Refused(
+            "only-the-authority",
+            "a registrar takes a device away; only the authority says since when its key was lost",
+        )
     return None
 
 
