@@ -161,3 +161,89 @@ def test_an_announced_key_succeeds_and_who_pinned_the_former_one_follows(council
     council.ok("--home MA directory sign --post")
     assert "took up" in council.ok(SEND, CANARY)
     council.ok("audit replay N")
+
+
+def test_what_the_node_refused_is_taken_back_and_blocks_nothing_any_more(council):
+    registrar(council, "MA", "mod.example")
+    council.ok("--home RG member suspend deputy.1@mod.example --post")
+    # Signed offline, by what was so before.
+    council.ok("--home MA posting set watch.floor@mod.example deputy.1@mod.example")
+    council.ok(f"--home MA member roles {DUTY} --role attache --role operator")
+    assert "note  outbox" in council.ok("--home MA doctor")
+    code, shown = council.type("--home MA directory sign --post")
+    assert code == 1
+    assert (
+        "the first that waits, posting watch.floor@mod.example, was refused, and the rest waits "
+        "behind it:\nREFUSED: member deputy.1@mod.example is suspended"
+    ) in shown
+    assert (
+        "take it back, if it is never to be taken: liaison outbox drop (member-not-active)" in shown
+    )
+    code, shown = council.type("--home MA doctor")
+    assert code == 1
+    assert "posting watch.floor@mod.example was refused" in shown
+    assert "(3 in all)" in shown
+    first, second, third = council.ok("--home MA outbox list").splitlines()
+    assert first.startswith("posting")
+    assert "REFUSED: member deputy.1@mod.example is suspended (member-not-active)" in first
+    assert second.split()[:2] == ["member", DUTY]
+    assert third.split()[:3] == ["directory", "mod.example", "3"]
+    assert council.ok("--home MA outbox drop --yes") == (
+        "To drop:\n"
+        "  Statement:   posting watch.floor@mod.example\n"
+        "  Digest:      DIGEST\n"
+        "  Refused:     member deputy.1@mod.example is suspended (member-not-active)\n"
+        "  Then:        it is never sent, nor what was signed of the same since, nor a directory "
+        "naming it;\n"
+        "               this home goes on from what was before; a file of it that was handed over is "
+        "void;\n"
+        "               if the log has it already, it counts all the same.\n"
+        "DROPPED posting watch.floor@mod.example.\n"
+        "DROPPED directory mod.example 3.\n"
+        "Next: liaison directory sign --post\n"
+    )
+    assert "watch.floor@mod.example  watch.floor.1@mod.example" in council.ok(
+        "--home MA posting show"
+    )
+    # What waited behind it goes out, and so does whatever is signed from now on.
+    shown = council.ok("--home MA directory sign --post")
+    assert "Directory 3 of mod.example" in shown
+    assert council.ok("--home MA outbox list") == "Nothing that this home signed waits.\n"
+    shown = council.ok(
+        "--home MA posting set watch.floor@mod.example watch.floor.1@mod.example --post"
+    )
+    assert "in the log at DTG" in shown
+    assert "all that was signed here is in the log" in council.type("--home MA doctor")[1]
+
+
+def test_what_could_only_be_refused_is_not_signed(council):
+    for line, why in (
+        (
+            f"key revoke {DUTY} AAAA --lost --since +1h --yes --post",
+            f"{DUTY} has no device AAAA",
+        ),
+        (
+            f"key revoke {DUTY} {group_of(council, DUTY)} --lost --since +1h --yes --post",
+            "A key is in other hands since a time that has passed, not since",
+        ),
+        (f"posting set legal@fco.example {DUTY} --post", "legal@fco.example is not of mod.example"),
+        (f"posting set {DUTY} {DUTY} --post", f"{DUTY} is the name of a member"),
+    ):
+        code, shown = council.type(f"--home MA {line}")
+        assert code == 1
+        assert why in shown
+        assert "nothing was signed" in shown
+    council.ok("--home MA member suspend deputy.1@mod.example --post")
+    code, shown = council.type("--home MA posting set duty.desk@mod.example deputy.1@mod.example")
+    assert (code, "deputy.1@mod.example is suspended, and holds no post" in shown) == (1, True)
+    assert council.ok("--home MA outbox list") == "Nothing that this home signed waits.\n"
+    # Since now: by whichever clock.
+    lost = f"--home MA key revoke {DUTY} {group_of(council, DUTY)} --lost --yes --post"
+    assert "is revoked: in the log at DTG" in council.ok(lost)
+
+
+def group_of(screen: Screen, member: str) -> str:
+    """Return the last group of the fingerprint of a member's only device."""
+    lines = screen.type(f"--home MA device list {member}")[1].splitlines()
+    (line,) = lines
+    return line.split()[-1]

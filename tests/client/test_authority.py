@@ -11,7 +11,7 @@ from liaison.client.handover import Approval, Request
 from liaison.rules.chain import id_of
 from liaison.statements.payloads import Scope, State
 from liaison.words.encoding import from_base64
-from liaison.words.errors import Malformed, NotReady, SignatureInvalid
+from liaison.words.errors import Malformed, NotHere, NotReady, SignatureInvalid
 from liaison.words.times import DAY, HOUR
 from tests.client.hotline import CHEAP, PASSPHRASE
 
@@ -119,3 +119,45 @@ async def test_an_approval_is_read_back_and_one_by_a_stranger_is_not(
     with pytest.raises((Malformed, SignatureInvalid)):
         Approval.from_bytes(mixed.to_bytes())
     await eve.close()
+
+
+async def test_what_was_signed_and_never_posted_is_taken_back_with_what_follows(
+    authority: Authority, tmp_path: Path
+) -> None:
+    first, second = request(tmp_path / "F"), request(tmp_path / "F2")
+    approved = authority.approve(first, ["attache"]).member
+    kept = authority.sign_directory()
+    gone = authority.revoke_key(ANNA, fingerprint(first.device)[-1])
+    added = authority.add_device(second).member
+    directory = authority.sign_directory()
+    assert list(authority.revoked) == [id_of(first.device)]
+    with pytest.raises(NotHere, match="doesn't wait here"):
+        authority.drop(authority.statement.digest)
+    dropped = [one.digest for one in authority.drop(gone.digest)]
+    assert dropped == [gone.digest, added.digest, directory.digest]
+    assert list(authority.revoked) == []
+    again = authority.set_roles(ANNA, ["operator"]).payload
+    assert (again.sequence, again.previous) == (2, approved.digest)
+    assert [d.key for d in again.devices] == [first.device]
+    assert authority.sign_directory().payload.previous == kept.digest
+    # The first of its subject: nothing was before.
+    authority.drop(approved.digest)
+    assert authority.members == []
+    with pytest.raises(NotReady, match="is not a member that this authority approved"):
+        authority.set_roles(ANNA, ["operator"])
+
+
+async def test_of_the_party_itself_all_but_a_succession_is_taken_back(
+    authority: Authority, tmp_path: Path
+) -> None:
+    begun = authority.statement
+    asked = request_registrar(Home(tmp_path / "RG"), PASSPHRASE, "fco.example", cost=CHEAP)
+    delegated = authority.delegate(asked, list(Scope), authority.now() + DAY)
+    authority.end_registrar(id_of(asked.key))
+    assert len(authority.drop(delegated.digest)) == 2
+    assert authority.statement == begun
+    assert list(authority.revoked) == []
+    succession = authority.succeed()
+    with pytest.raises(NotReady, match="can't be taken back here"):
+        authority.drop(succession.digest)
+    assert authority.statement == succession

@@ -58,11 +58,14 @@ async def send(
         return {**signed, "sent": False}
     try:
         entries = await authority.post()
-    except RefusedByNode:
-        warn(
-            f"{what}: signed in {path}. What this home signed goes out in order; the first that "
-            "waits was refused, and the rest waits behind it:"
-        )
+    except RefusedByNode as exc:
+        waiting = authority.unposted
+        if waiting and waiting[0].refused:
+            warn(
+                f"{what}: signed in {path}. What this home signed goes out in order; the first that "
+                f"waits, {waiting[0]}, was refused, and the rest waits behind it:"
+            )
+            exc.do = "take it back, if it is never to be taken: liaison outbox drop"
         raise
     at = to_dtg(entries[-1].at) if entries else "an earlier time"
     say(f"{what}: in the log at {at} ({path}).")
@@ -297,7 +300,7 @@ def posting_set(
 
     async def work(authority: Authority) -> None:
         statement = authority.set_posting(post, holders or [])
-        who = ", ".join(holders or []) or "nobody"
+        who = ", ".join(statement.payload.holders) or "nobody"
         path = written(context, post.partition("@")[0], statement)
         said = f"{post} is held by {who}"
         answer(await send(authority, is_posted, said, path, statement))

@@ -19,6 +19,7 @@ from liaison.cli import desk
 from liaison.cli.context import say
 from liaison.cli.findings import Finding, Mark, say_findings
 from liaison.client import Client, Home, watching
+from liaison.client import authority as of_authority
 from liaison.client import device as of_device
 from liaison.client.backup import who_has
 from liaison.client.device import Certified, certified_in
@@ -115,6 +116,8 @@ def at_home(home: Home, now: int, place: Path | None) -> Iterator[Finding]:
     if home.has(of_device.FILE):
         yield _key(certified_in(home.read_state(of_device.FILE)), now)
         yield _outbox(home)
+    if home.has(of_authority.FILE):
+        yield _unposted(home)
     yield from _directories(home, now)
     yield from _log(home, now)
 
@@ -198,6 +201,23 @@ def _outbox(home: Home) -> Finding:
         f"{waiting} waiting for a receipt; do not write them again",
         "liaison outbox flush; or carry them: liaison outbox export",
     )
+
+
+def _unposted(home: Home) -> Finding:
+    waiting = of_authority.unposted_in(home)
+    refused = [one for one in waiting if one.refused]
+    if refused:
+        return Finding(
+            "outbox",
+            Mark.BAD,
+            f"{refused[0]} was refused, and what this home signed since waits behind it "
+            f"({len(waiting)} in all): {refused[0].refused}",
+            "take it back, if it is never to be taken: liaison outbox drop",
+        )
+    if waiting:
+        said = f"{len(waiting)} signed here and not sent, as far as this home knows"
+        return Finding("outbox", Mark.NOTE, said, "liaison directory sign --post sends them, too")
+    return Finding("outbox", Mark.GOOD, "all that was signed here is in the log")
 
 
 def _directories(home: Home, now: int) -> Iterator[Finding]:

@@ -17,7 +17,9 @@ from liaison.cli.failure import tell
 from liaison.cli.outcomes import as_shape, in_words
 from liaison.cli.shapes import of_part
 from liaison.cli.showing import say_table, wrong_file
-from liaison.client import Client, Content
+from liaison.client import Authority, Client, Content
+from liaison.client.authority import FILE as AUTHORITY
+from liaison.client.authority import Unposted, unposted_in
 from liaison.client.courier import Parcel
 from liaison.client.courier import lodge as lodge_at
 from liaison.client.home import write_file
@@ -48,13 +50,29 @@ def register(app: typer.Typer) -> None:
 
 @outbox.command("list")
 def list_command(context: typer.Context) -> None:
-    """List what waits. The subject isn't shown: it is sealed."""
+    """List what waits; in an authority's home what it signed and the log doesn't have.
+
+    The subject of a note isn't shown: it is sealed.
+    """
+    if desk.home_at(context).has(AUTHORITY):
+        _list_unposted(unposted_in(desk.home_at(context)))
+        return
     with _opened(context) as box:
         waiting = box.waiting
     say_table((item.kind, item.alias, item.about, item.digest) for item in waiting)
     if not waiting:
         say("The outbox is empty.")
     answer({"waiting": [_as_shape(each) for each in waiting]})
+
+
+def _list_unposted(unposted: list[Unposted]) -> None:
+    say_table(
+        (one.kind, one.about, one.digest, f"REFUSED: {one.refused}" if one.refused else "")
+        for one in unposted
+    )
+    if not unposted:
+        say("Nothing that this home signed waits.")
+    answer({"waiting": [_unposted_as_shape(one) for one in unposted]})
 
 
 @outbox.command()
@@ -149,6 +167,9 @@ def _show_unsent(context: typer.Context, file: Path) -> None:
 @outbox.command()
 def drop(context: typer.Context, which: Which = "", is_yes: Yes = False) -> None:
     """Send something no more, which doesn't take it back if the node has it."""
+    if desk.home_at(context).has(AUTHORITY):
+        _drop_unposted(context, which, is_yes=is_yes)
+        return
     with _opened(context) as box:
         signed = _named(box, which)
         then = ["it is sent no more, and its text is gone from here"]
@@ -165,6 +186,54 @@ def drop(context: typer.Context, which: Which = "", is_yes: Yes = False) -> None
         asyncio.run(box.drop(signed.digest))
     say(f"DROPPED {_what(signed)}.")
     answer({"dropped": signed.digest})
+
+
+def _drop_unposted(context: typer.Context, which: str, *, is_yes: bool) -> None:
+    """Take back what an authority signed and the log doesn't have, with what follows on it."""
+
+    async def work(authority: Authority) -> list[Unposted]:
+        found = [one for one in authority.unposted if one.digest.startswith(which)]
+        refused = [one for one in found if one.refused]
+        if not which and refused:
+            found = refused[:1]
+        if len(found) != 1:
+            raise NotHere(
+                f"{len(found)} of what waits begins with {which[:44]}"
+                if which
+                else f"{len(found)} wait, and none was refused",
+                safe="nothing was changed",
+                do="name one, as it stands in: liaison outbox list",
+            )
+        show(
+            "To drop:",
+            [
+                ("Statement", str(found[0])),
+                ("Digest", found[0].digest),
+                ("Refused", found[0].refused),
+            ],
+            [
+                "it is never sent, nor what was signed of the same since, nor a directory naming it",
+                "this home goes on from what was before; a file of it that was handed over is void",
+                "if the log has it already, it counts all the same",
+            ],
+        )
+        ask("Drop it?", is_yes=is_yes, safe="it still waits to be sent")
+        return authority.drop(found[0].digest)
+
+    dropped = desk.as_authority(context, work)
+    for one in dropped:
+        say(f"DROPPED {one}.")
+    say("Next: liaison directory sign --post")
+    answer({"dropped": [_unposted_as_shape(one) for one in dropped]})
+
+
+def _unposted_as_shape(one: Unposted) -> Shape:
+    return {
+        "kind": one.kind,
+        "about": one.about,
+        "statement": one.digest,
+        "refused": one.refused or None,
+    }
 
 
 def lodge(

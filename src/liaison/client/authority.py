@@ -12,6 +12,7 @@ import json
 import secrets
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
@@ -32,8 +33,10 @@ from liaison.rules.authority import party_cell
 from liaison.rules.chain import id_of, registrar_signs
 from liaison.rules.deriving import party_facts
 from liaison.sealing.keystore import Cost, Keystore, StretchedKey
+from liaison.statements.charters import Accession, Charter
 from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import (
+    Directory,
     Member,
     Party,
     Payload,
@@ -59,6 +62,7 @@ from liaison.words.errors import (
     Malformed,
     NodeUnreachable,
     NotAllowed,
+    NotHere,
     NotReady,
     RefusedByNode,
 )
@@ -80,6 +84,48 @@ _DELEGATE: Final = "ask the authority to run: liaison registrar delegate FILE --
 
 P = TypeVar("P", bound=Payload)
 S = TypeVar("S", bound=Successive)
+
+
+@dataclass(frozen=True)
+class Unposted:
+    """What a home signed and, as far as it knows, the log doesn't have."""
+
+    kind: str
+    about: str
+    digest: str
+    refused: str
+    """What the node's signed word said when it was sent last; empty where it wasn't refused."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.about}"
+
+
+def unposted_in(home: Home) -> list[Unposted]:
+    """Return what an authority's home signed and the log doesn't have, in the order it is sent.
+
+    Needs no passphrase.
+    """
+    state = home.read_state(FILE)
+    listed = cast("list[dict[str, str]]", state.get("unposted", []))
+    return [
+        Unposted(one["kind"], _about(home, state, one), one["statement"], one.get("refused", ""))
+        for one in listed
+    ]
+
+
+def _about(home: Home, state: dict[str, Any], unposted: dict[str, str]) -> str:
+    """Return what a statement is about, as people call it."""
+    digest, kind = unposted["statement"], unposted["kind"]
+    payload = parse_statement(home.read(_file(digest, kind))).payload
+    if isinstance(payload, Charter):
+        return payload.alias
+    if isinstance(payload, Successive) and not isinstance(payload, Roster):
+        subject = _subject_of(payload)
+        return (
+            subject if isinstance(payload, Member | Posting) else f"{payload.by} {payload.sequence}"
+        )
+    known = state["subjects"].get(kind, {}).values()
+    return next((str(one["alias"]) for one in known if one["statement"] == digest), "")
 
 
 class AuthorityHome:
@@ -158,6 +204,7 @@ class AuthorityHome:
                 ),
                 key,
             )
+            home.write(_file(statement.digest, statement.kind), statement.raw)
             home.write_state(
                 FILE, {"party": party, "statement": to_base64(statement.raw), "subjects": {}}
             )
@@ -394,7 +441,8 @@ class AuthorityHome:
         """Post what this home signed and the log doesn't have yet, in order; return its entries.
 
         Raises:
-            RefusedByNode: one was refused; those before it are in the log, those after wait.
+            RefusedByNode: one was refused; those before it are in the log, those after wait
+                (``drop``).
             NodeUnreachable: not now, or it was refused without the node's signature; it waits, too.
         """
         online = self._connect()
@@ -407,8 +455,10 @@ class AuthorityHome:
                 keep_refusal(self.home, self.pins.node, parse_statement(raw), exc)
                 if exc.problem != "already-so":  # another statement said it: none follows this one
                     if unposted[0]["kind"] in STANDALONE:
-                        self._state["unposted"] = unposted[1:]
-                        self._save()
+                        self._forget(unposted[:1])
+                    else:
+                        unposted[0]["refused"] = f"{exc.happened} ({exc.problem})"
+                    self._save()
                     raise
             else:
                 if entry.statement.payload_digest != parse_statement(raw).payload_digest:
@@ -417,6 +467,97 @@ class AuthorityHome:
             self._state["unposted"] = unposted[1:]
             self._save()
         return entries
+
+    @property
+    def unposted(self) -> list[Unposted]:
+        """What was signed here and isn't in the log, as far as this home knows, in its order."""
+        return unposted_in(self.home)
+
+    def drop(self, digest: str) -> list[Unposted]:
+        """Take back something that was signed and never posted; return it, with what it takes along.
+
+        That is what follows it of its subject, and each directory, which would name it. This home goes
+        on from what was before. If the log has it all the same, it counts, and is followed.
+
+        Raises:
+            NotHere: it doesn't wait here.
+            NotReady: the key that signed what was before is no more.
+        """
+        listed = cast("list[dict[str, str]]", self._state.get("unposted", []))
+        start = next((i for i, one in enumerate(listed) if one["statement"] == digest), None)
+        if start is None:
+            raise NotHere(f"{digest} doesn't wait here to be sent", safe="nothing was changed")
+        first = self._payload_of(listed[start])
+        gone = [listed[start]]
+        for one in listed[start + 1 :]:
+            payload = self._payload_of(one)
+            is_after = (
+                isinstance(payload, Successive)
+                and one["kind"] == listed[start]["kind"]
+                and _subject_of(payload) == _subject_of(first)
+            )
+            if is_after or isinstance(payload, Directory):
+                gone.append(one)
+        if isinstance(first, Party):
+            self._check_key_of(first.previous)
+        names = {one["statement"] for one in gone}
+        dropped = [one for one in self.unposted if one.digest in names]
+        self._forget(gone)
+        self._save()
+        return dropped
+
+    def _check_key_of(self, previous: str | None) -> None:
+        """Return if this home still has the key that signed its party statement before.
+
+        Raises:
+            NotReady: it doesn't: a succession was made here, and can't be taken back.
+        """
+        known = previous is not None and self.home.has(_file(previous, Party.kind_name))
+        if not known or self._payload_of({"statement": str(previous), "kind": "party"}).key != (
+            self._key.id
+        ):
+            raise NotReady(
+                "The party statement that made the present key the authority can't be taken back here",
+                safe="nothing was changed",
+                do="restore the authority's backup of before into another home: liaison key restore FILE",
+            )
+
+    def _forget(self, gone: list[dict[str, str]]) -> None:
+        """Go on from what was before these, which were signed here and are not in the log."""
+        names = {one["statement"] for one in gone}
+        listed = cast("list[dict[str, str]]", self._state.get("unposted", []))
+        self._state["unposted"] = [one for one in listed if one["statement"] not in names]
+        for one in reversed(gone):
+            self._step_back(one["kind"], one["statement"], self._payload_of(one))
+
+    def _step_back(self, kind: str, digest: str, payload: Payload) -> None:
+        """Have as the newest of its subject what was before a statement."""
+        if isinstance(payload, Successive):
+            subject = _subject_of(payload)
+            if payload.previous is None:
+                self._subjects(kind).pop(subject, None)
+                return
+            self._subjects(kind)[subject] |= {
+                "sequence": payload.sequence - 1,
+                "statement": payload.previous,
+            }
+            before = self._payload_of({"statement": payload.previous, "kind": kind})
+            if isinstance(before, Party):
+                raw = self._raw(payload.previous, kind)
+                self._state["statement"] = to_base64(raw)
+            if isinstance(before, Party | Member):
+                known = cast("list[str]", self._state.get("revoked", []))
+                self._state["revoked"] = sorted({*known} - _in_force_by(before))
+            return
+        for listed in ("charter", "amendment", "accession", "participation"):
+            subjects = self._subjects(listed)
+            for subject in [s for s, each in subjects.items() if each["statement"] == digest]:
+                del subjects[subject]
+        if isinstance(payload, Accession):
+            # By the yes alone it was current here; one's own proposal stands.
+            held = self._subjects("charter").get(payload.charter)
+            if held and self._payload_of(_charter(held)).by != self.party:
+                del self._subjects("charter")[payload.charter]
 
     async def catch_up(self) -> list[str]:
         """Go on from what the log holds of the party, whoever signed it; return what was overtaken.
@@ -544,7 +685,10 @@ class AuthorityHome:
         if isinstance(statement.payload, Party | Member):
             known = self._state.setdefault("revoked", [])
             gone = self._revoked_by(statement.payload)
-            self._state["revoked"] = sorted({*cast("list[str]", known), *gone})
+            back = set[str]()
+            if isinstance(statement.payload, Member) or sequence >= self._edition:
+                back = _in_force_by(statement.payload)  # that it isn't was never in the log
+            self._state["revoked"] = sorted({*cast("list[str]", known), *gone} - back)
         if isinstance(statement.payload, Party) and statement.payload.sequence >= self._edition:
             self._state["statement"] = to_base64(statement.raw)
         self._subjects(kind)[subject] = {
@@ -574,13 +718,10 @@ class AuthorityHome:
             before = self.statement.payload if is_later and self._edition else payload
             keys = {party.authority for party in (before, payload)}
             keys |= {registrar.key for registrar in before.registrars}
-            kept = {payload.authority, *(registrar.key for registrar in payload.registrars)}
         else:
             known: Member | None = self._newest_of(Member, payload.member)
             keys = {d.key for member in (known, payload) if member for d in member.devices}
-            is_kept = payload.state is not State.REVOKED
-            kept = {d.key for d in payload.devices} if is_kept else set()
-        return {id_of(key) for key in keys - kept}
+        return {id_of(key) for key in keys} - _in_force_by(payload)
 
     def _subjects(self, kind: str) -> dict[str, dict[str, object]]:
         subjects = cast("dict[str, dict[str, dict[str, object]]]", self._state["subjects"])
@@ -652,6 +793,17 @@ def _subject_of(payload: Payload) -> str:
     if isinstance(payload, Party):
         return payload.party
     return payload.channel if isinstance(payload, Roster) else ""
+
+
+def _charter(subject: dict[str, object]) -> dict[str, str]:
+    return {"statement": str(subject["statement"]), "kind": Charter.kind_name}
+
+
+def _in_force_by(payload: Party | Member) -> set[str]:
+    """Return the key ids that are in force by a statement, once it is the newest of its subject."""
+    if isinstance(payload, Party):
+        return {id_of(key) for key in (payload.authority, *(r.key for r in payload.registrars))}
+    return {id_of(d.key) for d in payload.devices} if payload.state is not State.REVOKED else set()
 
 
 def authoritys(what: str, *, meanwhile: str = "") -> NotReady:

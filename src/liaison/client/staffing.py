@@ -5,13 +5,14 @@ protocols/statements.md, MEMBER, POSTING, DIRECTORY. What is signed continues wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from liaison.client.authority import AuthorityHome, authoritys
 from liaison.client.handover import Approval, Request
 from liaison.client.pins import fingerprint
 from liaison.rules.chain import id_of
+from liaison.rules.decide import AHEAD_MAX
 from liaison.statements.payloads import (
     ChannelEntry,
     Directory,
@@ -24,7 +25,7 @@ from liaison.statements.payloads import (
 from liaison.statements.statement import Statement
 from liaison.words.errors import NotReady
 from liaison.words.ids import check_id, party_of
-from liaison.words.times import DAY
+from liaison.words.times import DAY, to_dtg
 
 DIRECTORY_VALID: Final = 7 * DAY
 _SUSPEND: Final = "here, at once: liaison member suspend MEMBER; then "
@@ -62,6 +63,7 @@ class Staff(AuthorityHome):
                 do="a suspended member is taken up again with: liaison member reinstate MEMBER; a "
                 "revoked one never: enrol under another name",
             )
+        self._check_holders({*(known.holders if known else ())} - {request.member})
         wanted = sorted({*roles, *(before.roles if before else ())})
         if (
             before
@@ -179,6 +181,14 @@ class Staff(AuthorityHome):
                 do="see which there are: liaison device list",
             )
         if since is not None:
+            if since > self.now():
+                raise NotReady(
+                    f"A key is in other hands since a time that has passed, not since {to_dtg(since)}",
+                    safe="nothing was signed",
+                    do="say since when, or leave it out: then it is now",
+                )
+            # Never ahead of the log (MEMBER-5), whose clock may be behind this one's.
+            since = min(since, self.now() - AHEAD_MAX)
             said[key] = min(since, said.get(key, since))
         compromised = [{"key": one, "since": said[one]} for one in sorted(said)]
         return self._sign_member(
@@ -209,12 +219,32 @@ class Staff(AuthorityHome):
         return self._sign_next(Member, member, **{**kept, **changes})
 
     def set_posting(self, post: str, holders: Sequence[str]) -> Statement[Posting]:
-        """Say who holds a post; nobody means that it is vacant."""
+        """Say who holds a post; nobody means that it is vacant.
+
+        Raises:
+            NotReady: another party's post, a member's name, or a holder who isn't an active member.
+        """
         check_id("address", post)
-        for holder in holders:
-            if self._newest("member", holder) is None:
-                raise _not_approved(holder)
+        if party_of(post) != self.party:
+            raise NotReady(
+                f"{post} is not of {self.party}",
+                safe="nothing was signed",
+                do=f"{party_of(post)} says who holds it",
+            )
+        if self._newest("member", post):
+            raise _name_taken(post, "a member")
+        self._check_holders(holders)
         return self._sign_next(Posting, post, post=post, holders=sorted(set(holders)))
+
+    def _check_holders(self, holders: Iterable[str]) -> None:
+        for holder in holders:
+            state = self._member(holder).state
+            if state is not State.ACTIVE:
+                raise NotReady(
+                    f"{holder} is {state}, and holds no post",
+                    safe="nothing was signed",
+                    do="say who holds it instead: liaison posting set POST [MEMBER]...",
+                )
 
     # The directory
 
