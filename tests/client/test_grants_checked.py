@@ -51,6 +51,7 @@ def facts_of(grant: Statement[Grant], note: Entry, **changes: Any) -> GrantFacts
         "post": payload.post,
         "role": role,
         "reason": payload.reason,
+        "keys": tuple(wrap.key for wrap in payload.given),
         "readers": (DORA,),
         "told": (),
     }

@@ -53,7 +53,7 @@ async def test_who_takes_a_post_over_reads_its_note_by_a_grant(node: LiveNode) -
 async def test_no_grant_takes_the_place_of_another_wrap_for_the_same_key(node: LiveNode) -> None:
     note = await send(node, node.world.note())
     (first,) = await content(node, DORA, note)
-    grants = [await post_grant(node, node.world.grant(note, DUTY)) for _ in range(2)]
+    grants = [await post_grant(node, node.world.grant(note, DUTY, by), by) for by in (ANNA, DORA)]
     wraps = await content(node, DORA, note)
     assert [wrap.get("grant") for wrap in wraps] == [None, *grants]
     assert {wrap["key"] for wrap in wraps} == {first["key"]}

@@ -136,7 +136,8 @@ def test_a_sender_grants_what_they_wrote_to_a_second_device_of_their_own():
     refuses(world, world.grant(note, LONDON), "copy", "own devices only")
     # What they wrote is theirs, also when another has the post.
     hand_over(world, LONDON, FELIX)
-    world.accept(world.grant(note, LONDON, keys=[key.digest], reason=GrantReason.HISTORY))
+    newer = world.accept(world.encryption_key(ANNA, "3", signing(f"{ANNA}/2"))).digest
+    world.accept(world.grant(note, LONDON, keys=[newer], reason=GrantReason.HISTORY))
     world.accept(world.member(ANNA))
     world.accept(world.directory(FCO))
     refuses(world, world.grant(note, LONDON, keys=[key.digest]), "device-not-in-force")
@@ -263,13 +264,40 @@ def test_nothing_is_granted_to_a_party_that_left():
     refuses(world, world.grant(note, DUTY), "party-left")
 
 
-def test_a_note_is_granted_so_many_times_and_no_more(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(grants, "GRANTS_MAX", 2)
+def test_no_reader_uses_up_what_another_party_grants(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(grants, "GRANTED_MAX", 2)
+    world = quiet()
+    note = world.accept(world.note(to={DUTY: ACTION, DEPUTY: INFO})).digest
+    world.accept(world.grant(note, DEPUTY, EDWIN))
+    # Another wrap of a colleague's counts, and may be what was unreadable before.
+    world.accept(world.grant(note, DEPUTY, DORA))
+    hand_over(world, DUTY, GRETA)
+    refuses(world, world.grant(note, DUTY, EDWIN), "too-many-grants", f"{MOD} granted")
+    world.accept(world.grant(note, DUTY, reason=GrantReason.HANDOVER))
+    key = second_device(world, ANNA).digest
+    world.accept(world.directory(FCO))
+    world.accept(world.grant(note, LONDON, keys=[key], reason=GrantReason.NEW_DEVICE))
+    refuses(world, world.grant(note, LONDON), "too-many-grants", f"{FCO} granted")
+    shares = [world.have(cells.Granted, world.channel, note, party) for party in (FCO, MOD)]
+    assert [[(g.by, g.post) for g in share.given] for share in shares] == [
+        [(ANNA, LONDON), (ANNA, DUTY)],
+        [(DORA, DEPUTY), (EDWIN, DEPUTY)],
+    ]
+    assert rows_of(replay(world.records)) == rows_of(world.cells)
+
+
+def test_a_grant_says_something_new():
     world = quiet()
     note = world.accept(world.note()).digest
-    for _ in range(2):
-        world.accept(world.grant(note, DUTY))
-    refuses(world, world.grant(note, DUTY), "too-many-grants", "2 times already")
+    world.accept(world.grant(note, DUTY))
+    refuses(world, world.grant(note, DUTY), "already-so", f"{ANNA} granted")
+    # One key that is new is enough: who holds the post gets it with who has it.
+    key = second_device(world, DORA).digest
+    world.accept(world.directory(MOD))
+    world.accept(world.grant(note, DUTY))
+    (given,) = world.have(cells.Granted, world.channel, note, FCO).given
+    assert given.keys == tuple(sorted((key, world_key(world, DORA))))
+    refuses(world, world.grant(note, DUTY), "already-so")
 
 
 def test_the_first_rules_know_no_grant_and_a_note_of_theirs_is_not_granted():

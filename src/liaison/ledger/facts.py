@@ -313,6 +313,8 @@ class GrantFacts(AboutNote):
     post: Address
     role: AddresseeRole
     reason: GrantReason
+    keys: tuple[Digest, ...]
+    """The key statements that it is for, ascending."""
     readers: tuple[Address, ...]
     """Members whose devices got a wrap, ascending."""
     told: tuple[Address, ...]

@@ -454,6 +454,25 @@ class GrantState(Frozen):
     statement: str
 
 
+class Given(Frozen):
+    """To which keys, by their statements, a member granted a note at a post; ascending."""
+
+    by: str
+    post: str
+    keys: tuple[str, ...]
+
+
+class Granted(Cell):
+    """What the members of one party granted of a note, by granter and post."""
+
+    name: ClassVar[str] = "granted"
+    ids: ClassVar[tuple[str, ...]] = ("channel", "note", "party")
+    channel: str
+    note: str
+    party: str
+    given: tuple[Given, ...]
+
+
 class Note(Cell):
     """A note's life: each addressee in exactly one state (design.md, law 8).
 
@@ -685,6 +704,7 @@ CELLS: Final[dict[str, type[Cell]]] = {
         DeviceKeys,
         Directories,
         EncryptionKey,
+        Granted,
         KeyClaim,
         LineTest,
         Log,

@@ -18,6 +18,8 @@ from liaison.rules.cells import (
     CellKey,
     Channel,
     EncryptionKey,
+    Given,
+    Granted,
     GrantState,
     Member,
     View,
@@ -37,19 +39,20 @@ from liaison.rules.speaking import (
     takes_part,
     version_of,
 )
-from liaison.statements.payloads import AddresseeRole
+from liaison.statements.payloads import MAX_WRAPS, AddresseeRole
 from liaison.statements.procedures import Grant
 from liaison.statements.statement import Statement
 from liaison.words.ids import party_of
 
-GRANTS_MAX: Final = 256
-"""So many of one note are taken: each is looked through by who opens it."""
+GRANTED_MAX: Final = MAX_WRAPS
+"""To so many keys the members of one party grant a note: as many as a note itself is wrapped for."""
 
 
 def _needs(statement: Statement[Grant], peek: Peek) -> Iterable[CellKey]:
     payload = statement.payload
     yield from speaker_needs(payload, payload.channel)
     yield from _timed(statement, peek)
+    yield Granted.key_of(payload.channel, payload.note, party_of(payload.by))
     yield from reliance_needs(payload.channel, payload.key, payload.parties)
     yield from wrap_needs(payload.post, payload.given, peek)
 
@@ -98,6 +101,9 @@ def _decide(view: View, statement: Statement[Grant], at: int) -> Drafted | Refus
         readers = readers_of(view, payload.post, payload.given, at=at, opened_by=opened_by)
     if isinstance(readers, Refused):
         return readers
+    refused = _within_share(view, channel, note, payload)
+    if refused is not None:
+        return refused
     known = {note.sender, *(r for a in note.addressees for r in a.readers or ())}
     told = () if set(readers) <= known or payload.by == note.sender else (note.sender,)
     return Drafted(
@@ -113,6 +119,7 @@ def _decide(view: View, statement: Statement[Grant], at: int) -> Drafted | Refus
             post=payload.post,
             role=AddresseeRole.COPY if addressee is None else addressee.role,
             reason=payload.reason,
+            keys=tuple(wrap.key for wrap in payload.given),
             readers=readers,
             told=told,
         ),
@@ -145,7 +152,7 @@ def _granted_by(channel: Channel, note: cells.Note, payload: Grant) -> Refused |
 def _grantable(
     channel: Channel, note: cells.Note, addressee: AddresseeState | None, post: str
 ) -> Refused | None:
-    """GRANT-4: the post has the note anyway, and not too much was granted of it."""
+    """GRANT-4: the post has the note anyway."""
     what = name_of(channel, note)
     if addressee is None and post != note.post:
         return Refused("not-addressed", f"{what} is not addressed to {post}")
@@ -153,9 +160,28 @@ def _grantable(
         return Refused("not-now", f"{what} was taken back by its sender")
     if addressee is not None and not ladder.is_visible(note, addressee):
         return Refused("not-now", f"{what} is not shown to {post}: it is {addressee.life}")
-    if len(note.grants or ()) >= GRANTS_MAX:
-        return Refused("too-many-grants", f"{what} was granted {GRANTS_MAX} times already")
     return None
+
+
+def _within_share(view: View, channel: Channel, note: cells.Note, payload: Grant) -> Refused | None:
+    """GRANT-8: it says something new, and its party's share of grants has room for that.
+
+    Each party has its own: else one reader could use up what all others need for a handover.
+    """
+    party, what = party_of(payload.by), name_of(channel, note)
+    granted = view.get(Granted, payload.channel, note.note, party)
+    given = granted.given if granted else ()
+    new = {wrap.key for wrap in payload.given} - _keys_of(given, payload.by, payload.post)
+    if not new:
+        return Refused("already-so", f"{payload.by} granted {what} to these keys already")
+    if sum(len(each.keys) for each in given) + len(new) > GRANTED_MAX:
+        return Refused("too-many-grants", f"{party} granted {what} to {GRANTED_MAX} keys already")
+    return None
+
+
+def _keys_of(given: Iterable[Given], by: str, post: str) -> set[str]:
+    """Return to which keys a member granted a note at a post."""
+    return {key for each in given if (each.by, each.post) == (by, post) for key in each.keys}
 
 
 def _writers(
@@ -187,6 +213,18 @@ def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
     )
     grants = (*(note.grants or ()), GrantState(index=index, statement=facts.statement))
     yield note.model_copy(update={"addressees": states, "grants": grants})
+    by, party = record.actor, party_of(record.actor)
+    granted = view.get(Granted, facts.channel, facts.note, party)
+    given = granted.given if granted else ()
+    keys = _keys_of(given, by, facts.post) | set(facts.keys)
+    others = [each for each in given if (each.by, each.post) != (by, facts.post)]
+    mine = Given(by=by, post=facts.post, keys=tuple(sorted(keys)))
+    yield Granted(
+        channel=facts.channel,
+        note=facts.note,
+        party=party,
+        given=tuple(sorted([*others, mine], key=lambda each: (each.by, each.post))),
+    )
 
 
 RULINGS: Final[dict[str, Ruling]] = {
