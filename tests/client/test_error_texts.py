@@ -126,7 +126,7 @@ async def test_this_machines_clock_is_off(world: Council) -> None:
     here, there = (to_dtg(world.clock.now() + off, exact=True) for off in (HOUR, 0))
     assert str(told.value) == (
         f"This device's clock and the node's don't agree: it signed at {here}, and here it is {there} · "
-        "nothing was asked or sent · "
+        "nothing was changed · the node advises: "
         "set the wrong one of the two by NTP (timedatectl set-ntp true); doctor says how far they are apart"
     )
 

@@ -48,7 +48,8 @@ async def test_who_writes_is_warned_before_anything_is_sealed(world):
         with pytest.raises(RefusedByNode) as refused:
             await f.send(note())
         assert refused.value.problem == "minimize"
-        assert refused.value.do.startswith(f"{warned.do} · its text: liaison outbox show ")
+        advice = f"the node advises: {warned.do} · its text: liaison outbox show "
+        assert refused.value.do.startswith(advice)
         assert refused.value.happened == warned.text
         sent = await f.send(note(IMMEDIATE))
         assert sent.reference == "london-hotline/1"  # the refused one spent no serial

@@ -7,8 +7,9 @@ first byte leaves, sent again as the same bytes, taken once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
+from liaison.client.answers import object_of, objects_of, text_of, texts_of
 from liaison.client.folding import ChannelView
 from liaison.client.keeping import NOT_KEPT
 from liaison.client.opening import Opener
@@ -16,7 +17,6 @@ from liaison.client.outbox import Signed
 from liaison.client.outcomes import Done, Sent
 from liaison.client.reading import Letter, note_of, sha256
 from liaison.client.sending import SEAL_ATTEMPTS, SERIAL_USED
-from liaison.client.transport import text_of
 from liaison.client.watching import Happening, check_digest
 from liaison.client.writing import Draft, Plan, made
 from liaison.ledger.facts import NoteFacts, ReleaseFacts
@@ -120,12 +120,12 @@ class Actor(Opener):
     async def minimized(self) -> list[dict[str, object]]:
         """Return for whom this party's channels are minimized now, as the node shows operators."""
         answer = await self.transport.read("/v1/watch?limit=1")
-        return cast("list[dict[str, object]]", answer.get("minimized", []))
+        return objects_of(answer, "minimized")
 
     async def queue(self) -> list[dict[str, object]]:
         """Return the operators' queue as the node shows it, most urgent first; it proves nothing."""
         answer = await self.transport.read("/v1/watch?limit=256")
-        items = cast("list[dict[str, object]]", answer.get("items", []))
+        items = objects_of(answer, "items")
         # What left the queue can still be named: to reopen it, or to see how it stands.
         seen = self.home.read_state(SEEN)
         new = {str(i["reference"]): i["note"] for i in items if isinstance(i.get("note"), str)}
@@ -137,14 +137,14 @@ class Actor(Opener):
         """Return what the node says of a note's state; the certificates prove what they say."""
         digest, _ = await self.find(reference)
         answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
-        return cast("dict[str, object]", answer.get("state", {}))
+        return object_of(answer, "state")
 
     async def certificates(self, reference: str) -> list[tuple[Happening, Path]]:
         """Return what the log recorded of a note because time passed, each with its receipt's file."""
         digest, _ = await self.find(reference)
         answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}/certificates")
         found: list[tuple[Happening, Path]] = []
-        for text in cast("list[str]", answer.get("certificates", [])):
+        for text in texts_of(answer, "certificates"):
             happening = self.watch.verify_any(text)
             if not isinstance(happening, Happening) or happening.record.note != digest:
                 raise LogUntrusted("The node shows a record that isn't a certificate of this note")
@@ -194,7 +194,7 @@ class Actor(Opener):
         note, facts = note_of(entry), entry.record.facts
         number = facts.reference if isinstance(facts, NoteFacts) else None
         if note.drafted is not None:
-            state = cast("dict[str, object]", answer.get("state", {}))
+            state = object_of(answer, "state")
             release = await self.source.statement(text_of(state, "release"))
             said = release.record.facts
             if isinstance(said, ReleaseFacts) and said.note == digest:

@@ -6,8 +6,9 @@ A charter known here is what the next directory names; a successor counts once a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
+from liaison.client.answers import objects_of, text_of
 from liaison.client.authority import LAPSE, made
 from liaison.client.folding import Book, ChannelView, OwnPart
 from liaison.client.handover import Records
@@ -181,10 +182,10 @@ class Authority(Staff):
         """Give what this party said of each channel, by its alias."""
         online = self._connect()
         answer = await online.transport.read("/v1/channels")
-        for item in cast("list[dict[str, object]]", answer.get("channels", [])):
-            part = await online.book.own_part(str(item["alias"]), self.party)
+        for item in objects_of(answer, "channels"):
+            part = await online.book.own_part(text_of(item, "alias"), self.party)
             if part is not None:
-                yield str(item["alias"]), part
+                yield text_of(item, "alias"), part
 
     async def export(self) -> Records:
         """Return all that the log holds of this party, to be carried to a home that is offline."""
@@ -327,8 +328,8 @@ class Authority(Staff):
     async def channels(self) -> list[ChannelView]:
         online = self._connect()
         answer = await online.transport.read("/v1/channels")
-        shown = cast("list[dict[str, object]]", answer.get("channels", []))
-        return [await online.book.channel(str(item["alias"])) for item in shown]
+        shown = objects_of(answer, "channels")
+        return [await online.book.channel(text_of(item, "alias")) for item in shown]
 
     async def charter(self, alias: str) -> Statement[Charter]:
         """Return the charter to accede to, from the node, its proposer's signature checked.

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from liaison.client.acting import Actor
+from liaison.client.answers import objects_of
 from liaison.client.folding import Standing
 from liaison.client.outcomes import Done
 from liaison.client.reading import (
@@ -364,7 +365,7 @@ class Granter(Actor):
             if all(a.post != post or a.role is AddresseeRole.COPY for a in addressed(letter.note)):
                 continue
             state = await self.status(reference)
-            shown = cast("list[dict[str, object]]", state.get("addressees", []))
+            shown = objects_of(state, "addressees")
             one = next((each for each in shown if each.get("post") == post), {})
             due = one.get("reply_by", one.get("overdue"))
             is_owed = due is not None and one.get("replied") is None

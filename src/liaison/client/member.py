@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, cast
 
+from liaison.client.answers import object_of, objects_of, place_of, text_of
 from liaison.client.cabinet import Kept
 from liaison.client.folding import ChannelView, LinkBroken
 from liaison.client.following import PACING, WINDOW, Batch, Flow, Frame, Gathering, Pacing
@@ -35,8 +36,8 @@ from liaison.client.reading import (
     note_of,
     reference_of,
 )
+from liaison.client.receipts import keep_refusal
 from liaison.client.seat import exercise_lead
-from liaison.client.transport import text_of
 from liaison.client.watching import Entry, Happening, check_digest
 from liaison.client.writing import made
 from liaison.ledger.facts import (
@@ -58,7 +59,6 @@ from liaison.statements.payloads import (
 from liaison.statements.procedures import Release
 from liaison.statements.statement import make_statement
 from liaison.words.canonical import MAX_INTEGER
-from liaison.words.encoding import from_decimal
 from liaison.words.errors import (
     Busy,
     LiaisonError,
@@ -131,11 +131,11 @@ class Client(Granter):
                 else (f"?limit={PAGE_ITEMS}&content=1")
             )
             page = await self.transport.read(f"/v1/inbox{query}")
-            shown = cast("list[dict[str, object]]", page.get("items", []))
+            shown = objects_of(page, "items")
             for item in shown:
                 entry = self.watch.verify_any(text_of(item, "receipt"))
                 position = self._position(item, entry, str(state.get("position", "")))
-                if _place(position) > _reached(state, _level(item)):
+                if place_of(position) > _reached(state, _level(item)):
                     seen = await self._take(item, entry, state)
                     unshown |= {} if seen is None else {position: seen}
                 _move(state, position)
@@ -223,7 +223,7 @@ class Client(Granter):
         reached = {**state, "reached": before}
         for item in batch.items:
             level, position = _level(item), text_of(item, "position")
-            if _place(position) > _reached(reached, level):
+            if place_of(position) > _reached(reached, level):
                 try:
                     entry = self.watch.verify_any(text_of(item, "receipt"))
                     self._position(item, entry, "")
@@ -246,7 +246,7 @@ class Client(Granter):
         unshown.update(items)
         state["reached"] = before
         if batch.is_caught_up and stored.lost is None and before:
-            _move(state, max((str(at) for at in before.values()), key=_place))
+            _move(state, max((str(at) for at in before.values()), key=place_of))
         if batch.items or unshown:
             self._keep_unshown(state, unshown)
         return stored
@@ -284,7 +284,7 @@ class Client(Granter):
 
     async def _take_at(self, position: str, state: dict[str, object]) -> Item | None:
         page = await self.transport.read(f"/v1/inbox?limit=1&content=1{_before(position)}")
-        for item in cast("list[dict[str, object]]", page.get("items", []))[:1]:
+        for item in objects_of(page, "items")[:1]:
             if item.get("position") == position:
                 entry = self.watch.verify_any(text_of(item, "receipt"))
                 self._position(item, entry, "")
@@ -304,11 +304,11 @@ class Client(Granter):
         Else a node could lead this home round in circles, or past notes that it never showed.
         """
         position = text_of(item, "position")
-        place = _place(position)
+        place = place_of(position)
         if (
             place[0] != entry.index
             or place[1] > entry.index
-            or (before and place <= _place(before))
+            or (before and place <= place_of(before))
         ):
             raise LogUntrusted(
                 f"The node shows entry {entry.index} at the position {position}",
@@ -383,7 +383,7 @@ class Client(Granter):
     ) -> Told | News | Unopened:
         """Return what an item tells of a note, or why it can't be believed."""
         try:
-            index = _place(text_of(item, "position"))[1]
+            index = place_of(text_of(item, "position"))[1]
             armed = armed_in(entry, index)
             if armed is not None and isinstance(entry, Happening):
                 return await self._armed(kind, entry, armed)
@@ -480,7 +480,7 @@ class Client(Granter):
             answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
         except NotHere:
             return f"{alias}/a note" if index is None else f"{alias}/entry-{index}"
-        number = cast("dict[str, object]", answer.get("state", {})).get("reference")
+        number = object_of(answer, "state").get("reference")
         return f"{alias}/{number}" if isinstance(number, int) and number else f"{alias}/a draft"
 
     async def _shown(
@@ -489,7 +489,7 @@ class Client(Granter):
         """Return the entry of the note that an item shows, and its release if it was a draft."""
         if isinstance(entry, Entry) and isinstance(entry.statement.payload, Note):
             return entry, None
-        index = _place(text_of(item, "position"))[1]
+        index = place_of(text_of(item, "position"))[1]
         found = await self.source.statement(note_shown(entry, index))
         if found.index != index:
             raise LogUntrusted(
@@ -597,36 +597,30 @@ class Client(Granter):
     async def _fetch(self, reference: str) -> None:
         """Look for a note among all that this member was sent, and open it."""
         alias = reference.rpartition("/")[0]
-        after, more = "", True
-        while more:
-            page = await self.transport.read(f"/v1/inbox?limit=256{after}")
-            shown = cast("list[dict[str, object]]", page.get("items", []))
-            for item in shown:
-                after = f"&after={text_of(item, 'position')}"
-                if item.get("kind") not in ("note", "copy"):
-                    continue
-                entry = self.watch.verify_any(text_of(item, "receipt"))
-                found, release = await self._shown(item, entry)
-                named = reference_of(found, alias)
-                if release is not None:
-                    facts = release.record.facts
-                    assert isinstance(facts, ReleaseFacts)
-                    named = f"{alias}/{facts.reference}"
-                if named == reference and found.statement.digest not in self.cabinet:
-                    channel = await self._channel_of(note_of(found).channel)
-                    if channel.cell.alias == alias:
-                        try:
-                            await self._open(found, channel, None, release)
-                        except Unreadable as exc:
-                            raise await self._judged(found, exc) from exc
-                        return
-            more = bool(page.get("more")) and bool(shown)
+        async for item in self._all_items():
+            if item.get("kind") not in ("note", "copy"):
+                continue
+            entry = self.watch.verify_any(text_of(item, "receipt"))
+            found, release = await self._shown(item, entry)
+            named = reference_of(found, alias)
+            if release is not None:
+                facts = release.record.facts
+                assert isinstance(facts, ReleaseFacts)
+                named = f"{alias}/{facts.reference}"
+            if named == reference and found.statement.digest not in self.cabinet:
+                channel = await self._channel_of(note_of(found).channel)
+                if channel.cell.alias == alias:
+                    try:
+                        await self._open(found, channel, None, release)
+                    except Unreadable as exc:
+                        raise await self._judged(found, exc) from exc
+                    return
 
     async def state(self, letter: Letter) -> list[dict[str, object]]:
         """Return what the node says of each addressee's state; it proves nothing."""
         answer = await self.transport.read(f"/v1/notes/{check_digest(letter.digest)}")
-        state = cast("dict[str, object]", answer.get("state", {}))
-        return cast("list[dict[str, object]]", state.get("addressees", []))
+        state = object_of(answer, "state")
+        return objects_of(state, "addressees")
 
     async def acknowledge(self, reference: str) -> Told:
         """Take a note on, for the post that it is addressed to; tell who was first.
@@ -676,9 +670,12 @@ class Client(Granter):
             if letter.note.by != self.device.member:
                 continue
             state = await self.status(reference)
-            coming = cast("list[dict[str, int]]", state.get("next", []))
+            coming = objects_of(state, "next")
             if coming or state.get("draft"):
-                dues[reference] = min((one["due"] for one in coming), default=MAX_INTEGER)
+                times = [one["due"] for one in coming]
+                dues[reference] = min(
+                    (at for at in times if isinstance(at, int)), default=MAX_INTEGER
+                )
         return sorted(dues, key=lambda reference: dues[reference])
 
     async def _reply_with(
@@ -772,15 +769,20 @@ class Client(Granter):
             verdict = Verdict.UNREADABLE if code else Verdict.DELIVERED
             answer = self._answer(channel, post, verdict, notes, code=code or None)
             said = make_statement(answer, self.device.key)
-            self.take_receipt(await self._submitted(said), said.raw)
         except (LinkBroken, SignatureInvalid, NotReady, NodeUnreachable, Busy):
             return False  # a channel that can't be trusted is not answered in either
+        try:
+            self.take_receipt(await self._submitted(said), said.raw)
+        except (NodeUnreachable, Busy):
+            return False
         except RefusedByNode as exc:
             if exc.problem != "already-so" and len(notes) > 1:
                 # It is refused as a whole: one that is no longer ours to say keeps back no other.
                 half = len(notes) // 2
                 parts = [notes[:half], notes[half:]]
                 return all([await self._say(channel_id, post, code, part) for part in parts])
+            if exc.problem != "already-so":
+                keep_refusal(self.home, self.pins.node, said, exc)
         return True
 
 
@@ -808,14 +810,9 @@ def _reason(exc: LiaisonError) -> str:
     return "signature" if isinstance(exc, SignatureInvalid) else "malformed"
 
 
-def _place(position: str) -> tuple[int, int]:
-    pos, _, number = position.partition(".")
-    return from_decimal(pos), from_decimal(number)
-
-
 def _before(position: str) -> str:
     """Return the part of a query that asks for what stands at a position and behind it."""
-    pos, number = _place(position)
+    pos, number = place_of(position)
     if number:
         return f"&after={pos}.{number - 1}"
     return f"&after={pos - 1}.{MAX_INTEGER}" if pos else ""
@@ -831,7 +828,7 @@ def _level(item: dict[str, object]) -> Precedence:
 def _reached(state: dict[str, object], level: Precedence) -> tuple[int, int]:
     """Return up to where everything of a precedence was taken."""
     known = (state.get("position"), _object(state, "reached").get(level.value))
-    return max((_place(str(at)) for at in known if at), default=(-1, -1))
+    return max((place_of(str(at)) for at in known if at), default=(-1, -1))
 
 
 def _unshown_in(state: dict[str, object]) -> _Unshown:
@@ -840,11 +837,11 @@ def _unshown_in(state: dict[str, object]) -> _Unshown:
 
 def _move(state: dict[str, object], position: str) -> None:
     """Have everything up to ``position`` taken, whatever its precedence."""
-    place = _place(position)
-    if not state.get("position") or place > _place(str(state["position"])):
+    place = place_of(position)
+    if not state.get("position") or place > place_of(str(state["position"])):
         state["position"] = position
     reached = _object(state, "reached")
-    state["reached"] = {level: at for level, at in reached.items() if _place(str(at)) > place}
+    state["reached"] = {level: at for level, at in reached.items() if place_of(str(at)) > place}
 
 
 def _fills_a_statement(state: dict[str, object]) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from liaison.client.answers import text_of
 from liaison.client.folding import ChannelView, LinkBroken
 from liaison.client.reading import (
     Delivery,
@@ -18,7 +19,6 @@ from liaison.client.reading import (
     secret_of,
 )
 from liaison.client.sending import Sender
-from liaison.client.transport import text_of
 from liaison.client.watching import Entry, check_digest
 from liaison.sealing.content import Content
 from liaison.statements.payloads import Note

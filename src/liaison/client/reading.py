@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from liaison.client.answers import objects_of, text_of
 from liaison.client.folding import Book, ChannelView, LinkBroken
-from liaison.client.transport import text_of
 from liaison.client.watching import Entry, Happening
 from liaison.ledger.facts import (
     AboutNote,
@@ -489,16 +489,13 @@ def delivery_of(content: dict[str, object]) -> Delivery:
     Raises:
         Malformed: they have no reading.
     """
-    wraps = content.get("wraps", [])
-    if not isinstance(wraps, list):
-        raise Malformed("the node's answer: wraps is not a list")
     try:
         ciphertext = base64.b64decode(text_of(content, "ciphertext"), validate=True)
     except binascii.Error as exc:
         raise Malformed(f"the node's answer: ciphertext is not base64: {exc}") from exc
     own: dict[str, bytes] = {}
     granted: list[GrantedWrap] = []
-    for item in wraps:
+    for item in objects_of(content, "wraps"):
         key, wrap = text_of(item, "key"), from_base64(text_of(item, "wrap"))
         if "grant" in item:
             granted.append(GrantedWrap(text_of(item, "grant"), key, wrap))

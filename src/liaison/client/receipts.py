@@ -71,15 +71,17 @@ def check_refusal(node: NodePin, of: Statement[Payload], exc: RefusedByNode) -> 
         NodeUnreachable: there is no such word, so that it isn't known whether the node refused.
     """
     try:
-        said = prove_refusal(exc.refusal, node, of).payload.code
-        if said != exc.problem:
-            raise LogUntrusted(f"that word says {said}")
+        said = prove_refusal(exc.refusal, node, of).payload
+        if said.code != exc.problem:
+            raise LogUntrusted(f"that word says {said.code}")
     except LiaisonError as found:
         raise NodeUnreachable(
             f"It was refused ({exc.problem}), but not by the node's signed word: {found.happened}",
             safe="whether the node has it isn't known; sending the same bytes again is safe",
             do="try again later, by another network if there is one",
         ) from exc
+    # What is told is what was signed.
+    exc.happened, exc.safe = said.text, "nothing of it is in the log"
 
 
 def keep_refusal(home: Home, node: NodePin, of: Statement[Payload], exc: RefusedByNode) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Final, Self
 
+from liaison.client.answers import objects_of, place_of, text_of
 from liaison.client.cabinet import Cabinet
 from liaison.client.device import Device
 from liaison.client.evidence import STOP, keep
@@ -28,7 +29,7 @@ from liaison.client.reading import (
 )
 from liaison.client.receipts import ReceiptFiles, check_refusal, keep_refusal
 from liaison.client.source import NodeSource
-from liaison.client.transport import Transport, text_of
+from liaison.client.transport import Transport
 from liaison.client.watching import PENDING_MAX, Entry, Watch
 from liaison.client.writing import Planner
 from liaison.ledger.facts import AnswerFacts
@@ -264,6 +265,8 @@ class Seat:
         """
         try:
             return await self.transport.submit(statement.raw)
+        except (NotAllowed, NotHere, Malformed, TooLarge) as exc:
+            raise NodeUnreachable(f"What answered signed no refusal: {exc.happened}") from exc
         except RefusedByNode as exc:
             check_refusal(self.pins.node, statement, exc)
             raise
@@ -340,12 +343,32 @@ class Seat:
             answer.reason or answer.code or "",
         )
 
+    async def _all_items(self) -> AsyncIterator[dict[str, object]]:
+        """Give every item of the inbox, the oldest first.
+
+        Raises:
+            LogUntrusted: the node shows them in a circle.
+        """
+        before, after, is_more = (-1, -1), "", True
+        while is_more:
+            page = await self.transport.read(f"/v1/inbox?limit=256{after}")
+            items = objects_of(page, "items")
+            for item in items:
+                position = text_of(item, "position")
+                if place_of(position) <= before:
+                    raise LogUntrusted(
+                        f"The node shows the position {position} behind one that comes later",
+                        safe="nothing was changed",
+                        do="keep this home as it is and tell the auditors",
+                    )
+                before, after = place_of(position), f"&after={position}"
+                yield item
+            is_more = bool(page.get("more")) and bool(items)
+
     async def channels(self) -> list[ChannelView]:
         """Return the channels whose charter names this party."""
         answer = await self.transport.read("/v1/channels")
-        aliases = [
-            text_of(item, "alias") for item in cast("list[dict[str, object]]", answer["channels"])
-        ]
+        aliases = [text_of(item, "alias") for item in objects_of(answer, "channels")]
         return [await self.book.channel(alias) for alias in aliases]
 
     async def channel(self, alias: str) -> ChannelView:
@@ -356,7 +379,7 @@ class Seat:
         if known is not None:
             return known
         answer = await self.transport.read("/v1/channels")
-        for item in cast("list[dict[str, object]]", answer["channels"]):
+        for item in objects_of(answer, "channels"):
             if item.get("channel") == channel:
                 view = await self.book.channel(text_of(item, "alias"))
                 if view.cell.channel == channel:

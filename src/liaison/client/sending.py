@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Final, NoReturn, cast
 
+from liaison.client.answers import text_of
 from liaison.client.cabinet import Kept
 from liaison.client.courier import Parcel
 from liaison.client.home import RESTORED
@@ -18,7 +19,6 @@ from liaison.client.reading import (
 )
 from liaison.client.receipts import prove_refusal
 from liaison.client.seat import Seat
-from liaison.client.transport import text_of
 from liaison.client.watching import Entry, check_digest
 from liaison.client.writing import Draft, Plan, Spent, seal_note
 from liaison.ledger.facts import NoteFacts, ObjectionFacts, ReleaseFacts, WatchFacts
@@ -358,19 +358,13 @@ class Sender(Seat):
         What it opened since with newer keys is beyond it, so it certifies another at once.
         """
         spent: dict[tuple[str, str], int] = {}
-        after, more = "", True
-        while more:
-            page = await self.transport.read(f"/v1/inbox?limit=256{after}")
-            shown = cast("list[dict[str, object]]", page.get("items", []))
-            for item in shown:
-                after = f"&after={text_of(item, 'position')}"
-                entry = self.watch.verify_any(text_of(item, "receipt"))
-                note = entry.statement.payload if isinstance(entry, Entry) else None
-                if isinstance(note, Note) and note.key == self.device.key.id:
-                    for party in note.parties:
-                        key = (note.channel, party.party)
-                        spent[key] = max(spent.get(key, 0), party.serial or 0)
-            more = bool(page.get("more")) and bool(shown)
+        async for item in self._all_items():
+            entry = self.watch.verify_any(text_of(item, "receipt"))
+            note = entry.statement.payload if isinstance(entry, Entry) else None
+            if isinstance(note, Note) and note.key == self.device.key.id:
+                for party in note.parties:
+                    key = (note.channel, party.party)
+                    spent[key] = max(spent.get(key, 0), party.serial or 0)
         await self.outbox.know(spent)
         self.device.renew(self.now(), at_once=True)
         self.home.path(RESTORED).unlink()

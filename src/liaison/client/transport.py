@@ -16,6 +16,7 @@ from typing import Final, Self
 
 import aiohttp
 
+from liaison.client.answers import json_object, utf8
 from liaison.client.evidence import Answers
 from liaison.client.wire import Wire
 from liaison.words.encoding import from_base64
@@ -37,6 +38,10 @@ from liaison.words.errors import (
 
 CONNECTIONS: Final = 64
 TIMEOUT_S: Final = 60
+ANSWER_MAX_BYTES: Final = 128 * 1024 * 1024
+"""The longest content that a charter can allow, in base64, with its wraps."""
+PROBLEM_MAX_BYTES: Final = 64 * 1024
+SAID_MAX_CHARS: Final = 600
 SESSION_TRIES: Final = 3
 """A challenge is spent when a proxy sent its session twice, and forgotten when the node began anew."""
 _UNKNOWN: Final = "whether it accepted anything isn't known; sending the same bytes again is safe"
@@ -107,15 +112,15 @@ class Transport:
         body = _multipart(self._boundary, parts)
         kind = f"multipart/form-data; boundary={self._boundary}"
         answer = await self._ask("POST", "/v1/statements", body, {"Content-Type": kind})
-        return _utf8(answer)
+        return utf8(answer)
 
     async def read(self, path: str) -> dict[str, object]:
         """Return the JSON object at ``path``, under a session (API-3)."""
-        return _json(await self._read(path))
+        return json_object(await self._read(path))
 
     async def read_text(self, path: str) -> str:
         """Return the text at ``path``, under a session."""
-        return _utf8(await self._read(path))
+        return utf8(await self._read(path))
 
     async def _read(self, path: str) -> bytes:
         token = self._token or await self._begin_session("")
@@ -147,7 +152,13 @@ class Transport:
             retry = exc.headers.get("Retry-After", "") if exc.headers is not None else ""
             known = _STREAM_CODES.get(exc.status, "")
             problem = {"code": known, "detail": f"The node refused the stream ({exc.status})"}
-            raise _error(exc.status, json.dumps(problem).encode(), retry, self._url) from exc
+            raise _error(
+                exc.status,
+                json.dumps(problem).encode(),
+                retry,
+                self._url,
+                "what waits stays in the inbox",
+            ) from exc
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise NodeUnreachable(
                 f"No stream from the node at {self._url}: {str(exc) or type(exc).__name__}",
@@ -160,7 +171,7 @@ class Transport:
         return await self._ask("GET", path, None, {})
 
     async def about(self) -> dict[str, object]:
-        return _json(await self.fetch("/v1/about"))
+        return json_object(await self.fetch("/v1/about"))
 
     async def _begin_session(self, ended: str) -> str:
         """Return a token that isn't ``ended``; many callers share one login."""
@@ -181,21 +192,28 @@ class Transport:
             return self._token
 
     async def _session(self, make: SessionMaker) -> str:
-        challenge = _json(await self._ask("POST", "/v1/challenges", b"", {})).get("challenge")
+        challenge = json_object(await self._ask("POST", "/v1/challenges", b"", {})).get("challenge")
         if not isinstance(challenge, str):
             raise Malformed("the node's challenge is not a string")
         kind = {"Content-Type": "application/json"}
-        token = _json(await self._ask("POST", "/v1/sessions", make(challenge), kind)).get("token")
+        token = json_object(await self._ask("POST", "/v1/sessions", make(challenge), kind)).get(
+            "token"
+        )
         if not isinstance(token, str):
             raise Malformed("the node's token is not a string")
         return token
 
     def _connections(self) -> aiohttp.ClientSession:
         if self._http is None:
+            led_away = aiohttp.TraceConfig()
+            led_away.on_request_redirect.append(_led_away)
             self._http = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS),
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-                auto_decompress=True,
+                # What is packed is asked for by nobody: a few bytes could become gigabytes.
+                auto_decompress=False,
+                headers={"Accept-Encoding": "identity"},
+                trace_configs=[led_away],
             )
         return self._http
 
@@ -206,35 +224,67 @@ class Transport:
             async with self._connections().request(
                 method, self._url + path, data=body, headers=headers, allow_redirects=False
             ) as response:
-                data = await response.read()
                 status, retry = response.status, response.headers.get("Retry-After", "")
+                data = await _body(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise NodeUnreachable(
                 f"No answer from the node at {self._url}: {str(exc) or type(exc).__name__}",
-                safe=_UNKNOWN if path == "/v1/statements" else "nothing was changed",
+                safe=_safe(path),
                 do="try again later",
             ) from exc
         if 200 <= status < 300:
             if method == "GET":
                 self.answers.add(path, data)
             return data
-        raise _error(status, data, retry, self._url)
+        raise _error(status, data, retry, self._url, _safe(path))
 
 
-def _error(status: int, data: bytes, retry: str, url: str) -> LiaisonError:
-    """Return the error that a problem document (API-2) tells of."""
+def _safe(path: str) -> str:
+    return _UNKNOWN if path == "/v1/statements" else "nothing was changed"
+
+
+async def _led_away(_: object, __: object, params: aiohttp.TraceRequestRedirectParams) -> None:
+    raise aiohttp.ClientError(f"it sends its askers elsewhere ({params.response.status})")
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body of an answer, which may be as long as an honest node's can be.
+
+    Raises:
+        aiohttp.ClientError: it is longer, or packed.
+    """
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise aiohttp.ClientError("its answer is packed, and wasn't asked for so")
+    most = ANSWER_MAX_BYTES if 200 <= response.status < 300 else PROBLEM_MAX_BYTES
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > most:
+            response.close()
+            raise aiohttp.ClientError(f"its answer is longer than {most} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _error(status: int, data: bytes, retry: str, url: str, safe: str) -> LiaisonError:
+    """Return the error that a problem document (API-2) tells of.
+
+    What is ``safe`` is for the client to know. What the node says is bounded, and its advice is
+    told as its own.
+    """
     try:
         problem = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         problem = None
     if not isinstance(problem, dict) or not isinstance(problem.get("code"), str):
         return NodeUnreachable(
             f"The node at {url} answered {status} without saying why",
-            safe="whether it accepted anything isn't known; sending the same bytes again is safe",
+            safe=safe,
             do="try again later, or tell its operator",
         )
-    code: str = problem["code"]
-    happened, safe, do = (str(problem.get(name, "")) for name in ("detail", "safe", "do"))
+    code = _bounded(problem["code"])
+    happened, advice = (_bounded(problem.get(name, "")) for name in ("detail", "do"))
+    do = f"the node advises: {advice}" if advice else ""
     if code in _WAITING:
         seconds = int(retry) if retry.isascii() and retry.isdigit() and len(retry) < 6 else 1
         return _WAITING[code](happened, retry_after_s=seconds, safe=safe, do=do)
@@ -249,6 +299,12 @@ def _error(status: int, data: bytes, retry: str, url: str) -> LiaisonError:
     return RefusedByNode(happened, problem=code, status=status, refusal=refusal, safe=safe, do=do)
 
 
+def _bounded(said: object) -> str:
+    """Return what a node says as one line of a length that a screen holds."""
+    text = " ".join(str(said)[: 2 * SAID_MAX_CHARS].split())
+    return text if len(text) <= SAID_MAX_CHARS else f"{text[: SAID_MAX_CHARS - 1]}…"
+
+
 def _multipart(boundary: str, parts: list[tuple[str, bytes]]) -> bytes:
     """Return a multipart/form-data body (RFC 7578); by hand, since every note is one."""
     pieces: list[bytes] = []
@@ -260,27 +316,3 @@ def _multipart(boundary: str, parts: list[tuple[str, bytes]]) -> bytes:
         pieces += (head.encode("ascii"), data, b"\r\n")
     pieces.append(f"--{boundary}--\r\n".encode("ascii"))
     return b"".join(pieces)
-
-
-def _json(data: bytes) -> dict[str, object]:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as exc:
-        raise Malformed(f"the node's answer is not JSON: {exc}") from exc
-    if not isinstance(value, dict):
-        raise Malformed("the node's answer is not a JSON object")
-    return value
-
-
-def _utf8(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        raise Malformed(f"the node's answer is not UTF-8 at byte {exc.start}") from exc
-
-
-def text_of(item: dict[str, object], name: str) -> str:
-    value = item.get(name)
-    if not isinstance(value, str):
-        raise Malformed(f"the node's answer: {name} is not a string")
-    return value
