@@ -11,7 +11,7 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import copy_context
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -57,7 +57,7 @@ COMPLETING: Final = "_LIAISON_COMPLETE"
 
 _PLACE: Final = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT}
-    | {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+    | {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO}
 )
 """What is wrong with a place where a home is to be, not with liaison."""
 
@@ -159,6 +159,7 @@ def _run() -> int:
     if COMPLETING in os.environ:
         completion_init()
     try:
+        _check_typed(sys.argv[1:], os.environ)
         code = get_command(app).main(prog_name="liaison", standalone_mode=False)
     except typer.TyperException as exc:
         return misused(exc)
@@ -173,7 +174,22 @@ def _run() -> int:
             NotReady(
                 f"{exc.filename or 'A file'} can't be written or read: {exc.strerror}",
                 safe="what was sent and kept before stands",
-                do="see to the place, then repeat the command",
+                do="see to the place, then repeat the command; if it was to send something, first see "
+                "whether that was sent: liaison inbox",
             )
         )
     return code if isinstance(code, int) else DONE
+
+
+def _check_typed(words: Iterable[str], environment: Mapping[str, str]) -> None:
+    """Return if all that was typed, or named for liaison, is text: no name or URL can be else.
+
+    Raises:
+        BadParameter: it isn't.
+    """
+    named = (value for name, value in environment.items() if name.startswith("LIAISON_"))
+    for word in (*words, *named):
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError as exc:
+            raise typer.BadParameter(f"{ascii(word)[:80]} is not UTF-8") from exc

@@ -17,6 +17,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+_PLAIN: Final = re.compile(r"[\t\n -~]*")
 _PROFILE: Final = re.compile(r"[a-z0-9-]{1,40}")
 
 _out = Console(highlight=False, soft_wrap=True, markup=False)
@@ -93,8 +94,12 @@ Json = Annotated[
 
 
 def say(text: str) -> None:
-    """Print one line to standard output, for people."""
+    """Print one line to standard output, for people; nothing in it can disturb a terminal."""
     if not is_json():
+        if not _PLAIN.fullmatch(text):
+            from liaison.sealing.content import visible  # noqa: PLC0415 `--version` waits for no cipher
+
+            text = visible(text)
         _out.print(text)
 
 

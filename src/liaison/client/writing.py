@@ -35,7 +35,6 @@ from liaison.statements.payloads import (
     Addressee,
     AddresseeRole,
     DraftedAddressee,
-    Label,
     MemberRole,
     Note,
     NotePrecedence,
@@ -673,10 +672,10 @@ def seal_note(
         content=ContentTerms(digest=sha256(sealed.ciphertext), size=len(sealed.ciphertext)),
         commitment=to_base64(sealed.commitment),
         dtg=to_dtg(now),
-        label=Label(
-            classification=draft.classification or channel.terms.classifications[0],
-            releasable_to=tuple(sorted(plan.parties)),
-        ),
+        label={
+            "classification": draft.classification or channel.terms.classifications[0],
+            "releasable_to": tuple(sorted(plan.parties)),
+        },
         exercise=bool(channel.exercise),
         in_reply_to=draft.in_reply_to,
         supersedes=draft.supersedes,
@@ -717,7 +716,7 @@ def made(model: type[P], **members: Any) -> P:
         where = ".".join(str(part) for part in error["loc"]) or model.kind_name
         limit = (
             " (1 to 200 characters, on one line)"
-            if where in ("reason", "text", "justification")
+            if where in ("reason", "text", "justification", "label.classification")
             else ""
         )
         raise Malformed(

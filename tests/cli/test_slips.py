@@ -1,0 +1,97 @@
+"""What is typed wrong is said in words: no traceback, and nothing that disturbs a terminal."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from tests.cli.screen import CANARY, Screen
+from tests.cli.test_first_hotline import SEND, open_line
+
+LONG = "a" * 300
+
+
+@pytest.fixture
+def line(begun: Screen) -> Screen:
+    open_line(begun)
+    return begun
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"--home {LONG} whoami",
+        f"--home {LONG} inbox",
+        f"--home {LONG} enrol a@b.example",
+        f"receipt verify {LONG}",
+        f"--home F party pin {LONG}/x",
+    ],
+)
+def test_a_name_that_no_file_can_have_is_said(screen, line):
+    code, shown = screen.type(line)
+    assert code == 1
+    assert "can't be written or read: File name too long" in shown or "can't be read" in shown
+    assert shown.endswith("(not-ready)\n")
+
+
+def test_a_full_disk_is_said_with_how_to_see_whether_something_was_sent(screen, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "F/log.json")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("liaison.client.home.os.fsync", full)
+        code, shown = screen.type("--home F enrol legal@fco.example")
+    assert code == 1
+    assert shown.endswith(
+        "F/log.json can't be written or read: No space left on device · what was sent and kept before "
+        "stands · see to the place, then repeat the command; if it was to send something, first see "
+        "whether that was sent: liaison inbox (not-ready)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--home N node init --origin x/1 --listen \udcff",
+        "--home \udcff whoami",
+        "--home N node admit \udcff --json",
+    ],
+)
+def test_what_is_no_text_is_a_wrong_use(screen, line):
+    code, shown = screen.type(line)
+    assert (code, "'\\udcff' is not UTF-8" in shown.replace("\\\\", "\\")) == (2, True), shown
+    assert not (screen.folder / "N").exists()
+
+
+def test_a_variable_that_is_no_text_is_a_wrong_use(screen, monkeypatch):
+    monkeypatch.setenv("LIAISON_HOME", "\udcff")
+    code, shown = screen.type("whoami")
+    assert (code, "is not UTF-8" in shown) == (2, True)
+    assert screen.type("--home Ä whoami")[0] == 2  # the variable stays what it is
+    monkeypatch.delenv("LIAISON_HOME")
+    assert "Ä is nobody's home" in screen.type("--home Ä whoami")[1]
+
+
+@pytest.mark.parametrize("label", ["\x1b[31mred", "a" * 201, "two\nlines"])
+def test_a_label_that_no_note_can_have_is_said_and_the_text_is_kept(line, label):
+    words = [*(word.replace("~", " ") for word in SEND.split(" ")), "--label", label]
+    code, shown = line.run(words, CANARY)
+    assert code == 1
+    assert "classification: " in shown
+    assert "(1 to 200 characters, on one line)" in shown
+    assert "\x1b" not in shown
+    (path,) = (line.folder / "F" / "unsent").glob("*.text")
+    assert CANARY in line.ok(f"--home F outbox show {path}")
+    assert line.ok(SEND, CANARY).endswith("receipt: F/receipts/london-hotline/1.receipt)\n")
+
+
+def test_what_was_typed_is_shown_without_what_disturbs_a_terminal(line):
+    evil = "\x1b[31mred\x07"
+    for command in ("cancel", "withdraw", "object"):
+        _, shown = line.run(["--home", "F", command, evil, "--yes"])
+        assert "\x1b" not in shown
+        assert "\x07" not in shown
+    _, shown = line.run(["--home", "N", "node", "check", "--guard", evil])
+    assert "⟨U+001B⟩[31mred⟨U+0007⟩" in shown
+    assert "\x1b" not in shown
