@@ -77,6 +77,29 @@ def test_a_note_is_queued_for_each_addressee(world):
     assert world.records[-1].urgency.precedence is FLASH
 
 
+def test_a_device_gives_an_id_to_one_note_of_a_channel(world):
+    refused = world.note(kind="memo")
+    refuses(world, refused, "unknown-kind")
+    # What was refused is sealed anew under its id: it is the first that the log has of it.
+    first = world.accept(world.note(id=refused.payload.id))
+    serial = world.next_serial(signing(f"{ANNA}/1"), MOD)
+    refuses(world, world.note(id=first.payload.id), "id-used", "the same id")
+    world.advance(DAY)
+    refuses(world, world.note(id=first.payload.id), "id-used")
+    world.accept(world.note(DORA, id=first.payload.id))  # another device's
+    assert world.next_serial(signing(f"{ANNA}/1"), MOD) == serial
+    world.accept(world.note())
+    claims = [cell for cell in world.cells.values() if isinstance(cell, cells.NoteClaim)]
+    assert len(claims) == 3
+
+
+def test_the_first_rules_do_not_ask_for_an_id_that_is_new():
+    world = FIRST.copy()
+    note = world.accept(world.note())
+    world.accept(world.note(id=note.payload.id))
+    assert not [cell for cell in world.cells.values() if isinstance(cell, cells.NoteClaim)]
+
+
 def test_references_are_gapless_and_per_channel(world):
     for number in range(1, 6):
         note = world.accept(world.note(*((ANNA,) if number % 2 else (DORA,))))

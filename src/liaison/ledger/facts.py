@@ -28,6 +28,7 @@ from liaison.statements.fields import (
     Digest,
     Frozen,
     Micros,
+    NoteId,
     Origin,
     PartyId,
     Positive,
@@ -223,6 +224,7 @@ class NoteFacts(Stated):
     addressees: tuple[AddresseeFacts, ...]
     serials: tuple[SerialFacts, ...]
     exercise: bool
+    id: NoteId | None = None
     draft: Literal[True] | None = None
     in_reply_to: Digest | None = None
     supersedes: Digest | None = None

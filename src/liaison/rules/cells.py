@@ -125,6 +125,17 @@ class AliasClaim(Cell):
     channel: str
 
 
+class NoteClaim(Cell):
+    """A note's id, which its device gives to one note of a channel. Claimed once, for good."""
+
+    name: ClassVar[str] = "note-claim"
+    ids: ClassVar[tuple[str, ...]] = ("channel", "device", "id")
+    channel: str
+    device: str
+    id: str
+    note: str
+
+
 class Admitted(Cell):
     name: ClassVar[str] = "admitted"
     ids: ClassVar[tuple[str, ...]] = ("party",)
@@ -710,6 +721,7 @@ CELLS: Final[dict[str, type[Cell]]] = {
         Log,
         Member,
         Note,
+        NoteClaim,
         Party,
         PartyChannels,
         Post,

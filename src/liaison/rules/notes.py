@@ -18,6 +18,7 @@ from liaison.rules.cells import (
     Channel,
     LineTest,
     Member,
+    NoteClaim,
     Procedure,
     References,
     Register,
@@ -88,6 +89,7 @@ def _needs(statement: Statement[Note], peek: Peek) -> Iterable[CellKey]:
     yield from speaker_needs(payload, payload.channel)
     yield References.key_of(payload.channel)
     yield LineTest.key_of(payload.channel)
+    yield NoteClaim.key_of(payload.channel, payload.key, payload.id)
     for digest in _named(payload):
         yield cells.Note.key_of(payload.channel, digest)
     yield from superseding_needs(payload.channel, payload.supersedes, peek)
@@ -132,7 +134,7 @@ def _decide(view: View, statement: Statement[Note], at: int) -> Drafted | Refuse
     is_second = version_of(view) >= 2
     posts = [a.post for a in payload.addressees if a.role is not AddresseeRole.COPY]
     refused = (
-        (None if is_second else _first_version(payload))
+        (_claimed(view, payload) if is_second else _first_version(payload))
         or _kind(channel, kind, payload, sender)
         or _form(channel, payload)
         or _replies(view, channel, payload)
@@ -201,6 +203,7 @@ def _facts(
         return facts
     return facts.model_copy(
         update={
+            "id": payload.id,
             "draft": True if is_draft else None,
             "in_reply_to": payload.in_reply_to,
             "supersedes": payload.supersedes,
@@ -358,6 +361,13 @@ def _first_version(payload: Note) -> Refused | None:
     if any(a.alternate_for or a.no_redirect or a.reply_by for a in payload.addressees):
         return not_yet("what is asked for one addressee")
     return not_yet("exercise") if payload.exercise else None
+
+
+def _claimed(view: View, payload: Note) -> Refused | None:
+    """NOTE-23: an id is one note's. What was refused and is sealed anew never had one here."""
+    if view.get(NoteClaim, payload.channel, payload.key, payload.id) is None:
+        return None
+    return Refused("id-used", "this device wrote a note with the same id here already")
 
 
 def _second_version(
@@ -682,6 +692,8 @@ def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
     if version_of(view) < 2:
         yield note
         return
+    if facts.id is not None:
+        yield NoteClaim(channel=facts.channel, device=facts.device, id=facts.id, note=note.note)
     note = _timed_note(view, note, facts)
     yield from numbered(facts.channel, party_of(facts.sender), facts.number)
     line = view.get(LineTest, facts.channel)
