@@ -9,6 +9,7 @@ import pytest
 from liaison.client import LinkBroken, Pins
 from liaison.client.folding import Book, forget_seen
 from liaison.client.watching import Entry
+from liaison.rules import cells
 from liaison.statements.payloads import State
 from liaison.words.errors import LogUntrusted
 from liaison.words.times import DAY, MINUTE
@@ -154,6 +155,32 @@ async def test_a_pin_follows_an_announced_key_and_never_goes_back(
     with pytest.raises(LinkBroken) as caught:
         await dora.book.standing(FCO)
     assert caught.value.link == "pin"
+
+
+@pytest.mark.parametrize("has_seen", [True, False])
+async def test_a_stranger_who_names_the_true_statement_before_takes_no_pin(
+    world: HostileWorld, dora: Desk, has_seen: bool
+) -> None:
+    if has_seen:
+        await dora.book.standing(FCO)
+    pinned = dora.pins.authority(FCO)
+    announced = world.have(cells.Party, FCO).next
+    stranger = signing(f"{FCO}/3")
+    assert stranger.id not in (pinned.authority, announced)
+    takeover = world.party(FCO, key=stranger)
+    assert takeover.payload.previous == world.have(cells.Party, FCO).statement
+    world.force(takeover)
+    for _ in range(2):
+        shown_by(dora, WorldSource(world))
+        with pytest.raises(LinkBroken) as caught:
+            await dora.book.standing(FCO)
+        assert caught.value.link == "pin"
+        assert caught.value.happened == (
+            "fco.example shows an authority key that isn't the pinned one, nor announced by it"
+        )
+        assert caught.value.do == "ask the other party by telephone before anything else"
+    assert dora.pins.authority(FCO) == pinned
+    assert dora.pins.followed == []
 
 
 async def test_a_device_that_the_directory_names_as_revoked_is_not_in_force(

@@ -461,6 +461,33 @@ async def test_a_registrar_that_was_ended_signs_for_nobody_who_saw_it_end(lied: 
         await lied.write()
 
 
+async def test_a_stranger_who_names_the_true_statement_before_takes_no_pin(lied: Lied) -> None:
+    (newest,) = lied.said(await lied.answer(MOD), "party", Party)
+    before = Pins(Home(lied.council.folder / "F")).authority("mod.example")
+    now = lied.council.clock.now()
+    takeover = make_statement(
+        newest.payload.model_copy(
+            update={
+                "key": EVIL.id,
+                "authority": to_base64(EVIL.public),
+                "sequence": newest.payload.sequence + 1,
+                "previous": newest.digest,
+                "issued": now,
+                "lapse": now + DAY,
+            }
+        ),
+        EVIL,
+    )
+    lied.liar.lies[MOD] = put("party", await lied.file(takeover))
+    async with seen_through(
+        lied,
+        ChainBroken,
+        r"mod\.example shows an authority key that isn't the pinned one, nor announced by it",
+    ):
+        await lied.write()
+    assert Pins(Home(lied.council.folder / "F")).authority("mod.example") == before
+
+
 async def test_a_next_key_that_was_announced_no_longer_takes_no_pin(lied: Lied) -> None:
     async with lied.council.authority("MA") as authority:
         authority._sign_party(next=EVIL.id)
