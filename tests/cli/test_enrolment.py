@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+
+import pytest
 
 from liaison.statements.keys import SigningKey
 from liaison.words.canonical import format_canonical
 from liaison.words.encoding import to_base64
-from tests.cli.screen import Screen, Terminal, steady
+from tests.cli.screen import Screen, Terminal, last_groups, steady
 
 
-def last_group(screen: Screen, line: str) -> str:
+def heard_of(screen: Screen, line: str) -> str:
     """Return what is read out on the telephone, of what a command shows."""
     code, shown = screen.type(line)
     assert code == 0, shown
-    return shown.rsplit(maxsplit=1)[-1]
+    return last_groups(shown)
 
 
 def words(shown: str) -> list[str]:
@@ -29,7 +32,7 @@ NOBODY = Path("/nowhere/tty")
 
 
 def test_the_words_of_the_device_and_two_files_enrol_it(begun):
-    heard = last_group(begun, "--home FA party new fco.example")
+    heard = heard_of(begun, "--home FA party new fco.example")
     begun.ok("--home N node admit FA/fco.party")
     asked = begun.ok("--home F enrol attache.london@fco.example")
     assert "Hand F/request.liaison to your authority, and read it these words" in asked
@@ -52,7 +55,7 @@ def test_the_words_of_the_device_and_two_files_enrol_it(begun):
         "fco.example is pinned.\n"
     )
     shown = begun.ok("--home F party show")
-    assert "fco.example  pinned by  anna  last group of the fingerprint heard" in shown
+    assert "fco.example  pinned by  anna  groups of the fingerprint heard" in shown
     assert shown.endswith("FINGERPRINT\n")
 
 
@@ -138,29 +141,85 @@ def test_a_name_that_no_statement_can_have_makes_no_request(begun):
     begun.ok(f"--home F enrol attache.london@fco.example --name {'a' * 200}")
 
 
-def test_the_last_group_of_a_fingerprint_is_typed_as_it_was_heard(begun):
-    heard = last_group(begun, "--home MA party new mod.example --name Ministry")
-    other = last_group(begun, "--home EVE party new mod.example")
+PIN = "--home F party pin MA/mod.party"
+
+
+@pytest.fixture
+def ministry(begun: Screen) -> list[str]:
+    """The eight groups of a ministry's fingerprint, as it reads them out."""
+    shown = begun.type("--home MA party new mod.example --name Ministry")[1]
     begun.ok("--home F enrol attache.london@fco.example")
-    pin = "--home F party pin MA/mod.party"
-    code, shown = begun.at(NOBODY, pin)
-    assert (code, "run it at a terminal, or add --heard GROUP" in shown) == (1, True)
-    for wrong in ("", "y", other):
-        code, shown = begun.at(Terminal(wrong), pin)
+    return shown.split()[-8:]
+
+
+def hears(groups: list[str]) -> Terminal:
+    """Somebody who types the group that is asked for, as it was read to them."""
+
+    def heard(question: str) -> str:
+        number = re.search(r"group ([1-7]) ", question)
+        return groups[int(number[1]) - 1 if number else 7].lower()
+
+    return Terminal(heard)
+
+
+def test_the_last_group_of_a_fingerprint_and_two_that_are_drawn_are_typed_as_heard(begun, ministry):
+    code, shown = begun.at(NOBODY, PIN)
+    assert (code, "run it at a terminal, or add --heard GROUPS" in shown) == (1, True)
+    for wrong in ("", "y", "AAAA", " ".join(ministry)):
+        code, shown = begun.at(Terminal(wrong), PIN)
         assert (code, "is not the last group" in shown) == (1, True)
     assert begun.ok("--home F party show") == "No party is pinned.\n"
-    person = Terminal(heard.lower())
-    code, shown = begun.at(person, pin)
-    assert person.asked == "The last group as you heard it: "
+    person = hears(ministry)
+    code, shown = begun.at(person, PIN)
     assert steady(shown).startswith(
         "mod.example shows this fingerprint:\n  FINGERPRINT\n"
         "Call them by a number you had before, and have all eight groups read to you.\n"
         "mod.example is pinned, by "
     )
+    assert re.fullmatch(
+        "The last group as you heard it: And group [1-6] of the eight: And group [2-7] of the eight: ",
+        person.asked,
+    )
+
+
+def test_a_key_with_the_same_last_group_is_not_pinned(begun, ministry):
+    """Such a key is made in a minute; which other groups are asked for nobody knows before."""
+    heard = ["AAAA"] * 7 + [ministry[7]]
+    for _ in range(3):
+        code, shown = begun.at(hears(heard), PIN)
+        assert code == 1
+        assert re.search(r"'aaaa' is not group [1-7]: misheard, or the file is not theirs", shown)
+        assert "nothing was pinned" in shown
+    drawn = set()
+    for place in range(7):
+        # One group of the seven differs: it is found out as often as it is drawn.
+        while place not in drawn:
+            heard = [*ministry[:place], "AAAA", *ministry[place + 1 :]]
+            person = hears(heard)
+            code, _ = begun.at(person, PIN)
+            is_asked = f"group {place + 1} " in person.asked
+            assert code == int(is_asked)
+            drawn |= {place} if is_asked else set()
+
+
+def test_for_a_script_the_last_four_groups_are_typed_at_least(begun, ministry):
+    for fewer in (ministry[7], "~".join(ministry[5:]), "".join(ministry)[17:], "-~-"):
+        code, shown = begun.type(f"{PIN} --heard {fewer}")
+        assert (code, "--heard has the last four groups of" in " ".join(shown.split())) == (2, True)
+    for other in (
+        "-".join(["AAAA", *ministry[5:]]),
+        "~".join(ministry[:4]),
+        "AAAA" + "".join(ministry),
+    ):
+        code, shown = begun.type(f"{PIN} --heard {other}")
+        assert (code, "are not the last groups" in shown) == (1, True)
+    assert begun.ok("--home F party show") == "No party is pinned.\n"
+    for same in ("-".join(ministry[4:]), "~".join(ministry).lower(), "".join(ministry)[15:]):
+        assert "is pinned" in begun.ok(f"{PIN} --heard {same}")
 
 
 def test_an_approval_of_another_authority_is_not_pinned(begun):
-    heard = last_group(begun, "--home FA party new fco.example")
+    heard = heard_of(begun, "--home FA party new fco.example")
     begun.ok("--home EVE party new fco.example")
     begun.ok("--home F enrol attache.london@fco.example")
     for home in ("FA", "EVE"):
@@ -168,7 +227,7 @@ def test_an_approval_of_another_authority_is_not_pinned(begun):
     finish = "--home F enrol finish {}/approval.liaison --node N/node.liaison --heard " + heard
     code, shown = begun.type(finish.format("EVE"))
     assert code == 1
-    assert "is not the last group" in shown
+    assert "are not the last groups" in shown
     assert shown.endswith("(chain-broken)\n")
     assert begun.ok("--home F party show") == "No party is pinned.\n"
     begun.ok("--home N node admit FA/fco.party")
@@ -176,7 +235,7 @@ def test_an_approval_of_another_authority_is_not_pinned(begun):
 
 
 def test_a_second_device_is_added_by_the_same_two_files(begun):
-    heard = last_group(begun, "--home FA party new fco.example")
+    heard = heard_of(begun, "--home FA party new fco.example")
     begun.ok("--home N node admit FA/fco.party")
     finish = "enrol finish FA/approval.liaison --node N/node.liaison --heard " + heard
     begun.ok("--home F enrol attache.london@fco.example")
@@ -196,8 +255,8 @@ def test_a_second_device_is_added_by_the_same_two_files(begun):
 
 
 def test_another_key_than_the_pinned_one_is_pinned_only_anew_and_loudly(begun):
-    heard = last_group(begun, "--home MA party new mod.example")
-    other = last_group(begun, "--home EVE party new mod.example")
+    heard = heard_of(begun, "--home MA party new mod.example")
+    other = heard_of(begun, "--home EVE party new mod.example")
     begun.ok("--home F enrol attache.london@fco.example")
     pin = "--home F party pin {}/mod.party --heard {}"
     begun.ok(pin.format("MA", heard) + " --who anna")
@@ -212,6 +271,8 @@ def test_another_key_than_the_pinned_one_is_pinned_only_anew_and_loudly(begun):
     shown = begun.ok(pin.format("EVE", other) + " --anew --who bert")
     assert shown.startswith("STOP: mod.example is pinned under another key, by anna at DTG")
     assert shown.endswith("mod.example is pinned anew, by bert at DTG.\n")
-    shown = begun.ok("--home F party show")
-    assert "mod.example  pinned by  bert" in shown
-    assert "mod.example  before by  anna" in shown
+    how = "groups of the fingerprint heard by telephone"
+    assert begun.ok("--home F party show") == (  # who, how and when
+        f"mod.example  pinned by  bert  {how}  DTG  FINGERPRINT\n"
+        f"mod.example  before by  anna  {how}  DTG  FINGERPRINT\n"
+    )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from liaison.client import Client
 from liaison.client.device import Device
 from liaison.client.home import KEYSTORE, Home
 from liaison.sealing.keystore import Keystore
 from liaison.words.errors import NotReady
 from liaison.words.times import DAY
-from tests.client.hotline import CHEAP, PASSPHRASE
+from tests.client.council import PASSPHRASE, council, letters
+from tests.client.hotline import CHEAP
+from tests.client.test_acting import flash
 
 T0 = 1_795_000_000_000_000
 
@@ -83,3 +86,36 @@ def test_a_member_and_a_post_never_share_a_name(home):
     with pytest.raises(NotReady, match="never share a name"):
         Device.enrol(home, PASSPHRASE, post=post, member=post, name="A", cost=CHEAP)
     assert not home.has(KEYSTORE)
+
+
+async def test_a_clock_that_somebody_set_destroys_nothing_and_the_log_s_own_time_does(
+    tmp_path, monkeypatch
+):
+    async with council(tmp_path, monkeypatch) as world:
+        async with world.client("F") as f:
+            await f.send(flash())
+        async with world.client("M") as m:
+            (letter,) = letters(await m.inbox())
+            (first,) = m.device.opening
+        home = Home(world.folder / "M")
+        later = Client.open(home, PASSPHRASE, now=lambda: world.clock.now() + 100 * DAY)
+        async with later as m:
+            assert m.kept(letter.reference).content == letter.content
+        assert set(reopened(home).opening) == {first}
+        # The log is as late, once others wrote in it; this home has yet to see that.
+        world.clock.advance(58 * DAY)
+        for name in ("FA", "MA"):
+            async with world.authority(name) as authority:
+                authority.sign_directory()
+                await authority.post()
+        async with world.client("M") as m:
+            m.kept(letter.reference)
+        assert set(reopened(home).opening) == {first}
+        async with world.client("M") as m:
+            await m.inbox()
+        (second,) = reopened(home).opening
+        assert second != first
+        assert first not in reopened(home).keystore.secrets
+        async with world.client("M") as m:  # what it opened in its time stays, sealed anew
+            assert m.kept(letter.reference).content == letter.content
+            assert set(m.device.opening) == {second}
