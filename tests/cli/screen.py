@@ -8,7 +8,7 @@ import io
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,20 +30,28 @@ _SHOWN = (  # what differs from run to run
 )
 
 
+def last_groups(shown: str) -> str:
+    """Return the last four groups of the fingerprint that a screen ends with, as they are read out."""
+    return "-".join(shown.split()[-4:])
+
+
 @dataclass
 class Terminal:
-    """A person at the terminal, who types this; ``asked`` is what they read there."""
+    """A person at the terminal, who types this, or answers what they read; ``asked`` is all of that."""
 
-    types: str
+    types: str | Callable[[str], str]
     asked: str = ""
+    question: str = ""
 
     @contextlib.contextmanager
     def open(self, mode: str, encoding: str) -> Iterator[io.StringIO]:
         assert encoding == "utf-8"
-        file = io.StringIO(f"{self.types}\n" if mode == "r" else "")
+        said = self.types if isinstance(self.types, str) else self.types(self.question)
+        file = io.StringIO(f"{said}\n" if mode == "r" else "")
         yield file
         if mode == "w":
-            self.asked += file.getvalue()
+            self.question = file.getvalue()
+            self.asked += self.question
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from liaison.client import Home, Pins
-from tests.cli.screen import CANARY, Screen
+from tests.cli.screen import CANARY, Screen, last_groups
 
 DUTY = "duty.desk.1@mod.example"
 SEND = "--home F send london-hotline --to duty.desk@mod.example --subject Convoy --yes"
@@ -16,7 +16,7 @@ def registrar(screen: Screen, authority: str, party: str) -> str:
     line = f"--home {authority} registrar delegate RG/request.liaison --post"
     code, shown = screen.type(screen.compared(line))
     assert code == 0, shown
-    heard = shown.rsplit(maxsplit=1)[-1]
+    heard = last_groups(shown)
     screen.ok(f"--home RG registrar begin {file} --node N/node.liaison --heard {heard}")
     return heard
 
@@ -27,7 +27,7 @@ def second_device(screen: Screen) -> str:
     before = set(screen.type("--home MA device list")[1].splitlines())
     code, shown = screen.type(screen.compared("--home MA device add M2/request.liaison"))
     assert code == 0, shown
-    heard = shown.rsplit(maxsplit=1)[-1]
+    heard = last_groups(shown)
     screen.ok(f"--home M2 enrol finish MA/approval.liaison --node N/node.liaison --heard {heard}")
     screen.ok("--home MA directory sign --post")
     (added,) = set(screen.type("--home MA device list")[1].splitlines()) - before

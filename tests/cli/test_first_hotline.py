@@ -5,19 +5,15 @@ from __future__ import annotations
 import os
 import socket
 
-from tests.cli.screen import Screen, steady
+from tests.cli.screen import Screen, last_groups, steady
 
 CANARY = "The canary sings at dawn."
 
 
-def last_group(shown: str) -> str:
-    return shown.rsplit(maxsplit=1)[-1]
-
-
 def open_line(screen: Screen) -> None:
     """Type everything up to the two directories."""
-    fco = last_group(screen.type("--home FA party new fco.example")[1])
-    mod = last_group(screen.type("--home MA party new mod.example")[1])
+    fco = last_groups(screen.type("--home FA party new fco.example")[1])
+    mod = last_groups(screen.type("--home MA party new mod.example")[1])
     for line in (
         "--home N node admit FA/fco.party",
         "--home N node admit MA/mod.party",
@@ -157,7 +153,7 @@ async def _cut(*_):
 
 def test_refusals_and_bad_files_are_said_in_words_without_a_traceback(begun):
     screen = begun
-    mod = last_group(screen.type("--home MA party new mod.example")[1])
+    mod = last_groups(screen.type("--home MA party new mod.example")[1])
     code, shown = screen.type("--home FA party new FCO")
     assert (code, shown) == (
         1,
@@ -170,7 +166,7 @@ def test_refusals_and_bad_files_are_said_in_words_without_a_traceback(begun):
     code, shown = screen.type("--home FA party new fco.example")
     assert code == 1
     assert "There is already a file at FA/keystore" in shown
-    wrong = "AAAA" if mod != "AAAA" else "BBBB"
+    wrong = "-".join(["AAAA"] * 4)
     code, shown = screen.type(f"--home FA party pin MA/mod.party --heard {wrong}")
     assert code == 1
     assert "nothing was pinned" in shown
@@ -213,8 +209,8 @@ def test_a_receipt_that_was_altered_is_not_verified(begun):
 
 def test_an_authority_that_types_a_command_twice_goes_on(begun):
     screen = begun
-    fco = last_group(screen.type("--home FA party new fco.example")[1])
-    mod = last_group(screen.type("--home MA party new mod.example")[1])
+    fco = last_groups(screen.type("--home FA party new fco.example")[1])
+    mod = last_groups(screen.type("--home MA party new mod.example")[1])
     screen.ok("--home N node admit FA/fco.party")
     screen.ok("--home N node admit MA/mod.party")
     screen.ok("--home F enrol attache.london@fco.example")

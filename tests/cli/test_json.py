@@ -17,7 +17,7 @@ from typer.main import get_command
 from liaison.cli import app, commands_in, context, main, notes
 from liaison.cli.context import Shape
 from liaison.words.errors import NodeUnreachable
-from tests.cli.screen import CANARY, Screen
+from tests.cli.screen import CANARY, Screen, last_groups
 from tests.cli.test_scripts import NOTE
 
 HOTLINE = "--home F send london-hotline --to duty.desk@mod.example --subject Convoy"
@@ -89,7 +89,7 @@ def test_where_a_question_would_be_asked_it_is_a_wrong_use(commands, screen):
     code, shown = screen.type("--home FA --json party new fco.example")
     assert code == 0, shown
     code, shown = screen.type("--home MA --json party pin FA/fco.party")
-    assert (code, "add --heard GROUP" in json.loads(shown)["detail"]) == (2, True)
+    assert (code, "add --heard GROUPS" in json.loads(shown)["detail"]) == (2, True)
     screen.ok("--home F enrol desk@fco.example")
     code, shown = screen.type("--home FA --json member approve F/request.liaison --role attache")
     assert (code, "add --heard WORDS" in json.loads(shown)["detail"]) == (2, True)
@@ -199,7 +199,7 @@ class Typed:
         assert re.fullmatch(r"(?:[A-Z2-7]{4} ){7}[A-Z2-7]{4}", made["fingerprint"])
         assert self.type("--home N node admit XA/x.party")["party"] == "x.example"
         other = self.type("--home YA party new y.example")
-        heard = str(other["fingerprint"]).rpartition(" ")[2]
+        heard = last_groups(str(other["fingerprint"]))
         pinned = self.type(f"--home XA party pin YA/y.party --heard {heard}")
         assert pinned["party"] == "y.example"
         assert isinstance(pinned["at"], int)
@@ -211,7 +211,7 @@ class Typed:
         approved = self.type(self.screen.compared(approve))
         assert approved["phrase"] == asked["phrase"]
         assert approved["fingerprint"] == made["fingerprint"]
-        heard = str(made["fingerprint"]).rpartition(" ")[2]
+        heard = last_groups(str(made["fingerprint"]))
         finish = f"enrol finish XA/approval.liaison --node N/node.liaison --heard {heard}"
         done = self.type(f"--home X {finish}")
         assert done["member"] == "desk.1@x.example"

@@ -12,7 +12,7 @@ from liaison.cli.registrar import keep_looking
 from liaison.client.registrar import Renewed
 from liaison.words.canonical import format_canonical
 from liaison.words.errors import ChainBroken, LiaisonError, NodeUnreachable
-from tests.cli.screen import Screen, serving
+from tests.cli.screen import Screen, last_groups, serving
 from tests.world import hotline
 
 
@@ -24,7 +24,7 @@ def begun(screen, monkeypatch):
         monkeypatch.setenv("LIAISON_URL", url)
         card = screen.folder / "N" / "node.liaison"
         card.write_text(card.read_text().replace("http://127.0.0.1:8470", url))
-        screen.url = screen.type("--home FA party new fco.example")[1].rsplit(maxsplit=1)[-1]
+        screen.url = last_groups(screen.type("--home FA party new fco.example")[1])
         for line in (
             "--home N node admit FA/fco.party",
             "--home F enrol attache.london@fco.example",
@@ -72,7 +72,7 @@ def test_what_is_not_in_its_scope_or_is_the_authoritys_alone_it_does_not_sign(be
     code, shown = begun.type(approve)
     assert code == 1
     assert "this registrar of fco.example may not sign a member · nothing was signed" in shown
-    heard = begun.type("--home MA party new mod.example")[1].rsplit(maxsplit=1)[-1]
+    heard = last_groups(begun.type("--home MA party new mod.example")[1])
     begun.ok(f"--home RG party pin MA/mod.party --heard {heard}")
     code, shown = begun.type("--home RG channel propose hotline --alias x --with mod.example")
     assert code == 1

@@ -39,7 +39,7 @@ _PASSING = (  # what differs from run to run, beside what ``steady`` knows
     (_READ_OUT, "  FIVE WORDS"),
     (re.compile(r"\bdevice [A-Z2-7]{4} of"), "device GROUP of"),
 )
-_FINGERPRINT = re.compile(r"(?:[A-Z2-7]{4} ){7}([A-Z2-7]{4})")
+_FINGERPRINT = re.compile(r"(?:[A-Z2-7]{4} ){4}((?:[A-Z2-7]{4} ){3}[A-Z2-7]{4})")
 _DTG = re.compile(r"[0-9]{6}Z [A-Z]{3} [0-9]{2}")
 
 
@@ -138,6 +138,7 @@ def test_each_line_of_a_tour_shows_what_stands_there(stage, text):
         for pattern in (_FINGERPRINT, _READ_OUT):
             said = pattern.findall("\n".join(typed.shown))
             heard |= dict(zip(said, pattern.findall(shown), strict=False))
+        heard |= {said[-4:]: now[-4:] for said, now in heard.items() if len(said) == 19}
 
 
 def test_what_a_tour_leaves_out_and_what_differs_each_time_fits_and_no_more():
