@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from liaison.client import Home, Pins
-from tests.cli.screen import CANARY, Screen, last_groups
+import asyncio
+import secrets
+import shutil
+
+from liaison.client import Authority, Home, Pins
+from liaison.client.authority import NEXT
+from liaison.sealing.keystore import Keystore
+from liaison.statements.keys import SigningKey
+from tests.cli.screen import CANARY, PASSPHRASE, Screen
 
 DUTY = "duty.desk.1@mod.example"
 SEND = "--home F send london-hotline --to duty.desk@mod.example --subject Convoy --yes"
@@ -16,7 +23,7 @@ def registrar(screen: Screen, authority: str, party: str) -> str:
     line = f"--home {authority} registrar delegate RG/request.liaison --post"
     code, shown = screen.type(screen.compared(line))
     assert code == 0, shown
-    heard = last_groups(shown)
+    heard = shown.rsplit(maxsplit=1)[-1]
     screen.ok(f"--home RG registrar begin {file} --node N/node.liaison --heard {heard}")
     return heard
 
@@ -27,7 +34,7 @@ def second_device(screen: Screen) -> str:
     before = set(screen.type("--home MA device list")[1].splitlines())
     code, shown = screen.type(screen.compared("--home MA device add M2/request.liaison"))
     assert code == 0, shown
-    heard = last_groups(shown)
+    heard = shown.rsplit(maxsplit=1)[-1]
     screen.ok(f"--home M2 enrol finish MA/approval.liaison --node N/node.liaison --heard {heard}")
     screen.ok("--home MA directory sign --post")
     (added,) = set(screen.type("--home MA device list")[1].splitlines()) - before
@@ -161,6 +168,75 @@ def test_an_announced_key_succeeds_and_who_pinned_the_former_one_follows(council
     council.ok("--home MA directory sign --post")
     assert "took up" in council.ok(SEND, CANARY)
     council.ok("audit replay N")
+
+
+def test_a_succession_ends_the_registrar_that_a_thief_delegated(council):
+    group = registrar_group(council)
+    shutil.copytree(council.folder / "MA", council.folder / "THIEF")
+    council.ok("--home EVE registrar new mod.example")
+    council.ok(council.compared("--home THIEF registrar delegate EVE/request.liaison --post"))
+    heard = council.said[-1].rsplit(maxsplit=1)[-1]
+    council.ok(f"--home EVE registrar begin THIEF/mod.party --node N/node.liaison --heard {heard}")
+    council.ok("--home EVE posting set duty.desk@mod.example deputy.1@mod.example --post")
+    # The authority hears of it with its next word, and sees who signed what.
+    shown = council.ok("--home MA directory sign --post")
+    assert shown.startswith(
+        "STOP: signed with this home's key, and not in this home: party mod.example. If no copy of "
+        "this home signed it, the key is in other hands · see who signed what: liaison directory show"
+    )
+    assert "STOP" not in council.ok("--home MA directory sign --post")
+    shown = council.ok("--home MA directory show")
+    (of_party,) = [line for line in shown.splitlines() if line.startswith("party")]
+    assert of_party.endswith("by the authority, NOT IN THIS HOME")
+    (of_post,) = [line for line in shown.splitlines() if "duty.desk@mod.example" in line]
+    evil = of_post.split()[-1]
+    assert "by the registrar" in of_post
+    assert evil != group
+    assert len(council.ok("--home MA registrar list").splitlines()) == 2
+    # A succession takes along none, unless it is said.
+    code, shown = council.type("--home MA party succeed --keep AAAA --post --yes")
+    assert (code, "AAAA names 0 registrars of mod.example, not one" in shown) == (1, True)
+    code, shown = council.type(f"--home MA party succeed --keep {group} --post --yes")
+    assert code == 0
+    lines = [line for line in shown.splitlines() if "Registrar:" in line]
+    assert sorted((line.split()[8], line.rsplit(maxsplit=1)[-1]) for line in lines) == sorted(
+        [(group, "ON"), (evil, "ends")]
+    )
+    for act in ("directory sign", "posting set duty.desk@mod.example deputy.1@mod.example"):
+        code, shown = council.type(f"--home EVE {act} --post")
+        assert code == 1
+        assert "is neither the authority's nor a registrar's of mod.example" in shown
+    assert "Directory 4 of mod.example" in council.ok("--home RG directory sign --post")
+    assert f"by {evil}, which signs no more" in council.ok("--home MA directory show")
+    assert "took up" in council.ok("--home F posting show duty.desk@mod.example")
+    council.ok("audit replay N")
+
+
+def test_a_next_key_that_another_announced_can_not_be_succeeded_to(council):
+    shutil.copytree(council.folder / "MA", council.folder / "THIEF")
+    keystore = Keystore.open(council.folder / "THIEF" / "keystore", PASSPHRASE)
+    keystore.secrets[NEXT] = secrets.token_bytes(32)
+    keystore.save()
+
+    async def announce() -> None:
+        async with Authority.open(council.folder / "THIEF", PASSPHRASE) as thief:
+            thief._sign_party(next=SigningKey(keystore.secrets[NEXT]).id)
+            await thief.post()
+
+    asyncio.run(announce())
+    code, shown = council.type("--home MA party succeed --post --yes")
+    assert code == 1
+    assert "STOP: signed with this home's key, and not in this home: party mod.example" in shown
+    assert "mod.example announced another next key than the one in this home" in shown
+    assert "nothing was signed" in shown
+    assert council.ok("--home MA outbox list") == "Nothing that this home signed waits.\n"
+
+
+def registrar_group(screen: Screen) -> str:
+    """Give mod.example a registrar, RG; return the last group of its key's fingerprint."""
+    registrar(screen, "MA", "mod.example")
+    (line,) = screen.type("--home MA registrar list")[1].splitlines()
+    return line.split("  ")[0].split()[-1]
 
 
 def test_what_the_node_refused_is_taken_back_and_blocks_nothing_any_more(council):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from liaison.client.source import NodeSource
 from tests.cli.screen import CANARY, steady
 
 SEND = (
@@ -238,3 +239,34 @@ def test_a_charter_is_amended_once_all_have_acceded(council):
     code, shown = screen.type(SEND, CANARY)
     assert (code, "(party-left)" in shown) == (1, True)
     assert not any("Traceback" in said for said in screen.said)
+
+
+def test_who_left_a_channel_names_it_in_no_directory_and_nobody_is_sealed_for_unknowingly(
+    council, monkeypatch
+):
+    screen = council
+    shown = screen.ok("--home MA directory sign --post")
+    assert "3 rosters, 3 charters" in shown
+    shown = screen.ok("--home MA channel leave london-hotline --reason Closing --post --yes")
+    assert shown.endswith(
+        "Next, so that no directory names it any more: liaison directory sign --post\n"
+    )
+    shown_as_it_is = NodeSource.channel_entries
+    monkeypatch.setattr(
+        NodeSource,
+        "channel_entries",
+        lambda self, answer: {**shown_as_it_is(self, answer), "participations": []},
+    )
+    # The node keeps it back: by the directory of before the note was sealed, and only refused.
+    code, shown = screen.type(SEND, CANARY)
+    assert (code, "(party-left)" in shown) == (1, True)
+    with monkeypatch.context() as patch:
+        patch.setattr(NodeSource, "channel_entries", shown_as_it_is)
+        assert "2 rosters, 2 charters" in screen.ok("--home MA directory sign --post")
+    code, shown = screen.type(SEND, CANARY)
+    assert code == 1
+    assert shown.startswith(
+        "The directory of mod.example doesn't name the charter of london-hotline · nothing was sealed"
+    )
+    # The party's other channels go on.
+    assert "of kind note-verbale on london-notes" in screen.ok(DRAFT, CANARY)

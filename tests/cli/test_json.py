@@ -226,6 +226,12 @@ class Typed:
         assert (signed["signed"], signed["sent"]) == ("member", True)
         assert self.type("--home XA posting set desk@x.example")["sent"] is False
         assert self.type("--home XA directory sign --post")["sequence"] == 1
+        assert {one["kind"] for one in self.type("--home XA directory show")["current"]} == {
+            "party",
+            "member",
+            "posting",
+            "directory",
+        }
         self.type("--home XR registrar new x.example")
         delegate = "registrar delegate XR/request.liaison --scope directory --post"
         assert self.type(self.screen.compared(f"--home XA {delegate}"))["signed"] == "party"

@@ -63,14 +63,23 @@ def _cut(_: object) -> None:
     raise KeyboardInterrupt
 
 
-async def test_a_succession_keeps_what_was_delegated(authority: Authority, tmp_path: Path) -> None:
+async def test_a_succession_keeps_the_registrars_that_are_named_and_ends_the_others(
+    authority: Authority, tmp_path: Path
+) -> None:
     asked = request_registrar(Home(tmp_path / "RG"), PASSPHRASE, "fco.example", cost=CHEAP)
     with pytest.raises(NotReady, match="has passed"):
         authority.delegate(asked, list(Scope), authority.now() - 1)
     authority.delegate(asked, [Scope.DIRECTORY], authority.now() + DAY)
-    (kept,) = authority.succeed().payload.registrars
+    other = request_registrar(Home(tmp_path / "RG2"), PASSPHRASE, "fco.example", cost=CHEAP)
+    authority.delegate(other, list(Scope), authority.now() + DAY)
+    with pytest.raises(NotReady, match="AAAA names 0 registrars"):
+        authority.succeed(["AAAA"])
+    (kept,) = authority.succeed([id_of(asked.key)]).payload.registrars
     assert (kept.key, kept.scope) == (asked.key, (Scope.DIRECTORY,))
-    authority.end_registrar(fingerprint(asked.key)[-1])
+    assert id_of(other.key) in authority.sign_directory().payload.revoked
+    assert authority.succeed().payload.registrars == ()
+    with pytest.raises(NotReady, match="names 0 registrars"):
+        authority.end_registrar(fingerprint(asked.key)[-1])
     assert authority.statement.payload.registrars == ()
     assert id_of(asked.key) in authority.sign_directory().payload.revoked
 

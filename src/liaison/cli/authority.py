@@ -19,6 +19,8 @@ from liaison.cli.key import key
 from liaison.cli.notes import TIME, time_of
 from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Approval, Authority, Request, fingerprint
+from liaison.client.authority import Current
+from liaison.client.pins import groups_of
 from liaison.rules.chain import id_of
 from liaison.sealing.content import visible
 from liaison.statements.payloads import Member, MemberRole, Scope
@@ -370,6 +372,57 @@ def sign(context: typer.Context, is_posted: Post = False, node: NodeCard = None)
         answer({**done, "sequence": payload.sequence, "valid_until": payload.valid_until})
 
     desk.as_authority(context, work, node=node, is_online=is_posted)
+
+
+@directory.command("show")
+def directory_show(context: typer.Context) -> None:
+    """Show what is current in this party, as this home knows it, and whose key signed it.
+
+    To see what a key signed that was in other hands. Asks nobody in an authority's home: `party take`
+    or any command with --post brings what others signed.
+    """
+
+    async def work(authority: Authority) -> list[tuple[Current, str]]:
+        return [(one, _signer(authority, one.key)) for one in authority.current()]
+
+    found = desk.as_authority(context, work)
+    say_table(
+        (
+            one.kind,
+            one.about,
+            f"{one.sequence}",
+            f"signed {to_dtg(one.at)} by {by}{', NOT IN THIS HOME' * one.is_elsewhere}",
+        )
+        for one, by in found
+    )
+    answer(
+        {
+            "current": [
+                {
+                    "kind": one.kind,
+                    "about": one.about,
+                    "sequence": one.sequence,
+                    "issued": one.at,
+                    "key": one.key,
+                    "by": by,
+                    "elsewhere": one.is_elsewhere,
+                }
+                for one, by in found
+            ]
+        }
+    )
+
+
+def _signer(authority: Authority, key: str) -> str:
+    """Return whose key it is, as this home's party statement has it."""
+    party, group = authority.statement.payload, groups_of(key)[-1]
+    if key == party.key:
+        return "the authority"
+    if key in {id_of(registrar.key) for registrar in party.registrars}:
+        return f"the registrar {group}"
+    if key in {pin.authority for pin in authority.pins.former if pin.party == authority.party}:
+        return f"the former authority {group}"
+    return f"{group}, which signs no more"
 
 
 def written(context: typer.Context, stem: str, statement: Statement[Any]) -> Path:

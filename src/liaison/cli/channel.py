@@ -140,6 +140,8 @@ def _participation(
         }[state]
         what = f"{authority.party} {said} {alias}"
         answer(await send(authority, is_posted, what, path, statement))
+        if state is Standing.LEFT:
+            say("Next, so that no directory names it any more: liaison directory sign --post")
 
     desk.as_authority(context, work)
 

@@ -20,6 +20,7 @@ from liaison.cli.failure import code_of, warn
 from liaison.cli.outcomes import in_words
 from liaison.cli.showing import wrong_file
 from liaison.client import Authority, Client, Home, NodePin, Pins
+from liaison.client.authority import Surprise
 from liaison.client.home import KEYSTORE, RESTORED, read_file, write_file
 from liaison.client.outcomes import Outcome
 from liaison.client.seat import Patience
@@ -174,8 +175,7 @@ def as_authority(
 
     async def current(authority: Authority) -> T:
         if is_online or authority.is_registrar:
-            for what in await authority.catch_up():
-                warn_overtaken(what)
+            warn_surprises(await authority.catch_up(), is_restored=home.has(RESTORED))
             home.path(RESTORED).unlink(missing_ok=True)
         elif home.has(RESTORED):
             warn(
@@ -187,8 +187,28 @@ def as_authority(
     return _run(opened, current)
 
 
-def warn_overtaken(what: str) -> None:
-    warn(f"What this home signed of {what} was never posted, and another signed since")
+def warn_surprises(surprises: Iterable[Surprise], *, is_restored: bool = False) -> None:
+    """Say what was signed in this home's place, or with its own key and not here."""
+    elsewhere = []
+    for one in surprises:
+        if one.is_overtaken:
+            warn(f"What this home signed of {one.what} was never posted, and another signed since")
+        if one.is_elsewhere:
+            elsewhere.append(one.what)
+    if not elsewhere:
+        return
+    listed = ", ".join(elsewhere)
+    if is_restored:
+        warn(
+            f"Signed with this home's key since its backup was made: {listed}. See whether all of it "
+            "is yours: liaison directory show"
+        )
+    else:
+        warn(
+            f"STOP: signed with this home's key, and not in this home: {listed}. If no copy of this "
+            "home signed it, the key is in other hands · see who signed what: liaison directory show; "
+            "then docs/trust.md, An authority's key in other hands"
+        )
 
 
 def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T:

@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from liaison.cli import authority, comparing, desk
-from liaison.cli.asking import Yes, ask
+from liaison.cli.asking import Yes, ask, show
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Authority, AuthorityPin, Records, fingerprint
+from liaison.client.authority import Surprise
 from liaison.client.folding import forget_seen
+from liaison.client.home import RESTORED
 from liaison.client.seat import wall_clock
+from liaison.rules.chain import id_of
 from liaison.words.errors import Malformed
 from liaison.words.times import to_dtg
 
@@ -50,17 +53,29 @@ def succeed(
     context: typer.Context,
     is_posted: authority.Post = False,
     node: authority.NodeCard = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="A registrar that goes on: its key id, or its fingerprint's last group; repeatable. "
+            "All others end.",
+        ),
+    ] = None,
     is_yes: Yes = False,
 ) -> None:
-    """Let the next key, announced long before, be the authority; another one is announced."""
-    ask(
-        "Is the present authority key never to sign again?",
-        is_yes=is_yes,
-        safe="nothing was signed",
-    )
+    """Let the next key, announced long before, be the authority; another one is announced.
+
+    Registrars end with the key that delegated them, unless they are kept.
+    """
 
     async def work(of: Authority) -> None:
-        statement = of.succeed()
+        _show_registrars(of, keep or [])
+        ask(
+            "Is the present authority key never to sign again?",
+            is_yes=is_yes,
+            safe="nothing was signed",
+        )
+        statement = of.succeed(keep or [])
         path = authority.written(context, of.party.partition(".")[0], statement)
         groups = " ".join(fingerprint(statement.payload.authority))
         said = f"The announced key is the authority of {of.party} from now on"
@@ -72,6 +87,23 @@ def succeed(
         answer({**done, "fingerprint": groups})
 
     desk.as_authority(context, work, node=node, is_online=is_posted)
+
+
+def _show_registrars(of: Authority, keep: list[str]) -> None:
+    rows = [("Authority", of.party)]
+    for one in of.statement.payload.registrars:
+        groups = fingerprint(one.key)
+        is_kept = id_of(one.key) in keep or groups[-1] in keep
+        bounds = f"{', '.join(one.scope)}, until {to_dtg(one.until)}"
+        rows.append(
+            ("Registrar", f"{' '.join(groups)} ({bounds}) {'GOES ON' if is_kept else 'ends'}")
+        )
+    then = [
+        "the announced next key signs, and who pinned the present one follows by itself",
+        "a registrar that ends is delegated again: liaison registrar delegate FILE",
+        "what was signed before stands: see who signed it with liaison directory show",
+    ]
+    show("To succeed:", rows, then)
 
 
 @party.command()
@@ -104,11 +136,12 @@ def take(
     except Malformed as exc:
         raise wrong_file(file, "a party's records", exc) from exc
 
-    async def work(of: Authority) -> list[str]:
+    is_restored = desk.home_at(context).has(RESTORED)
+
+    async def work(of: Authority) -> list[Surprise]:
         return await of.take(records)
 
-    for what in desk.as_authority(context, work, node=node):
-        desk.warn_overtaken(what)
+    desk.warn_surprises(desk.as_authority(context, work, node=node), is_restored=is_restored)
     say(f"This home goes on from {len(records.receipts)} records of {records.party}.")
     answer({"party": records.party, "records": len(records.receipts)})
 
@@ -154,8 +187,8 @@ def pin(
     answer(_pin_as_shape(kept))
 
 
-@party.command()
-def show(context: typer.Context) -> None:
+@party.command("show")
+def show_pins(context: typer.Context) -> None:
     """Show the pins of this home: whom it trusts, and since when."""
     pins = desk.pins(context)
     if pins.has_node:

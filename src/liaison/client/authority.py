@@ -100,6 +100,30 @@ class Unposted:
         return f"{self.kind} {self.about}"
 
 
+@dataclass(frozen=True)
+class Surprise:
+    """A statement of the log that whoever opens this home should hear of."""
+
+    what: str
+    is_overtaken: bool = False
+    """What this home signed of the same was never posted, and can't be any more."""
+    is_elsewhere: bool = False
+    """This home's own key signed it, and not here: a copy of this home did, or a thief."""
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is current of the party, and whose key signed it when (microseconds)."""
+
+    kind: str
+    about: str
+    sequence: int
+    at: int
+    key: str
+    is_elsewhere: bool
+    """This home's own key signed it, and not here."""
+
+
 def unposted_in(home: Home) -> list[Unposted]:
     """Return what an authority's home signed and the log doesn't have, in the order it is sent.
 
@@ -206,7 +230,16 @@ class AuthorityHome:
             )
             home.write(_file(statement.digest, statement.kind), statement.raw)
             home.write_state(
-                FILE, {"party": party, "statement": to_base64(statement.raw), "subjects": {}}
+                FILE,
+                {
+                    "party": party,
+                    "statement": to_base64(statement.raw),
+                    "subjects": {
+                        "party": {
+                            party: {"alias": "", "sequence": 1, "statement": statement.digest}
+                        }
+                    },
+                },
             )
             authority = cls(home, keystore, held.pop_all(), now)
             authority.pins.pin_authority(AuthorityPin(party, key.id, party, "made here", at))
@@ -363,29 +396,46 @@ class AuthorityHome:
 
     def end_registrar(self, key: str) -> Statement[Party]:
         """Take a registrar's key away, named by its id or the last group of its fingerprint."""
-        registrars = self._registrars()
-        kept = [
+        ended = self._registrar(key)
+        return self._sign_party(registrars=[r for r in self._registrars() if r != ended])
+
+    def _registrar(self, key: str) -> dict[str, object]:
+        """Return the registrar that a key id or the last group of its fingerprint names."""
+        named = [
             r
-            for r in registrars
-            if key not in (id_of(str(r["key"])), fingerprint(str(r["key"]))[-1])
+            for r in self._registrars()
+            if key in (id_of(str(r["key"])), fingerprint(str(r["key"]))[-1])
         ]
-        if len(kept) != len(registrars) - 1:
+        if len(named) != 1:
             raise NotReady(
-                f"{key} names {len(registrars) - len(kept)} registrars of {self.party}, not one",
+                f"{key} names {len(named)} registrars of {self.party}, not one",
                 safe="nothing was signed",
                 do="see which there are: liaison registrar list",
             )
-        return self._sign_party(registrars=kept)
+        return named[0]
 
-    def succeed(self) -> Statement[Party]:
+    def succeed(self, keeping: Collection[str] = ()) -> Statement[Party]:
         """Let the announced next key be the authority from now on, and announce another one.
 
+        Registrars end with the key that delegated them, which may be why it is succeeded: all but
+        those of ``keeping``, key ids or last groups of fingerprints.
+
         Raises:
-            NotReady: this home is a registrar's.
+            NotReady: this home is a registrar's, or ``keeping`` names none; or another key is
+                announced than the one that is here.
         """
         if self.is_registrar:
             raise authoritys(f"succeeds the authority of {self.party}")
         following = SigningKey(self._keystore.secrets[NEXT])
+        if self.statement.payload.next != following.id:
+            raise NotReady(
+                f"{self.party} announced another next key than the one in this home: whoever else has "
+                "the present key did that",
+                safe="nothing was signed",
+                do="tell the node's operator and each party that pinned yours, by voice: nobody can "
+                "take this party back; begin under another name: liaison party new PARTY",
+            )
+        registrars = [self._registrar(key) for key in sorted({*keeping})]
         # Whatever is announced must never be lost: its secret first.
         self._keystore.secrets[AFTER] = secrets.token_bytes(32)
         self._keystore.save()
@@ -394,6 +444,7 @@ class AuthorityHome:
             key=following.id,
             authority=to_base64(following.public),
             next=SigningKey(self._keystore.secrets[AFTER]).id,
+            registrars=sorted(registrars, key=lambda r: str(r["key"])),
         )
         self._take_up()
         return statement
@@ -430,6 +481,26 @@ class AuthorityHome:
         statement = self._sign(made(Party, **members))
         self._keep(statement, "party", self.party, "", sequence=statement.payload.sequence)
         return statement
+
+    def current(self) -> list[Current]:
+        """Return what is current of the party, as this home knows it, and whose key signed it."""
+        elsewhere = cast("list[str]", self._state.get("elsewhere", []))
+        found: list[Current] = []
+        for kind in ("party", "member", "posting", "roster", "charter", "directory"):
+            for subject, known in sorted(self._subjects(kind).items()):
+                digest = str(known["statement"])
+                payload = self._payload_of({"statement": digest, "kind": kind})
+                found.append(
+                    Current(
+                        kind=kind,
+                        about=str(known.get("alias") or subject or self.party),
+                        sequence=payload.sequence if isinstance(payload, Successive) else 1,
+                        at=payload.issued,
+                        key=payload.key,
+                        is_elsewhere=digest in elsewhere,
+                    )
+                )
+        return found
 
     # The node
 
@@ -559,10 +630,8 @@ class AuthorityHome:
             if held and self._payload_of(_charter(held)).by != self.party:
                 del self._subjects("charter")[payload.charter]
 
-    async def catch_up(self) -> list[str]:
-        """Go on from what the log holds of the party, whoever signed it; return what was overtaken.
-
-        That is what this home signed and never posted, and another signed in its place since.
+    async def catch_up(self) -> list[Surprise]:
+        """Go on from what the log holds of the party, whoever signed it; return what surprises.
 
         Raises:
             NotReady: the node lets this registrar read no more: its delegation ended.
@@ -577,26 +646,26 @@ class AuthorityHome:
                 raise
             raise NotReady(exc.happened, safe="nothing was signed", do=_DELEGATE) from exc
 
-    async def _catch_up(self) -> list[str]:
+    async def _catch_up(self) -> list[Surprise]:
         online = self._connect()
         return await self._go_on(online.source, online.book)
 
-    async def _go_on(self, source: NodeSource | CarriedSource, book: Book) -> list[str]:
+    async def _go_on(self, source: NodeSource | CarriedSource, book: Book) -> list[Surprise]:
         """Go on from what a source has behind what was followed already."""
-        overtaken: list[str] = []
+        surprises: list[Surprise] = []
         n = int(cast("int", self._state.get("followed", 0)))
         async for entry in source.of_party(self.party, after=n):
             await book.check_own(entry, self.party)
             n = entry.record.channel.n
             payload = entry.statement.payload
             if isinstance(payload, Successive):
-                overtaken += self._follow(entry.statement, _subject_of(payload))
+                surprises += self._follow(entry.statement, _subject_of(payload))
         if n != self._state.get("followed", 0):
             self._state["followed"] = n
             self._save()
-        return overtaken
+        return surprises
 
-    def _follow(self, statement: Statement[Any], subject: str, alias: str = "") -> list[str]:
+    def _follow(self, statement: Statement[Any], subject: str, alias: str = "") -> list[Surprise]:
         """Take a statement of the log as the newest of its subject, unless a later one is known."""
         kind, sequence = statement.kind, statement.payload.sequence
         unposted = cast("list[dict[str, str]]", self._state.get("unposted", []))
@@ -614,10 +683,34 @@ class AuthorityHome:
         # one before.
         gone = set(mine) if is_overtaken else {statement.digest}
         self._state["unposted"] = [one for one in unposted if one["statement"] not in gone]
+        is_elsewhere = self._is_elsewhere(statement)
         known = self._newest(kind, subject)
         if is_overtaken or known is None or int(cast("int", known["sequence"])) < sequence:
             self._keep(statement, kind, subject, alias, sequence=sequence, is_own=False)
-        return [f"{kind} {subject or self.party}"] if is_overtaken else []
+        if not is_overtaken and not is_elsewhere:
+            return []
+        if is_elsewhere:
+            self._mark_elsewhere(statement)
+        named = f"{kind} {alias or subject or self.party}"
+        return [Surprise(named, is_overtaken=is_overtaken, is_elsewhere=is_elsewhere)]
+
+    def _is_elsewhere(self, statement: Statement[Any]) -> bool:
+        """Return whether this home's own key signed a statement that was never in this home."""
+        own = {self._key.id}
+        if not self.is_registrar:
+            own |= {pin.authority for pin in self.pins.former if pin.party == self.party}
+        return statement.payload.key in own and not (
+            self.home.has(_file(statement.digest, statement.kind))
+            # A home that an earlier release made has the first only here.
+            or (statement.kind == Party.kind_name and statement.payload.sequence == 1)
+        )
+
+    def _mark_elsewhere(self, statement: Statement[Any]) -> None:
+        """Remember that a statement was signed with this home's key, and not here."""
+        marked = cast("list[str]", self._state.setdefault("elsewhere", []))
+        if statement.digest not in marked:
+            marked.append(statement.digest)
+            self._save()
 
     def _payload_of(self, unposted: dict[str, str]) -> Payload:
         return parse_statement(self._raw(unposted["statement"], unposted["kind"])).payload

@@ -9,15 +9,17 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from liaison.client.answers import objects_of, text_of
-from liaison.client.authority import LAPSE, made
+from liaison.client.authority import LAPSE, Surprise, made
 from liaison.client.folding import Book, ChannelView, OwnPart
 from liaison.client.handover import Records
 from liaison.client.source import CarriedSource
 from liaison.client.staffing import Staff
 from liaison.client.watching import Watch
+from liaison.rules.chain import id_of
 from liaison.statements.charters import Accession, Charter, Participation, Seat, Standing
 from liaison.statements.payloads import Roster
 from liaison.statements.statement import Statement, parse_statement_of
+from liaison.words.encoding import from_base64
 from liaison.words.errors import NodeUnreachable, NotReady
 from liaison.words.ids import check_id
 from liaison.words.precedence import Precedence
@@ -167,16 +169,24 @@ class Authority(Staff):
             self._keep(charter, "charter", view.cell.channel, alias, is_own=False)
         return view
 
-    async def catch_up(self) -> list[str]:
+    async def catch_up(self) -> list[Surprise]:
         """As ``Staff``, and the charters and own rosters of the party's channels, too."""
-        overtaken = await super().catch_up()
+        surprises = await super().catch_up()
         async for alias, part in self._own_parts():
             known = self._newest("charter", part.channel)
+            if await self._has_left(alias):
+                # No directory names it any more: so those who aren't shown that we left don't seal.
+                if known:
+                    self._leave(part.channel)
+                continue
             if not known or known["statement"] != part.charter.digest:
                 self._keep(part.charter, "charter", part.channel, alias, is_own=False)
+                if not self.is_registrar and not self.has_acceded(part.charter):
+                    self._mark_elsewhere(part.charter)
+                    surprises.append(Surprise(f"accession {alias}", is_elsewhere=True))
             if part.roster is not None:
-                overtaken += self._follow(part.roster.statement, part.channel, alias)
-        return overtaken
+                surprises += self._follow(part.roster.statement, part.channel, alias)
+        return surprises
 
     async def _own_parts(self) -> AsyncIterator[tuple[str, OwnPart]]:
         """Give what this party said of each channel, by its alias."""
@@ -187,6 +197,25 @@ class Authority(Staff):
             if part is not None:
                 yield text_of(item, "alias"), part
 
+    async def _has_left(self, alias: str) -> bool:
+        """Return whether this party left a channel, by its own word that the node shows."""
+        online = self._connect()
+        for entry in (await online.source.channel(alias))["participations"]:
+            said = entry.statement.payload
+            if not isinstance(said, Participation) or said.by != self.party:
+                continue
+            authority = (await online.book.party_at(self.party, entry.index)).authority
+            if said.state is Standing.LEFT and said.key == id_of(authority):
+                entry.statement.check_signature(from_base64(authority))
+                return True
+        return False
+
+    def _leave(self, channel: str) -> None:
+        """Have no directory name a channel any more."""
+        for kind in ("charter", "roster"):
+            self._subjects(kind).pop(channel, None)
+        self._save()
+
     async def export(self) -> Records:
         """Return all that the log holds of this party, to be carried to a home that is offline."""
         source = self._connect().source
@@ -194,7 +223,7 @@ class Authority(Staff):
         rosters = [p.roster.receipt async for _, p in self._own_parts() if p.roster is not None]
         return Records(self.party, tuple(receipts), tuple(rosters))
 
-    async def take(self, records: Records) -> list[str]:
+    async def take(self, records: Records) -> list[Surprise]:
         """As ``catch_up``, from what was carried to this home.
 
         Raises:
@@ -208,15 +237,15 @@ class Authority(Staff):
         watch = Watch(self.home, self.pins.node, _offline)
         source = CarriedSource(records, watch)
         book = Book(self.home, self.pins, source, self.now)
-        overtaken = await self._go_on(source, book)
+        surprises = await self._go_on(source, book)
         for entry in source.rosters:
             channel = entry.record.channel.id
             alias = str((self._newest("charter", channel) or {}).get("alias", ""))
             roster, _ = await book.roster(entry, channel)
             if roster.by == self.party:
-                overtaken += self._follow(entry.statement, channel, alias)
+                surprises += self._follow(entry.statement, channel, alias)
         watch.save()
-        return overtaken
+        return surprises
 
     async def follow_all(self) -> None:
         """``follow`` each channel of this party to which it acceded anew since."""
@@ -262,7 +291,7 @@ class Authority(Staff):
         self._keep(statement, "accession", charter.digest, payload.alias)
         return statement
 
-    def has_acceded(self, charter: Statement[Charter]) -> bool:
+    def has_acceded(self, charter: Statement[Any]) -> bool:
         """Return whether this home signed its yes to a charter."""
         return self._newest("accession", charter.digest) is not None
 
