@@ -14,8 +14,9 @@ from liaison.client.watching import Entry
 from liaison.sealing.content import Content
 from liaison.sealing.seal import seal
 from liaison.statements import payloads
-from liaison.statements.payloads import State
+from liaison.statements.payloads import Scope, State
 from liaison.statements.statement import make_statement
+from liaison.words.encoding import to_base64
 from liaison.words.errors import (
     LiaisonError,
     LogUntrusted,
@@ -23,7 +24,7 @@ from liaison.words.errors import (
     SignatureInvalid,
     Unreadable,
 )
-from liaison.words.times import DAY, MINUTE
+from liaison.words.times import DAY, HOUR, MINUTE, SECOND, to_dtg
 from tests.client.hostile import (
     ANNA,
     CANARY,
@@ -33,7 +34,7 @@ from tests.client.hostile import (
     delivery_of,
     note_in,
 )
-from tests.world import DUTY, FCO, MOD, digest, signing
+from tests.world import ALIAS, DUTY, FCO, LONDON, MOD, digest, signing
 
 
 @pytest.fixture
@@ -109,6 +110,49 @@ async def test_a_directory_by_a_stranger_breaks_the_registrars_link(world, anna,
     entry = world.force(note, world.note_facts(note))
     error = await broken(dora, entry, Delivery(b"", {}), LinkBroken)
     assert error.link == "registrar"
+
+
+@pytest.mark.parametrize("signed", list(Scope))
+@pytest.mark.parametrize(
+    ("lacks", "waits_us", "expected"),
+    [
+        (False, 0, ""),
+        (True, 0, "may not sign a "),
+        (False, HOUR - SECOND, ""),
+        (False, HOUR, "this registrar of fco.example ended at "),
+    ],
+    ids=["in scope", "out of scope", "in time", "after its time"],
+)
+async def test_a_registrar_signs_within_its_scope_and_time(
+    world, dora, signed, lacks, waits_us, expected
+):
+    registrar, authority = signing(f"{FCO}/registrar"), world.authority(FCO)
+    bounded = payloads.Registrar(
+        key=to_base64(registrar.public),
+        proof=registrar.prove_possession(FCO),
+        scope=tuple(sorted(set(Scope) - ({signed} if lacks else set()))),
+        until=world.clock + HOUR,
+    )
+    world.accept(world.party(FCO, registrars=(bounded,)))
+    world.advance(waits_us)
+    made = {
+        Scope.MEMBER: world.member(ANNA, key=registrar),
+        Scope.POSTING: world.posting(LONDON, key=registrar),
+        Scope.ROSTER: world.roster(FCO, key=registrar),
+        Scope.DIRECTORY: world.directory(FCO, key=registrar),
+    }
+    world.force(made[signed])
+    if signed is not Scope.DIRECTORY:
+        world.advance(SECOND)
+        world.force(world.directory(FCO, key=authority))
+    shown = dora.book.channel(ALIAS) if signed is Scope.ROSTER else dora.book.standing(FCO)
+    if not expected:
+        assert await shown
+        return
+    with pytest.raises(LinkBroken) as caught:
+        await shown
+    assert caught.value.link == "registrar"
+    assert expected in caught.value.happened
 
 
 async def test_a_swapped_device_key_is_not_the_members(world, anna, dora):
@@ -298,6 +342,26 @@ async def test_nothing_is_sealed_under_a_directory_that_lapsed(world, anna):
     world.advance(7 * DAY)
     with pytest.raises(NotReady, match=r"The newest directory of (fco|mod).example lapsed at"):
         await anna.write()
+
+
+async def test_a_clock_that_is_behind_keeps_no_directory_in_force_that_lapsed_by_the_logs(
+    world, anna
+):
+    until = world.clock + 7 * DAY - MINUTE
+    assert (await anna.write()).serials == {MOD: 1}
+    world.advance(7 * DAY)
+    anna.slow_us = 7 * DAY
+    await anna.write()  # nothing tells this home yet that its clock is behind
+    world.accept(world.directory(FCO))
+    anna.book.forget()
+    with pytest.raises(NotReady) as caught:
+        await anna.write()
+    assert caught.value.happened == (
+        f"The newest directory of mod.example lapsed at {to_dtg(until)}"
+    )
+    world.accept(world.directory(MOD))
+    anna.book.forget()
+    await anna.write()
 
 
 async def test_nothing_is_sealed_under_a_roster_that_the_directory_does_not_name(world, anna):
