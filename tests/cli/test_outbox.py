@@ -190,7 +190,7 @@ def test_a_file_that_is_no_parcel_is_said_in_words(line):
     code, shown = line.type("lodge note.parcel")
     assert code != 0
     assert "Traceback" not in shown
-    code, shown = line.type("--home FA outbox list")
+    code, shown = line.type("--home FA outbox export")
     assert (code, "is not a member's home" in shown) == (1, True)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from liaison.client import Client, Sent, Waiting
+from liaison.client.answers import utf8
 from liaison.client.courier import Parcel, lodge
-from liaison.client.receipts import prove_refusal
+from liaison.client.receipts import ReceiptFiles, prove_refusal
 from liaison.client.seat import PAUSE_MAX_S, Patience, wall_clock
 from liaison.client.transport import Transport
 from liaison.statements.keys import SigningKey
@@ -24,6 +26,7 @@ from liaison.statements.statement import (
 from liaison.words.encoding import to_base64
 from liaison.words.errors import (
     Busy,
+    LiaisonError,
     LogUntrusted,
     Malformed,
     NodeUnreachable,
@@ -31,6 +34,7 @@ from liaison.words.errors import (
     NotHere,
     RefusedByNode,
     SignatureInvalid,
+    TooLarge,
 )
 from liaison.words.times import SECOND
 from tests.client.hotline import (
@@ -249,7 +253,10 @@ async def test_a_busy_node_leaves_the_note_in_the_outbox(line):
         assert len(f.outbox.waiting) == 1
 
 
-@pytest.mark.parametrize("error", [NotHere("nothing here"), NotAllowed("who are you")])
+@pytest.mark.parametrize(
+    "error",
+    [NotHere("nothing here"), NotAllowed("who are you"), Malformed("what is that"), TooLarge("no")],
+)
 async def test_what_is_no_node_leaves_the_note_in_the_outbox(line, monkeypatch, error):
     async with line.client("F") as f:
 
@@ -260,6 +267,73 @@ async def test_what_is_no_node_leaves_the_note_in_the_outbox(line, monkeypatch, 
         with pytest.raises(Waiting, match=f"signed no refusal: {error.happened}"):
             await f.send(draft())
         assert len(f.outbox.waiting) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [Malformed("what?"), TooLarge("too long"), "no receipt", b"\xff"]
+)
+async def test_what_the_log_took_is_not_written_twice_whatever_came_back(line, monkeypatch, answer):
+    async with line.client("F") as f:
+        submit = Transport.submit
+
+        async def spoilt(self, *statement):
+            await submit(self, *statement)
+            if isinstance(answer, LiaisonError):
+                raise answer
+            return utf8(answer) if isinstance(answer, bytes) else answer
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Transport, "submit", spoilt)
+            with pytest.raises(Waiting, match="Do not write it again"):
+                await f.send(draft())
+        assert len(f.outbox.waiting) == 1
+        (accepted,) = await f.flush()
+        assert accepted.reference == f"{ALIAS}/1"
+        assert (await f.send(draft("second"))).reference == f"{ALIAS}/2"
+    async with line.client("M") as m:
+        assert len(await m.inbox()) == 2
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+async def test_what_is_accepted_stays_in_the_outbox_until_its_receipt_is_kept(
+    line, monkeypatch, error
+):
+    async def no_room(*_):
+        raise error
+
+    async def send_without_room():
+        async with line.client("F") as f:
+            monkeypatch.setattr(ReceiptFiles, "flush", no_room)
+            await f.send(draft())
+
+    with pytest.raises((Waiting, KeyboardInterrupt)) as told:
+        await send_without_room()
+    monkeypatch.undo()
+    if isinstance(error, OSError):
+        assert str(told.value) == (
+            "The log has it, in entry 18, but the receipt can't be kept here: No space left on device "
+            "· it counts, and stands in the outbox too. Do not write it again · make room, then run: "
+            "liaison outbox flush"
+        )
+    async with line.client("F") as f:
+        assert len(f.outbox.waiting) == 1
+        (accepted,) = await f.flush()
+        assert accepted.receipt.read_text().startswith("c2sp.org/tlog-proof")
+        assert f.outbox.waiting == ()
+    async with line.client("M") as m:
+        assert len(await m.inbox()) == 1
+
+
+async def test_a_home_that_was_put_back_from_a_copy_learns_its_serials_from_the_log(line):
+    shutil.copytree(line.folder / "F", line.folder / "F9")
+    async with line.client("F") as f:
+        for n in range(6):
+            await f.send(draft(f"note {n}"))
+    async with line.client("F9") as f:
+        assert (await f.send(draft("from the copy"))).reference == f"{ALIAS}/7"
+        assert (await f.send(draft("and another"))).reference == f"{ALIAS}/8"
+    async with line.client("M") as m:
+        assert len(await m.inbox()) == 8
 
 
 def refusal(raw: bytes, problem: str, node: bytes = SEEDS["node"]) -> RefusedByNode:

@@ -48,7 +48,13 @@ from liaison.client import (
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole
 from liaison.words.canonical import MAX_INTEGER
-from liaison.words.errors import LiaisonError, Malformed, NodeUnreachable, RefusedByNode
+from liaison.words.errors import (
+    LiaisonError,
+    LogUntrusted,
+    Malformed,
+    NodeUnreachable,
+    RefusedByNode,
+)
 from liaison.words.ids import party_of
 from liaison.words.times import SECOND, from_typed, to_dtg
 
@@ -185,6 +191,8 @@ def _kept(client: Client, content: Content) -> Iterator[None]:
     except (Waiting, RefusedByNode):
         raise
     except LiaisonError as exc:
+        if isinstance(exc, LogUntrusted) and client.outbox.has_waiting:
+            raise  # the answer to what was sent doesn't hold: it stands in the outbox
         path = client.keep_unsent(content)
         exc.do = " · ".join(t for t in (exc.do, f"its text: liaison outbox show {path}") if t)
         raise

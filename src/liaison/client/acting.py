@@ -328,10 +328,11 @@ class Actor(Opener):
                 if not self._is_sealed_anew(signed, exc, attempt):
                     raise
                 if exc.problem == SERIAL_USED:
+                    await self._learn_serials()
                     serials = self.outbox.take_serials(view.cell.channel, plan.addressed)
                 continue
-            self.outbox.receipted(signed.digest)
-            return await self._did(signed, entry)
+            with self._ending(signed, entry):
+                return await self._did(signed, entry)
         raise AssertionError("the last attempt returns or raises")
 
     def _release(
@@ -398,5 +399,5 @@ class Actor(Opener):
         except RefusedByNode:
             self.outbox.refused(signed.digest, is_free=True)
             raise
-        self.outbox.receipted(signed.digest)
-        return await self._did(signed, entry)
+        with self._ending(signed, entry):
+            return await self._did(signed, entry)

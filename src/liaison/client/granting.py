@@ -181,8 +181,8 @@ class Granter(Actor):
                 if not self._is_sealed_anew(signed, exc, attempt):
                     raise
                 continue
-            self.outbox.receipted(signed.digest)
-            return await self._did(signed, entry)
+            with self._ending(signed, entry):
+                return await self._did(signed, entry)
         raise AssertionError("the last attempt returns or raises")
 
     # For whom a note is

@@ -701,8 +701,10 @@ class Client(Granter):
         except RefusedByNode:
             self.outbox.refused(signed.digest, is_free=True)
             raise
-        self.outbox.receipted(signed.digest)
-        return self._told(alias, reference, entry)
+        with self._ending(signed, entry):
+            told = self._told(alias, reference, entry)
+            await self._receipts.flush()
+            return told
 
     def _answer(
         self,

@@ -174,6 +174,9 @@ class Seat:
         except STOP as late:
             keep(self.home, late, self.transport.answers, self.now())
             raise
+        except OSError:
+            if not isinstance(exc, LiaisonError):
+                raise  # else what happened first says what to do
 
     async def close(self, *, is_settled: bool = True) -> None:
         """Compare the checkpoints seen, destroy keys that are due, and give the home back."""
@@ -233,7 +236,13 @@ class Seat:
             Waiting: it isn't known, or the node can't take it now.
         """
         text = await self._receipt_of(signed)
-        return self.take_receipt(text, signed.statement, signed.parsed)
+        try:
+            return self.take_receipt(text, signed.statement, signed.parsed)
+        except Malformed as exc:
+            raise _waiting(f"What answered gave no receipt: {exc.happened}") from exc
+        except LogUntrusted as exc:
+            exc.safe = "it stands in the outbox, signed and on disk. Do not write it again"
+            raise
 
     async def _receipt_of(self, signed: Signed) -> str:
         ciphertext = signed.ciphertext if signed.kind == "note" else None

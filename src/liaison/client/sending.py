@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NoReturn, cast
 
@@ -109,12 +111,36 @@ class Sender(Seat):
                 if not self._is_sealed_anew(signed, exc, attempt):
                     raise
                 if exc.problem == SERIAL_USED:
+                    await self._learn_serials()
                     serials = self.outbox.take_serials(channel, plan.addressed)
                     spent = Spent(note_id, serials)
                 continue
-            self.outbox.receipted(signed.digest)
-            return await self._sent(signed.alias, entry, draft.content)
+            with self._ending(signed, entry):
+                return await self._sent(signed.alias, entry, draft.content)
         raise AssertionError("the last attempt returns or raises")
+
+    @contextmanager
+    def _ending(self, signed: Signed, entry: Entry) -> Iterator[None]:
+        """Take what the log has out of the outbox, once all that is kept of it was kept.
+
+        Else who is killed meanwhile, or has no room, would be told of it by nothing any more.
+
+        Raises:
+            Waiting: it can't be kept here now.
+        """
+        try:
+            yield
+        except LiaisonError:
+            self.outbox.receipted(signed.digest)
+            raise
+        except OSError as exc:
+            raise Waiting(
+                f"The log has it, in entry {entry.index}, but the receipt can't be kept here: "
+                f"{exc.strerror or exc}",
+                safe="it counts, and stands in the outbox too. Do not write it again",
+                do="make room, then run: liaison outbox flush",
+            ) from exc
+        self.outbox.receipted(signed.digest)
 
     def _is_sealed_anew(self, signed: Signed, exc: RefusedByNode, attempt: int) -> bool:
         """Take note of a refusal; return whether the same is to be sealed again."""
@@ -284,12 +310,14 @@ class Sender(Seat):
 
     async def _accepted(self, signed: Signed, entry: Entry) -> Accepted:
         """Take what waited out of the outbox, now that the log has it."""
-        self.outbox.receipted(signed.digest)
-        if signed.kind == "note":
-            return await self._sent(signed.alias, entry, self._own_copy(signed))
-        if signed.kind == "answer":
-            return self._told(signed.alias, signed.about, entry)
-        return await self._did(signed, entry)
+        with self._ending(signed, entry):
+            if signed.kind == "note":
+                return await self._sent(signed.alias, entry, self._own_copy(signed))
+            if signed.kind == "answer":
+                told = self._told(signed.alias, signed.about, entry)
+                await self._receipts.flush()
+                return told
+            return await self._did(signed, entry)
 
     async def _did(self, signed: Signed, entry: Entry) -> Done:
         """Return what a statement of another kind did, once the log has it; its receipt is kept."""
@@ -357,6 +385,12 @@ class Sender(Seat):
 
         What it opened since with newer keys is beyond it, so it certifies another at once.
         """
+        await self._learn_serials()
+        self.device.renew(self.now(), at_once=True)
+        self.home.path(RESTORED).unlink()
+
+    async def _learn_serials(self) -> None:
+        """Go on behind the serials that the log has of this device."""
         spent: dict[tuple[str, str], int] = {}
         async for item in self._all_items():
             entry = self.watch.verify_any(text_of(item, "receipt"))
@@ -366,8 +400,6 @@ class Sender(Seat):
                     key = (note.channel, party.party)
                     spent[key] = max(spent.get(key, 0), party.serial or 0)
         await self.outbox.know(spent)
-        self.device.renew(self.now(), at_once=True)
-        self.home.path(RESTORED).unlink()
 
     async def tend(self) -> None:
         """Do what any command does first: renew the key where due, send again what waits."""
