@@ -14,10 +14,18 @@ import aiohttp
 import pytest
 
 from liaison import main
-from liaison.node.admission import PAST_MAX, STOPS_AT_ONCE, Admission, Admitted
+from liaison.node.admission import (
+    OF_PARTY,
+    PAST_MAX,
+    STOPS_AT_ONCE,
+    STOPS_PER_S,
+    Admission,
+    Admitted,
+)
 from liaison.node.queueing import OLDEST_EVERY, Queue
 from liaison.statements import payloads
-from liaison.statements.payloads import NotePrecedence, State, Verdict
+from liaison.statements.charters import Standing
+from liaison.statements.payloads import Compromised, NotePrecedence, State, Verdict
 from liaison.statements.procedures import WatchAction
 from liaison.statements.statement import Statement
 from liaison.words.errors import Overloaded
@@ -25,7 +33,7 @@ from liaison.words.precedence import STOP_BAND, Precedence
 from liaison.words.times import SECOND
 from tests.faults.writers import BrokenWriter
 from tests.node.live import HandClock, LiveNode, Sent, live_node, until
-from tests.world import ANNA, DORA, EDWIN, FCO, MOD, signing
+from tests.world import ANNA, DORA, EDWIN, FCO, MOD, digest, signing
 
 ROUTINE, PRIORITY, FLASH = Precedence.ROUTINE, Precedence.PRIORITY, Precedence.FLASH
 
@@ -178,12 +186,18 @@ async def test_what_stops_something_goes_above_override(node: LiveNode) -> None:
     admission = node.running.services.intake.admission
     world = node.world
     note = world.note().digest
+    lost = Compromised(key=signing(f"{ANNA}/9").id, since=world.clock)
     stops: tuple[Statement[Any], ...] = (
         world.answer(DORA, Verdict.ACKNOWLEDGED, note),
         world.answer(DORA, Verdict.DECLINED, note),
         world.admission(FCO, state=State.SUSPENDED),
-        world.party(FCO),
-        world.member(ANNA),
+        world.participation(FCO, Standing.LEFT),
+        world.party(FCO, state=State.REVOKED),
+        world.party(FCO, signing(f"{FCO}/2")),  # the former key speaks no more
+        world.party(FCO, registrars=()),
+        world.member(ANNA, state=State.SUSPENDED),
+        world.member(ANNA, devices=[]),
+        world.member(ANNA, compromised=(lost,)),
         world.minimize(EDWIN),
     )
     for statement in stops:
@@ -194,6 +208,12 @@ async def test_what_stops_something_goes_above_override(node: LiveNode) -> None:
         world.answer(DORA, Verdict.UNREADABLE, note),
         world.encryption_key(ANNA, "2"),
         world.directory(FCO),
+        world.admission(FCO),
+        world.participation(FCO, Standing.ACTIVE),
+        world.party(FCO, name="Another name"),
+        world.member(ANNA, name="Another name", devices=[signing(f"{ANNA}/{n}") for n in (1, 2)]),
+        world.member("new@fco.example"),
+        world.minimize(EDWIN, below=None),
         world.watch(EDWIN, WatchAction.CLAIM),
     )
     for statement in others:
@@ -224,8 +244,11 @@ async def test_a_member_that_stops_too_much_takes_the_precedence_of_its_notes(
     for _ in range(2):
         assert await band(admission, of_flash) == FLASH.rank
         assert await band(admission, of_another) == ROUTINE.rank
-    # Nobody else is slower for it, and a quarter of a second gives one more.
-    assert await band(admission, node.world.member(ANNA)) == STOP_BAND
+    # Nor by another of its devices. Nobody else is slower for it, and a quarter of a second gives
+    # one more.
+    other = node.world.answer(DORA, Verdict.DECLINED, digest("note"), key=signing(f"{DORA}/2"))
+    assert await band(admission, other) == ROUTINE.rank
+    assert await band(admission, node.world.withdrawal(digest("note"), EDWIN)) == STOP_BAND
     node.clock.advance(SECOND // 4)
     assert await band(admission, of_another) == STOP_BAND
     assert await band(admission, of_another) == ROUTINE.rank
@@ -233,6 +256,30 @@ async def test_a_member_that_stops_too_much_takes_the_precedence_of_its_notes(
     for _ in range(STOPS_AT_ONCE):
         assert await band(admission, of_another) == STOP_BAND
     assert await band(admission, of_another) == ROUTINE.rank
+
+
+async def test_a_party_that_stops_too_much_keeps_nobody_elses_from_it(node: LiveNode) -> None:
+    admission = node.running.services.intake.admission
+    staff = [f"m{n}@mod.example" for n in range(2 * OF_PARTY)]
+    flood = [node.world.withdrawal(digest("note"), by) for by in staff]
+    bands = [await band(admission, each) for each in flood for _ in range(STOPS_AT_ONCE)]
+    assert bands.count(STOP_BAND) == OF_PARTY * STOPS_AT_ONCE
+    assert set(bands[OF_PARTY * STOPS_AT_ONCE :]) == {ROUTINE.rank}
+    assert await band(admission, node.world.withdrawal(digest("note"), ANNA)) == STOP_BAND
+    # Who was not let in for the party's sake has what is theirs.
+    node.clock.advance(SECOND // (OF_PARTY * STOPS_PER_S) + 1)
+    assert await band(admission, flood[-1]) == STOP_BAND
+
+
+async def test_a_member_does_not_use_up_what_another_has_by_writing_in_their_name(
+    node: LiveNode,
+) -> None:
+    thiefs = node.world.withdrawal(digest("note"), DORA, key=signing(f"{EDWIN}/1"))
+    for _ in range(2 * STOPS_AT_ONCE):
+        status, problem = await node.post(statement=thiefs.raw)
+        assert (status, problem["code"]) == (409, "device-not-in-force")
+    honest = node.world.withdrawal(digest("note"), DORA)
+    assert await band(node.running.services.intake.admission, honest) == STOP_BAND
 
 
 async def test_a_forger_does_not_use_up_what_a_member_has(node: LiveNode) -> None:

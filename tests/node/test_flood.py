@@ -1,4 +1,4 @@
-"""An objection that comes in time counts, however much FLASH waits before it. design.md, law 7."""
+"""Floods: an objection in time counts, and FLASH is let in, whatever waits before. design.md, law 7."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
+
+from liaison import main
+from liaison.node import sequencer
+from liaison.node.admission import OF_PARTY, STOPS_AT_ONCE
 from liaison.node.sequencer import Accepted, Submitted
 from liaison.rules.cells import Note
 from liaison.rules.lives import Stage
-from liaison.words.errors import Busy
+from liaison.words.errors import Busy, LiaisonError
 from liaison.words.precedence import STOP_BAND, Precedence
 from liaison.words.times import DAY
 from tests import world as worlds
-from tests.node.live import live_node
-from tests.world import ACTION, ANNA, DORA, DUTY, MemoryWorld, signing
+from tests.faults.writers import BrokenWriter
+from tests.node.live import live_node, until
+from tests.node.test_admission import gate_of
+from tests.world import ACTION, ANNA, DORA, DUTY, MOD, MemoryWorld, digest, signing
 
 FLASHES = 10_000 if os.environ.get("LIAISON_SOAK_ROUNDS") else 1_500
 LEFT_US = 700
@@ -76,3 +83,42 @@ async def test_an_objection_under_a_flood_of_flash_still_counts(tmp_path: Path) 
         assert after is not None
         assert after.procedure is not None
         assert after.procedure.stage is Stage.BROKEN
+
+
+async def test_what_a_party_s_members_stop_turns_nobody_s_flash_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer, "QUEUE_MAX", 128)
+    monkeypatch.setattr(main, "SqlWriter", BrokenWriter)
+    async with live_node(tmp_path) as node:
+        await node.open_channel()
+        staff, keys = [f"m{n}@mod.example" for n in range(8)], range(1, 3)
+        for member in staff:
+            devices = [signing(f"{member}/{n}") for n in keys]
+            await node.accept(node.world.member(member, devices=devices))
+        await node.accept(node.world.directory(MOD))
+        stops = [
+            node.world.withdrawal(digest("none"), by, key=signing(f"{by}/{n}")).raw
+            for by in staff
+            for n in keys
+            for _ in range(16)
+        ]
+        services, flash = node.running.services, node.note()
+
+        async def post(raw: bytes) -> str:
+            try:
+                await services.intake.submit(raw)
+            except LiaisonError as exc:
+                return exc.code
+            raise AssertionError("a note that isn't there was withdrawn")
+
+        with gate_of(node) as writer:
+            held = asyncio.create_task(node.accept(node.world.member("m9@mod.example")))
+            await until(lambda: writer.is_held)
+            flood = [asyncio.create_task(post(raw)) for raw in stops]
+            await until(lambda: services.sequencer.waiting >= OF_PARTY * STOPS_AT_ONCE)
+            urgent = asyncio.create_task(node.post(**flash.parts))
+            await until(lambda: services.sequencer.waiting_by_band[Precedence.FLASH.rank] == 1)
+        await held
+        assert (await urgent)[0] == 201
+        assert "busy" not in await asyncio.gather(*flood)

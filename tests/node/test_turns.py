@@ -13,7 +13,7 @@ from liaison.node import admission as module
 from liaison.node.admission import (
     CROWD,
     EXPRESS_AT_ONCE,
-    PARTY_EXPRESS,
+    OF_PARTY,
     PAST_MAX,
     WAITING_OF_PARTY,
     Admission,
@@ -190,7 +190,7 @@ async def test_who_sends_more_urgent_notes_than_people_do_waits_at_the_door(node
 
 async def test_a_forger_does_not_use_up_a_member_s_express(node, door):
     flash = said(node, Precedence.FLASH)
-    for _ in range(2 * EXPRESS_AT_ONCE * PARTY_EXPRESS):
+    for _ in range(2 * EXPRESS_AT_ONCE * OF_PARTY):
         async with door.admission.admitted(flash, is_known=True) as admitted:
             admitted.forged()
     for n in range(PAST_MAX):

@@ -21,7 +21,10 @@ from liaison.node.places import Places
 from liaison.node.ports import Clock
 from liaison.node.queueing import NOBODY, Owner
 from liaison.rules import cells
-from liaison.statements.payloads import Note, Payload, Verdict
+from liaison.rules.chain import id_of
+from liaison.statements import payloads
+from liaison.statements.charters import Participation, Standing
+from liaison.statements.payloads import Note, Payload, State, Verdict
 from liaison.statements.procedures import Watch, WatchAction
 from liaison.statements.statement import Statement
 from liaison.words.errors import Limited, Overloaded
@@ -32,33 +35,24 @@ PAST_MAX: Final = 32
 """Below IMMEDIATE: what FLASH may find in front of it, at 0.1 to 0.2 ms each."""
 WAIT_S: Final = 1.0
 
-STOPPING: Final = frozenset(
-    {
-        "admission",
-        "extension",
-        "member",
-        "objection",
-        "participation",
-        "party",
-        "release",
-        "withdrawal",
-    }
-)
-"""Kinds that stop something, beside answers that acknowledge or decline, and *minimize*."""
+STOPPING: Final = frozenset({"extension", "objection", "release", "withdrawal"})
+"""Kinds that always stop something; of others it depends on what they say."""
 
 STOPS_AT_ONCE: Final = 16
 STOPS_PER_S: Final = 4
-"""What one device may put above OVERRIDE. A person who clears a queue acknowledges note by note, a
-few in a second, and an SDK that was offline sends what has gathered at once: neither gets to the
-end of it. A device that floods does within a moment, and then stands where its notes stand. One
-that holds to the rate costs the node below 1 % of what it can decide in a second.
+"""What one member may put above OVERRIDE, and a party four times that. A person who clears a queue
+acknowledges note by note, a few in a second, and an SDK that was offline sends what has gathered at
+once: neither gets to the end of it. Who floods does within a moment, and then stands where their
+notes stand. A member that holds to the rate costs the node below 1 % of what it can decide in a
+second.
 """
 EXPRESS_AT_ONCE: Final = 128
 EXPRESS_PER_S: Final = 64
 """What one member may send from IMMEDIATE on without waiting, and a party four times that. Beyond it
 they wait at the door as others do, before everything that is less urgent.
 """
-PARTY_EXPRESS: Final = 4
+OF_PARTY: Final = 4
+"""So many times what one of its members may."""
 WAITING_OF_MEMBER: Final = 256
 WAITING_OF_PARTY: Final = 512
 CROWD: Final = 8
@@ -105,6 +99,10 @@ class Admitted:
             buckets.give_back(key)
         self._paid.clear()
 
+    def pay_each(self, buckets: Mapping[str, Buckets], now: int) -> bool:
+        """Take a token of the member's and one of the party's, and return whether there were both."""
+        return all(self.pay(of, getattr(self.owner, who), now) for who, of in buckets.items())
+
     def pay(self, buckets: Buckets, key: str, now: int) -> bool:
         """Take a token, and return whether there was one."""
         if not buckets.take(key, now):
@@ -123,15 +121,15 @@ class Admission:
     figures: Figures = field(default_factory=Figures)
     rates: Rates = Rates()
     past: Places = field(default_factory=lambda: Places(PAST_MAX))
-    _stops: Buckets = field(default_factory=lambda: Buckets(STOPS_AT_ONCE, STOPS_PER_S))
-    _express: dict[str, Buckets] = field(default_factory=dict)
+    _stops: dict[str, Buckets] = field(
+        default_factory=lambda: _of_member_and_party(STOPS_AT_ONCE, STOPS_PER_S)
+    )
+    _express: dict[str, Buckets] = field(
+        default_factory=lambda: _of_member_and_party(EXPRESS_AT_ONCE, EXPRESS_PER_S)
+    )
     _rates: dict[str, Buckets] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._express = {
-            "member": Buckets(EXPRESS_AT_ONCE, EXPRESS_PER_S),
-            "party": Buckets(PARTY_EXPRESS * EXPRESS_AT_ONCE, PARTY_EXPRESS * EXPRESS_PER_S),
-        }
         self._rates = self.rates.buckets()
 
     @property
@@ -157,15 +155,16 @@ class Admission:
     ) -> AsyncIterator[Admitted]:
         """Hold a place past admission until it is ``decided``, or the context ends.
 
-        ``is_known``: the log knows the key that the statement names. Whether that key signed it
-        isn't known yet; if not, say ``forged``.
+        ``is_known``: the log knows the key that the statement names, as that of who speaks. Whether
+        it signed it isn't known yet; if not, say ``forged``.
 
         Raises:
             Overloaded: no place became free in time, or too many of theirs wait already.
             Limited: they send more in a second than they may.
         """
         # A precedence that anybody at all could claim is worth nothing.
-        admitted = self._admitted(statement) if is_known else Admitted(Precedence.ROUTINE.rank)
+        unknown = Admitted(Precedence.ROUTINE.rank)
+        admitted = await self._admitted(statement) if is_known else unknown
         if self._is_express(admitted):
             yield admitted
             return
@@ -186,13 +185,8 @@ class Admission:
         """Return whether it goes past who waits."""
         if admitted.band < Precedence.IMMEDIATE.rank:
             return False
-        return admitted.band >= STOP_BAND or self._pays(admitted, self._express)
-
-    def _pays(self, admitted: Admitted, buckets: dict[str, Buckets]) -> bool:
         now = self.clock.since_boot()
-        return all(
-            admitted.pay(of, getattr(admitted.owner, who), now) for who, of in buckets.items()
-        )
+        return admitted.band >= STOP_BAND or admitted.pay_each(self._express, now)
 
     def _check_rates(self, admitted: Admitted) -> None:
         if admitted.band >= Precedence.IMMEDIATE.rank or admitted.owner == NOBODY:
@@ -222,15 +216,37 @@ class Admission:
 
     # What a statement's precedence is
 
-    def _admitted(self, statement: Statement[Any]) -> Admitted:
+    async def _admitted(self, statement: Statement[Any]) -> Admitted:
         payload, owner = statement.payload, _owner(statement)
         if isinstance(payload, Note):
             return Admitted(payload.precedence.action.rank, owner)
-        if _stops(payload):
+        if await self._stops_something(payload):
             stop = Admitted(STOP_BAND, owner)
-            if stop.pay(self._stops, payload.key, self.clock.since_boot()):
+            if stop.pay_each(self._stops, self.clock.since_boot()):
                 return stop
+            stop.forged()  # it stops nothing sooner, and pays nothing
         return Admitted(self._own(payload), owner)
+
+    async def _stops_something(self, payload: Payload) -> bool:
+        """Return whether somebody waits for less once it is decided: else it is no stop (law 7)."""
+        if isinstance(payload, payloads.Answer):
+            return payload.verdict in (Verdict.ACKNOWLEDGED, Verdict.DECLINED)
+        if isinstance(payload, Watch):
+            return payload.action is WatchAction.MINIMIZE and payload.below is not None
+        if isinstance(payload, payloads.Admission):
+            return payload.state is not State.ACTIVE
+        if isinstance(payload, Participation):
+            return payload.state is not Standing.ACTIVE
+        if isinstance(payload, payloads.Member):
+            member = await self.cellar.get(cells.Member, payload.member)
+            before = (set(member.devices), member.compromised) if member else (set[str](), None)
+            is_taken_away = bool(before[0] - {device.key for device in payload.devices})
+            is_contested = payload.compromised != before[1]
+            return is_taken_away or is_contested or payload.state is not State.ACTIVE
+        if isinstance(payload, payloads.Party):
+            party = await self.cellar.get(cells.Party, payload.party)
+            return payload.state is not State.ACTIVE or bool(_keys(party) - _keys(payload))
+        return payload.kind_name in STOPPING
 
     def _own(self, payload: Payload) -> int:
         """Return the precedence of the notes that a statement is about, as far as they're loaded."""
@@ -243,12 +259,18 @@ class Admission:
         return max(bands)
 
 
-def _stops(payload: Payload) -> bool:
-    if payload.kind_name in STOPPING:
-        return True
-    if isinstance(payload, Watch):
-        return payload.action is WatchAction.MINIMIZE
-    return getattr(payload, "verdict", None) in (Verdict.ACKNOWLEDGED, Verdict.DECLINED)
+def _keys(party: cells.Party | payloads.Party | None) -> set[str]:
+    """Return the key ids by which a party speaks, and by which it will."""
+    if party is None:
+        return set()
+    return {id_of(party.authority), party.next, *(id_of(r.key) for r in party.registrars)}
+
+
+def _of_member_and_party(at_once: float, per_s: float) -> dict[str, Buckets]:
+    return {
+        "member": Buckets(at_once, per_s),
+        "party": Buckets(OF_PARTY * at_once, OF_PARTY * per_s),
+    }
 
 
 def _about(payload: Payload) -> Iterable[str]:

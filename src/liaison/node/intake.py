@@ -72,7 +72,9 @@ class Intake:
         is_checked = self.admission.is_crowded(statement)
         if is_checked:
             self._check_signature(statement, public)
-        async with self.admission.admitted(statement, is_known=claim is not None) as admitted:
+        # A key that is another's pays for nobody: else a member could use up what others have.
+        is_known = claim is not None and claim.holder == statement.payload.by
+        async with self.admission.admitted(statement, is_known=is_known) as admitted:
             if not is_checked:
                 try:
                     self._check_signature(statement, public)
