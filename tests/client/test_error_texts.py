@@ -13,10 +13,12 @@ from liaison.cli.channel import read_defaults
 from liaison.client import Client, Home, Pins
 from liaison.client.pins import FILE as PINS
 from liaison.words.errors import NodeUnreachable, NotAllowed, NotReady, RefusedByNode
-from liaison.words.times import DAY, HOUR, to_dtg
+from liaison.words.times import DAY, HOUR, SECOND, to_dtg
 from tests.client.council import DEPUTY, DUTY, PASSPHRASE, Council, council, letters
 from tests.client.test_acting import flash
 from tests.world import MOD
+
+FLOOR = "watch.floor@mod.example"
 
 
 @pytest.fixture
@@ -50,9 +52,32 @@ async def test_nobody_at_the_post_has_a_key_that_is_in_use(world: Council) -> No
     async with world.client("D") as d:
         await d.inbox()
     assert await text_of(world) == (
-        f"Nobody at {DUTY} has an encryption key in use that is kept long enough · nothing was sealed "
-        f"or sent · write to {DEPUTY}; a device makes its keys when its holder runs any command"
+        f"Nobody at {DUTY} has an encryption key in use · nothing was sealed or sent · "
+        f"write to {DEPUTY}; a device makes its keys when its holder runs any command"
     )
+
+
+async def test_no_key_at_the_post_is_kept_until_the_note_expires(world: Council) -> None:
+    kept_until = world.clock.now() + 57 * DAY
+    world.clock.advance(8 * DAY)
+    await signs(world, "FA", "MA")
+    for name in ("F", "D"):  # whose next keys are kept for longer; the duty desk is away
+        async with world.client(name) as anyone:
+            await anyone.inbox()
+    expiry = kept_until + SECOND
+    assert await text_of(world, expiry=expiry, standby=()) == (
+        f"No key of {DUTY} is kept until {to_dtg(expiry)}, when the note may still have to be opened · "
+        f"nothing was sealed or sent · write to {DEPUTY}; give it an earlier expiry"
+    )
+    until = kept_until - 21 * DAY
+    async with world.client("F") as f:
+        assert (await f.send(flash(expiry=kept_until, standby=()))).reference == "london-hotline/1"
+        to_deputy = replace(flash(expiry=expiry, standby=()), to=(DEPUTY,))
+        assert (await f.send(to_deputy)).reference == "london-hotline/2"
+        # Without an expiry it is for as long as the charter lets a note wait, once it is shown.
+        with pytest.raises(NotReady, match="No key of duty"):
+            await f.plan(flash(deferred_until=until, standby=()))
+        await f.plan(flash(deferred_until=until - HOUR, standby=()))
 
 
 async def test_the_newest_directory_lapsed(world: Council) -> None:
@@ -70,8 +95,9 @@ async def test_the_post_is_vacant(world: Council) -> None:
         authority.set_posting(DUTY, [])
         await authority.post()
     await signs(world, "MA")
-    assert (await text_of(world)).startswith(
-        f"{DUTY} is vacant: nobody holds it · nothing was sealed or sent · write to {DEPUTY}"
+    assert await text_of(world) == (
+        f"{DUTY} is vacant: nobody holds it · nothing was sealed or sent · write to {DEPUTY}, {FLOOR}; "
+        f"ask mod.example to fill it: posting set {DUTY} MEMBER --post"
     )
 
 

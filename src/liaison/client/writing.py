@@ -25,6 +25,7 @@ from liaison.client.reading import sha256
 from liaison.rules.chain import device_signs, key_in_force, key_opens
 from liaison.rules.kinds.line_tests import line_test_kind
 from liaison.rules.minimizing import Written, turns_away
+from liaison.rules.notes import last_opening
 from liaison.rules.refusal import Refused
 from liaison.sealing.content import Content
 from liaison.sealing.keys import load_public
@@ -174,7 +175,8 @@ class Planner:
         """
         now = self._now()
         wanted = (draft.to, draft.info, draft.standby, draft.clear)
-        key = (draft.channel, *wanted, draft.kind, draft.precedence, draft.no_redirect)
+        times = (draft.expiry, draft.deferred_until)
+        key = (draft.channel, *wanted, draft.kind, draft.precedence, draft.no_redirect, *times)
         known = self._plans.get(key)
         if known is not None and now - known.made_at < FRESH_US:
             return self._looked_at(known, draft, now)
@@ -230,7 +232,7 @@ class Planner:
         own = party_of(self._member)
         foreign = {party_of(addressee.post) for addressee in drafted}
         standings = await self._standings(channel, {own, *foreign})
-        made = _Making(standings, channel, now, self._opened_by(channel, now))
+        made = _Making(standings, channel, now, _opened_by(channel, note.expiry, now))
         for addressee in drafted:
             made.add(addressee.post, addressee.role, alternate_for=addressee.alternate_for)
         kind = channel.cell.kind(note.kind)
@@ -259,7 +261,9 @@ class Planner:
         channel = await self._open_channel(alias)
         parties = {party_of(self._member), party_of(post)}
         standings = await self._standings(channel, parties)
-        made = _Making(standings, channel, now, self._opened_by(channel, now), devices=only)
+        expiry = note.expiry if note.expiry is not None and note.expiry > now else None
+        opened_by = _opened_by(channel, expiry, now)
+        made = _Making(standings, channel, now, opened_by, devices=only)
         is_copy = any(a.post == post and a.role is AddresseeRole.COPY for a in note.addressees)
         role = next(
             (a.role for a in (*note.addressees, *(note.drafted or ())) if a.post == post), None
@@ -278,9 +282,6 @@ class Planner:
             tuple((party, _directory(known).digest) for party, known in sorted(standings.items())),
         )
 
-    def _opened_by(self, channel: ChannelView, now: int) -> int:
-        return now + channel.cell.terms.open_within_s * SECOND + OPENING_MARGIN_US
-
     async def _make(self, channel: ChannelView, draft: Draft, now: int) -> Plan:
         own = party_of(self._member)
         kind = _kind(channel, draft)
@@ -298,9 +299,8 @@ class Planner:
                 safe="nothing was sealed or sent",
                 do="leave it out",
             )
-        made = _Making(
-            standings, channel, now, self._opened_by(channel, draft.deferred_until or now)
-        )
+        opened_by = _opened_by(channel, draft.expiry, draft.deferred_until or now)
+        made = _Making(standings, channel, now, opened_by)
         drafted: tuple[Wrapped, ...] = ()
         if is_draft and not sealed_to:
             raise NotReady(
@@ -424,31 +424,48 @@ class _Making:
             self.unreached.append(post)
             return
         if not found:
-            raise self._unwritable(standing, post)
+            raise self._unwritable(standing, post, only)
         self.recipients |= {recipient.statement: recipient for recipient in found}
         keys = tuple(sorted(recipient.statement for recipient in found))
         self.addressees.append(Wrapped(post, role, keys, alternate_for))
 
-    def _unwritable(self, standing: Standing, post: str) -> NotReady:
-        party = standing.party.party
+    def _unwritable(self, standing: Standing, post: str, only: str | None) -> NotReady:
+        party, cell = standing.party.party, standing.posts.get(post)
         roster = self._channel.posts(party)
         others = [
             other
             for other in roster
-            if other != post and _keys_for(standing, other, self._now, self._opened_by, None)
+            if other != post
+            and only is None
+            and _keys_for(standing, other, self._now, self._opened_by, None)
         ]
-        instead = f"write to {', '.join(others)}" if others else f"nobody else of {party} can be"
         if post not in roster:
             what = f"{post} is not on the roster of {party} for {self._channel.cell.alias}"
-        elif post not in standing.posts or not standing.posts[post].holders:
+            then = f"ask {party} to put it there: roster set"
+        elif only is None and (cell is None or not cell.holders):
             what = f"{post} is vacant: nobody holds it"
+            then = f"ask {party} to fill it: posting set {post} MEMBER --post"
+        elif _keys_for(standing, post, self._now, 0, only):
+            what = (
+                f"No key of {only or post} is kept until {to_dtg(self._opened_by)}, when the note may "
+                "still have to be opened"
+            )
+            then = "give it an earlier expiry"
         else:
-            what = f"Nobody at {post} has an encryption key in use that is kept long enough"
+            what = f"Nobody at {post} has an encryption key in use"
+            then = "a device makes its keys when its holder runs any command"
+        instead = f"write to {', '.join(others)}" if others else f"nobody else of {party} can be"
         return NotReady(
             what,
             safe="nothing was sealed or sent",
-            do=f"{instead}; a device makes its keys when its holder runs any command",
+            do=then if only is not None else f"{instead}; {then}",
         )
+
+
+def _opened_by(channel: ChannelView, expiry: int | None, shown_at: int) -> int:
+    """Return until when a key must be kept, as decide will ask; a note may wait a little for that."""
+    margin = 0 if expiry is not None else OPENING_MARGIN_US
+    return last_opening(channel.cell, expiry, shown_at) + margin
 
 
 def _members_of(standing: Standing, keys: Iterable[str]) -> tuple[str, ...]:
