@@ -215,6 +215,33 @@ def test_nobody_is_here_to_say_yes(council, monkeypatch):
     assert screen.type(f"--home F outbox show {path}")[0] == 1
 
 
+def test_what_cant_be_written_now_is_kept_with_its_text(council):
+    """A channel that isn't open, a post that is vacant: a text that was piped in is not lost."""
+    screen = council
+    screen.ok(
+        "--home FA channel propose hotline --alias new-line --with mod.example --exercise --post"
+    )
+    code, shown = screen.type(SEND.replace("london-hotline", "new-line"), CANARY)
+    assert code == 1
+    assert "new-line is not open" in shown
+    kept = re.search(r"its text: liaison outbox show (\S+) ", shown)
+    assert kept
+    assert CANARY in screen.ok(f"--home F outbox show {kept[1]}")
+    screen.ok("--home MA posting set duty.desk@mod.example --post")
+    screen.ok("--home MA directory sign --post")
+    code, shown = screen.type(SEND, "to a vacant post")
+    assert code == 1
+    assert "duty.desk@mod.example is vacant" in shown
+    kept = re.search(r"its text: liaison outbox show (\S+) ", shown)
+    assert kept
+    assert "to a vacant post" in screen.ok(f"--home F outbox show {kept[1]}")
+    # Nothing was piped in: nothing is kept, and the reason is said, not the emptiness.
+    before = sorted((screen.folder / "F" / "unsent").iterdir())
+    code, shown = screen.type(SEND, "")
+    assert "duty.desk@mod.example is vacant" in shown
+    assert sorted((screen.folder / "F" / "unsent").iterdir()) == before
+
+
 def test_a_charter_is_amended_once_all_have_acceded(council):
     screen = council
     text = screen.ok("channel defaults hotline")

@@ -121,14 +121,26 @@ def test_a_note_waits_in_words_while_the_node_is_away_and_is_sent_once(begun, mo
     screen = begun
     open_line(screen)
     url = os.environ["LIAISON_URL"]
-    screen.ok(SEND, "first")
     monkeypatch.setenv("LIAISON_URL", "http://127.0.0.1:9")
     code, shown = screen.type(SEND, CANARY)
-    # Without the node nothing is known of who holds the post: nothing is sealed blindly.
+    # As long as nothing is known of who holds the post, nothing is sealed blindly.
     assert code == 1
-    assert "nothing was sealed or sent, and the text isn't kept" in shown
+    assert shown.startswith("No answer from the node at http://127.0.0.1:9: ")
     assert shown.endswith("(node-unreachable)\n")
+    assert CANARY in screen.ok(f"--home F outbox show {kept_in(shown)}")
     monkeypatch.setenv("LIAISON_URL", url)
+    screen.ok(SEND, "first")
+    monkeypatch.setenv("LIAISON_URL", "http://127.0.0.1:9")
+    code, shown = screen.type(SEND, "written without the node")
+    assert code == 75
+    assert "The node can't be reached: what you write waits in the outbox, by what" in shown
+    assert "WAITING in the outbox: The node gave no receipt: No answer from the node" in shown
+    screen.ok("--home F outbox export --out note.parcel")
+    monkeypatch.setenv("LIAISON_URL", url)
+    # The courier's way, and its own: it is one note.
+    screen.ok("lodge note.parcel --node N/node.liaison")
+    assert screen.ok("--home F outbox flush").startswith("ACCEPTED london-hotline/2 at DTG")
+    assert "written without the node" in screen.ok("--home M read london-hotline/2")
     with monkeypatch.context() as patch:
         patch.setattr("liaison.client.transport.Transport.submit", _cut)
         code, shown = screen.type(SEND, CANARY)
@@ -137,12 +149,17 @@ def test_a_note_waits_in_words_while_the_node_is_away_and_is_sent_once(begun, mo
     assert "Do not write it again" in shown
     shown = screen.ok("--home F outbox list")
     assert shown.startswith("note  london-hotline  FLASH to duty.desk@mod.example")
-    assert screen.ok("--home F outbox flush").startswith("ACCEPTED london-hotline/2 at DTG")
+    assert screen.ok("--home F outbox flush").startswith("ACCEPTED london-hotline/3 at DTG")
     assert screen.ok("--home F outbox flush") == "The outbox is empty.\n"
-    assert screen.ok("--home M inbox").count("london-hotline/") == 2
+    assert screen.ok("--home M inbox").count("london-hotline/") == 3
     assert not any(
         CANARY.encode() in path.read_bytes() for path in screen.folder.rglob("*") if path.is_file()
     )
+
+
+def kept_in(shown: str) -> str:
+    """Return the file that an error says a text is kept in."""
+    return shown.partition("its text: liaison outbox show ")[2].partition(" (")[0]
 
 
 async def _cut(*_):

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import Annotated
 
@@ -52,7 +52,6 @@ from liaison.words.errors import (
     LiaisonError,
     LogUntrusted,
     Malformed,
-    NodeUnreachable,
     RefusedByNode,
 )
 from liaison.words.ids import party_of
@@ -171,8 +170,21 @@ async def written(client: Client, draft: Draft, *, cited: str = "") -> Draft:
 
     Who can't be written to now, and who can be instead, is said before a word is typed.
     """
-    with _said_to_be_lost():
+    try:
         await client.plan(draft)
+    except LiaisonError as exc:
+        content = None
+        if not sys.stdin.isatty():  # at a terminal nothing was typed yet
+            with suppress(Malformed):
+                content = text_of_input(draft.content.subject)
+        if content is None:
+            raise
+        with _kept(client, content):
+            raise exc from None
+    if client.source.is_from_memory:
+        warn(
+            "The node can't be reached: what you write waits in the outbox, by what it showed last."
+        )
     # Else the first Ctrl-C only asks the event loop to stop, and that waits for the text.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -196,19 +208,6 @@ def _kept(client: Client, content: Content) -> Iterator[None]:
         path = client.keep_unsent(content)
         exc.do = " · ".join(t for t in (exc.do, f"its text: liaison outbox show {path}") if t)
         raise
-
-
-@contextmanager
-def _said_to_be_lost() -> Iterator[None]:
-    """Say of a node that can't be reached that the text is gone."""
-    try:
-        yield
-    except NodeUnreachable as exc:  # once it was on its way, the error is another: Waiting
-        raise NodeUnreachable(
-            exc.happened,
-            safe="nothing was sealed or sent, and the text isn't kept",
-            do="type it again when the node answers",
-        ) from exc
 
 
 def time_of(name: str, text: str | None, now: int) -> int | None:
@@ -426,7 +425,16 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
         await desk.warn_lapses(client)
         return items
 
-    items = sorted(desk.as_member(context, work), key=_first)
+    items = desk.as_member(context, work)
+    say_items(items)
+    if not items:
+        say("Nothing new.")
+    answer({"items": [of_item(item) for item in items]})
+
+
+def say_items(items: list[Item]) -> None:
+    """Say what came, and put it into that order: alerts, notes, what else happened."""
+    items.sort(key=_first)
     rung = Counter((i.kind, i.reference) for i in items if isinstance(i, News) and i.is_urgent)
     for item in items:
         if isinstance(item, News) and item.is_urgent:
@@ -435,9 +443,6 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
             if rung[item.kind, item.reference]:
                 continue
         _say_item(item)
-    if not items:
-        say("Nothing new.")
-    answer({"items": [of_item(item) for item in items]})
 
 
 def _first(item: Item) -> tuple[int, int, int]:

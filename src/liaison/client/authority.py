@@ -852,7 +852,7 @@ class _Online:
     ) -> None:
         self.transport = Transport(url or pins.node.address, make_session)
         self.watch = Watch(home, pins.node, self.transport.fetch)
-        self.source = NodeSource(self.transport, self.watch)
+        self.source = NodeSource(self.transport, self.watch, home)
         self.book = Book(home, pins, self.source, now)
         self.unsettled: LiaisonError | None = None
 

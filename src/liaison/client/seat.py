@@ -112,7 +112,7 @@ class Seat:
         self._origin = node.origin
         self.transport = Transport(url or node.address, self._session)
         self.watch = Watch(home, node, self.transport.fetch)
-        self.source = NodeSource(self.transport, self.watch)
+        self.source = NodeSource(self.transport, self.watch, home)
         self.book = Book(home, self.pins, self.source, self.now)
         self._planner = Planner(
             self.book, self.device.member, self.device.key.id, self.now, lambda: self.watch.log_time
@@ -159,7 +159,11 @@ class Seat:
             return client
 
     async def __aenter__(self) -> Self:
-        self._ahead = await exercise_lead(self.pins.node, self.transport, self._clock)
+        node = self.pins.node
+        self._ahead = await exercise_lead(node, self.transport, self._clock)
+        if node.exercise and not self.transport.has_answered:
+            # While the node is away the log says at least how late it is in the exercise.
+            self._ahead = max(0, self.watch.log_time - self._clock())
         return self
 
     async def __aexit__(

@@ -6,23 +6,35 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Final
 from urllib.parse import quote
 
+from liaison.client.answers import json_object, text_of
 from liaison.client.handover import Records
+from liaison.client.home import Home
 from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch, check_digest
-from liaison.words.errors import LogUntrusted, Malformed, NotHere
+from liaison.words.canonical import spell
+from liaison.words.errors import LogUntrusted, Malformed, NodeUnreachable, NotHere
 from liaison.words.ids import check_id
 
+SHOWN: Final = "shown"
 _OF_PARTY: Final = ("members", "postings", "keys")
 _OF_CHANNEL: Final = ("accessions", "rosters")
 
 
 class NodeSource:
-    """``folding.Source`` over HTTP."""
+    """``folding.Source`` over HTTP; of parties and channels also from memory, while the node is away.
 
-    def __init__(self, transport: Transport, watch: Watch) -> None:
+    What it showed last is kept in the home's ``shown/``. It is verified as if it came now, and
+    nothing is sealed under a directory that lapsed: a node that is away can keep no old view up for
+    longer than one that shows it.
+    """
+
+    def __init__(self, transport: Transport, watch: Watch, home: Home) -> None:
         self._transport = transport
         self._watch = watch
+        self._home = home
         self._statements: dict[str, Entry] = {}
+        self.is_from_memory = False
+        """Whether something was asked for that only memory could give."""
 
     async def statement(self, digest: str) -> Entry:
         """Return the logged statement with this digest."""
@@ -36,7 +48,7 @@ class NodeSource:
         return known
 
     async def party(self, party: str) -> dict[str, list[Entry]]:
-        answer = await self._transport.read(f"/v1/parties/{quote(check_id('party id', party))}")
+        answer = await self._read(f"/v1/parties/{quote(check_id('party id', party))}")
         shown = {name: self._entries(answer, name) for name in _OF_PARTY}
         shown["party"] = self._entries(answer, "party", is_one=True)
         shown["directory"] = self._entries(answer, "directory", is_one=True)
@@ -61,8 +73,28 @@ class NodeSource:
             is_more = bool(answer.get("more")) and bool(entries)
 
     async def channel(self, alias: str) -> dict[str, list[Entry]]:
-        answer = await self._transport.read(f"/v1/channels/{quote(check_id('alias', alias))}")
+        answer = await self._read(f"/v1/channels/{quote(check_id('alias', alias))}")
         return self.channel_entries(answer)
+
+    async def _read(self, path: str) -> dict[str, object]:
+        """Return what the node shows, or showed last where it has answered nothing yet.
+
+        Raises:
+            NodeUnreachable: it is away, and this was never asked for.
+        """
+        name = f"{SHOWN}{path.removeprefix('/v1')}.json"
+        try:
+            answer = await self._transport.read(path)
+        except NodeUnreachable:
+            kept = {} if self._transport.has_answered else self._home.read_state(name)
+            if not kept:
+                raise
+            self.is_from_memory = True
+            return json_object(text_of(kept, "answer").encode("utf-8"))
+        kept = {"answer": spell(answer).decode("utf-8")}
+        if kept != self._home.read_state(name):
+            self._home.write_state(name, kept)
+        return answer
 
     def channel_entries(self, answer: dict[str, object]) -> dict[str, list[Entry]]:
         shown = {name: self._entries(answer, name) for name in _OF_CHANNEL}

@@ -83,6 +83,8 @@ class Transport:
         self._boundary = secrets.token_hex(16)
         self.answers = Answers()
         """What was read from the node last."""
+        self.has_answered = False
+        """Whether it did what it was asked for at least once."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -233,6 +235,7 @@ class Transport:
                 do="try again later",
             ) from exc
         if 200 <= status < 300:
+            self.has_answered = True
             if method == "GET":
                 self.answers.add(path, data)
             return data
