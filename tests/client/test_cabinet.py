@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from liaison.client import Client, Content, Draft, Letter
 from liaison.client.cabinet import Cabinet, Kept
+from liaison.client.journal import Journal
 from liaison.client.keeping import NOT_KEPT
+from liaison.sealing.content import format_content
 from liaison.sealing.keystore import Keystore
-from liaison.words.errors import NotHere
+from liaison.words.errors import NotHere, Unreadable
 from liaison.words.times import DAY, SECOND
 from tests import world as worlds
 from tests.client.hotline import ALIAS, CANARY, CHEAP, DUTY, PASSPHRASE, Hotline, draft, hotline
@@ -193,11 +196,115 @@ def test_what_a_crash_interrupts_is_forgotten_whole_or_not_at_all(
 def test_what_an_earlier_version_kept_opens_and_is_kept_for_good_until_named(
     tmp_path: Path, keystore: Keystore
 ) -> None:
-    cabinet = opened(tmp_path, keystore)
-    cabinet.put(kept(0))  # without a time, as they were
-    cabinet.close()
+    old_kept(tmp_path, keystore, kept(0), kept(1))
     cabinet = opened(tmp_path, keystore)
     assert cabinet.holds("digest 0")
     assert cabinet.accepted_at("digest 0") == 0
     assert cabinet.get(f"{ALIAS}/0") == kept(0)
+    assert cabinet.digest(f"{ALIAS}/1") == "digest 1"
+    cabinet.forget(["digest 1"])
+    cabinet.put(kept(2))
+    cabinet.close()
+    cabinet = opened(tmp_path, keystore)
+    assert [cabinet.get(f"{ALIAS}/{n}").content is None for n in range(3)] == [False, True, False]
+    cabinet.close()
+
+
+def old_kept(folder: Path, keystore: Keystore, *notes: Kept) -> None:
+    """Keep notes as an earlier version did: without a time, boxes bound to the digest alone."""
+    journal = Journal(folder / "cabinet")
+    for note in notes:
+        assert note.content is not None
+        receipt = note.receipt.encode()
+        data = len(receipt).to_bytes(4, "big") + receipt + format_content(note.content)
+        header: dict[str, object] = {"digest": note.digest, "reference": note.reference}
+        journal.append(header, keystore.box(data, f"note {note.digest}"))
+    journal.close()
+
+
+def altered(folder: Path, alter: Callable[[dict[str, object]], dict[str, object]]) -> None:
+    """Write the cabinet anew with other headers, as somebody without the keystore can."""
+    journal = Journal(folder / "cabinet")
+    frames = [(alter(dict(frame.header)), journal.body(frame)) for frame in journal.frames()]
+    journal.rewrite(frames)
+    journal.close()
+
+
+def test_no_note_is_read_or_named_under_the_reference_of_another(
+    tmp_path: Path, keystore: Keystore
+) -> None:
+    cabinet = opened(tmp_path, keystore)
+    for number in (1, 2):
+        cabinet.put(kept(number))
+    cabinet.close()
+    first, second = f"{ALIAS}/1", f"{ALIAS}/2"
+
+    def swapped(header: dict[str, object]) -> dict[str, object]:
+        return {**header, "reference": second if header["reference"] == first else first}
+
+    def disguised(header: dict[str, object]) -> dict[str, object]:
+        return {name: value for name, value in swapped(header).items() if name != "v"}
+
+    for alter in (swapped, disguised, lambda h: {**h, "at": 9}, lambda h: {**h, "bare": True}):
+        whole = (tmp_path / "cabinet").read_bytes()
+        altered(tmp_path, alter)
+        cabinet = opened(tmp_path, keystore)
+        for refused in (
+            lambda c: c.get(first),
+            lambda c: c.digest(first),
+            lambda c: c.reference("digest 1"),
+        ):
+            with pytest.raises(Unreadable, match="doesn't open with this keystore"):
+                refused(cabinet)
+        cabinet.close()
+        (tmp_path / "cabinet").write_bytes(whole)
+    cabinet = opened(tmp_path, keystore)
+    assert [cabinet.get(each) for each in (first, second)] == [kept(1), kept(2)]
+    assert (cabinet.digest(first), cabinet.reference("digest 2")) == ("digest 1", second)
+    cabinet.close()
+
+
+@pytest.mark.parametrize("version", [{}, {"v": 2}])
+def test_no_draft_is_named_by_who_has_no_key(
+    tmp_path: Path, keystore: Keystore, version: dict[str, object]
+) -> None:
+    cabinet = opened(tmp_path, keystore)
+    draft = replace(kept(1), reference=f"{ALIAS}/draft-1")
+    cabinet.put(draft)
+    cabinet.close()
+    whole = (tmp_path / "cabinet").read_bytes()
+    journal = Journal(tmp_path / "cabinet")
+    journal.frames()
+    journal.append({"digest": "digest 1", "reference": f"{ALIAS}/7", "renamed": True, **version})
+    journal.close()
+    cabinet = opened(tmp_path, keystore)
+    with pytest.raises(Unreadable):
+        cabinet.digest(f"{ALIAS}/7")
+    cabinet.close()
+    (tmp_path / "cabinet").write_bytes(whole)
+    cabinet = opened(tmp_path, keystore)
+    cabinet.rename("digest 1", f"{ALIAS}/7")
+    cabinet.close()
+    cabinet = opened(tmp_path, keystore)
+    assert cabinet.digest(f"{ALIAS}/7") == "digest 1"
+    assert cabinet.get(f"{ALIAS}/7").content == draft.content
+    cabinet.close()
+
+
+def test_a_draft_of_an_earlier_version_keeps_the_name_that_it_was_given(
+    tmp_path: Path, keystore: Keystore
+) -> None:
+    drafts = [replace(kept(n), reference=f"{ALIAS}/draft-{n}") for n in (1, 2)]
+    old_kept(tmp_path, keystore, *drafts)
+    journal = Journal(tmp_path / "cabinet")
+    journal.frames()
+    journal.append({"digest": "digest 1", "reference": f"{ALIAS}/7", "renamed": True})
+    journal.close()
+    cabinet = opened(tmp_path, keystore)
+    cabinet.rename("digest 2", f"{ALIAS}/8")
+    cabinet.close()
+    cabinet = opened(tmp_path, keystore)
+    for number, reference in ((1, f"{ALIAS}/7"), (2, f"{ALIAS}/8")):
+        assert cabinet.get(reference).content == kept(number).content
+        assert cabinet.reference(f"digest {number}") == reference
     cabinet.close()

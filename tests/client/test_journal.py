@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 
 import pytest
 
@@ -69,6 +71,55 @@ def test_a_flipped_bit_is_an_error_that_names_the_file_which_stays_as_it_is(thre
         assert told.value.safe == "the file was left as it is, and nothing was sent"
         assert "liaison key backup FILE" in told.value.do
         assert three.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("data", [b"secret\n", b"x", b"\0\0\0\5\0\0\0\0hello, world", b"{}"])
+def test_a_file_that_is_no_journal_stays_as_it_is(tmp_path, data):
+    (tmp_path / "other").write_bytes(data)
+    with pytest.raises(Damaged, match="is damaged at byte 0"):
+        Journal(tmp_path / "other").frames()
+    assert (tmp_path / "other").read_bytes() == data
+
+
+def test_no_link_is_followed(three):
+    link = three.with_name("link")
+    link.symlink_to(three)
+    with pytest.raises(OSError, match="symbolic links"):
+        Journal(link)
+    assert len(frames_in(three)[0]) == 3
+
+
+def test_the_first_frame_is_torn_at_any_byte_and_cut(three):
+    whole = three.read_bytes()
+    size = len(whole) // 3
+    for torn in range(size):
+        three.write_bytes(whole[:torn])
+        journal = Journal(three)
+        assert journal.frames() == []
+        journal.close()
+        assert three.read_bytes() == b""
+
+
+async def test_what_the_disk_has_no_room_for_leaves_nothing_behind(three, monkeypatch):
+    journal = Journal(three)
+    journal.frames()
+    before = three.read_bytes()
+    pwrite = os.pwrite
+
+    def full(file: int, data: bytes, at: int) -> int:
+        if len(data) < 100:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return pwrite(file, data[:50], at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(OSError, match="No space"):
+            journal.append({"n": 4}, bytes(range(100)))
+    assert three.read_bytes() == before
+    journal.append({"n": 4}, b"b")
+    await journal.sync()
+    journal.close()
+    assert [frame.header["n"] for frame in frames_in(three)[0]] == [1, 2, 3, 4]
 
 
 def test_what_is_missing_in_the_middle_is_an_error_too(three):

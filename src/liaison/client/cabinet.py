@@ -1,20 +1,26 @@
 """The cabinet: what this device opened or sent, boxed under the keystore (SEAL-46).
 
 One append-only file. Its headers (reference, digest, time) are no more than the receipts beside it
-show; receipt and content are in the box. A note that isn't kept, by the charter or because somebody
-had it forgotten, is *bare*: its box has the receipt alone.
+show, and are the label of the box that has receipt and content: under another reference it doesn't
+open. A note that isn't kept, by the charter or because somebody had it forgotten, is *bare*: its box
+has the receipt alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from liaison.client.journal import Frame, Journal
 from liaison.sealing.content import Content, format_content, parse_content
 from liaison.sealing.keystore import Keystore
+from liaison.words.canonical import format_canonical
 from liaison.words.errors import LogUntrusted, Malformed, NotHere
+
+BOUND: Final = 2
+"""The version of frames whose box has all of the header as its label, not the digest alone."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ class Cabinet:
         self._by_digest: dict[str, Frame] = {}
         self._by_reference: dict[str, str] = {}
         self._names: dict[str, str] = {}
+        self._naming: dict[str, Frame] = {}
+        """The frame that has the present reference of a note, by digest."""
+        self._checked: set[str] = set()
         self._frames: list[Frame] = []
         for frame in self._journal.frames():
             self._index(frame)
@@ -49,16 +58,29 @@ class Cabinet:
         return reference in self._by_reference
 
     def reference(self, digest: str) -> str:
-        """Return a note's reference, or that it isn't known here."""
-        return self._names.get(digest, "a note not kept here")
+        """Return a note's reference, or that it isn't known here.
+
+        Raises:
+            Unreadable: another stands there than the one that it was kept under.
+        """
+        if digest not in self._naming:
+            return "a note not kept here"
+        self._check_name(digest)
+        return self._names[digest]
 
     def references(self) -> list[str]:
         """Return the references of all that is kept, in the order in which it came."""
         return list(self._names.values())
 
     def digest(self, reference: str) -> str:
-        """Return the digest of a note that is kept here."""
-        return self._by_reference[reference]
+        """Return the digest of a note that is kept here.
+
+        Raises:
+            Unreadable: it was kept under another reference.
+        """
+        digest = self._by_reference[reference]
+        self._check_name(digest)
+        return digest
 
     def rename(self, digest: str, reference: str) -> None:
         """Know a note by its reference from now on: a draft gets one when it is released.
@@ -76,8 +98,13 @@ class Cabinet:
                 do="keep the receipts and show them to the auditors",
             )
         if digest in self._by_digest and known != reference:
-            header: dict[str, object] = {"digest": digest, "reference": reference, "renamed": True}
-            self._index(self._journal.append(header))
+            header: dict[str, object] = {
+                "digest": digest,
+                "reference": reference,
+                "renamed": True,
+                "v": BOUND,
+            }
+            self._index(self._journal.append(header, self._keystore.box(b"", _label(header))))
 
     def channel(self, digest: str) -> str:
         """Return the alias of the channel of a note that is kept here."""
@@ -121,21 +148,25 @@ class Cabinet:
     def _boxed(self, kept: Kept) -> tuple[dict[str, object], bytes]:
         receipt = kept.receipt.encode("utf-8")
         data = len(receipt).to_bytes(4, "big") + receipt
-        header: dict[str, object] = {"digest": kept.digest, "reference": kept.reference}
+        header: dict[str, object] = {
+            "digest": kept.digest,
+            "reference": kept.reference,
+            "v": BOUND,
+        }
         if kept.at:
             header["at"] = kept.at
         if kept.content is None:
             header["bare"] = True
         else:
             data += format_content(kept.content)
-        return header, self._keystore.box(data, f"note {kept.digest}")
+        return header, self._keystore.box(data, _label(header))
 
     def get(self, reference: str) -> Kept:
         """Return a note by its reference, such as ``london-hotline/412``.
 
         Raises:
             NotHere: it isn't in the cabinet.
-            Unreadable: it doesn't open with this keystore.
+            Unreadable: it doesn't open with this keystore, or was kept under another reference.
         """
         digest = self._by_reference.get(reference)
         if digest is None:
@@ -144,7 +175,8 @@ class Cabinet:
                 safe="nothing was changed",
                 do="check the reference, as the inbox shows it",
             )
-        data = self._keystore.unbox(self._journal.body(self._by_digest[digest]), f"note {digest}")
+        self._check_name(digest)
+        data = self._unboxed(self._by_digest[digest])
         end = 4 + int.from_bytes(data[:4], "big")
         if end > len(data):
             raise Malformed("cabinet: a receipt ends early")
@@ -158,6 +190,19 @@ class Cabinet:
     def close(self) -> None:
         self._journal.close()
 
+    def _check_name(self, digest: str) -> None:
+        """Return if a note has the reference that it was kept under, or renamed to."""
+        if digest in self._checked:
+            return
+        frames = (self._naming[digest], self._by_digest[digest])
+        # An earlier version bound no reference; such a rename counts for what it kept itself only.
+        if any(frame.header.get("v") == BOUND for frame in frames) or frames[0] is frames[1]:
+            self._unboxed(frames[0])
+        self._checked.add(digest)
+
+    def _unboxed(self, frame: Frame) -> bytes:
+        return self._keystore.unbox(self._journal.body(frame), _label(frame.header))
+
     def _index(self, frame: Frame) -> None:
         self._frames.append(frame)
         digest, reference = str(frame.header["digest"]), str(frame.header["reference"])
@@ -165,3 +210,12 @@ class Cabinet:
             self._by_digest[digest] = frame
         self._by_reference[reference] = digest
         self._names[digest] = reference
+        self._naming[digest] = frame
+        self._checked.discard(digest)
+
+
+def _label(header: Mapping[str, object]) -> str:
+    """Return what a frame's box is bound to."""
+    if header.get("v") == BOUND:
+        return format_canonical(header).decode()
+    return f"note {header['digest']}"

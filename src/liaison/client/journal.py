@@ -20,10 +20,13 @@ from liaison.client.home import write_file
 from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.errors import Damaged, Malformed
 
+_OPEN: Final = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+"""A link that somebody planted would have the file that it names cut."""
 _SIZES: Final = 8
 _CRC: Final = 4
-_HEADER: Final = re.compile(rb'\{"')
+_BEGIN: Final = b'{"'
 """How each header begins."""
+_HEADER: Final = re.compile(re.escape(_BEGIN))
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,10 @@ def _is_torn(data: bytes, at: int) -> bool:
     # Some file systems show zeros where a crash kept the bytes from being written.
     if end + _CRC <= len(data) and any(data[end:]):
         return False
+    # What begins like no frame is another's file: a header is never of 16 MiB.
+    head = data[at + _SIZES : at + _SIZES + len(_BEGIN)]
+    if data[at] or not _BEGIN.startswith(head.rstrip(b"\0")):
+        return False
     behind = _HEADER.finditer(data, at + _SIZES + 1)
     return not any(_frame(data, begin.start() - _SIZES) for begin in behind)
 
@@ -109,7 +116,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(path, _OPEN | os.O_CREAT, 0o600)
         self.size = 0
         """Bytes written, of which ``sync`` makes durable what precedes its call."""
         self._durable = 0
@@ -138,8 +145,13 @@ class Journal:
         data, start = _spelled(header, body)
         start += self.size
         written = 0
-        while written < len(data):
-            written += os.pwrite(self._file, data[written:], self.size + written)
+        try:
+            while written < len(data):
+                written += os.pwrite(self._file, data[written:], self.size + written)
+        except OSError:
+            # A shorter frame would be followed by the rest of this one.
+            os.ftruncate(self._file, self.size)
+            raise
         self.size += len(data)
         return Frame(header, start, len(body))
 
@@ -181,7 +193,7 @@ class Journal:
             written += data
         write_file(self._path, bytes(written))
         os.close(self._file)
-        self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        self._file = os.open(self._path, _OPEN)
         self.size = self._durable = len(written)
         return made
 
