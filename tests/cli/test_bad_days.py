@@ -10,20 +10,20 @@ from liaison.client import Authority, Home, Pins
 from liaison.client.authority import NEXT
 from liaison.sealing.keystore import Keystore
 from liaison.statements.keys import SigningKey
-from tests.cli.screen import CANARY, PASSPHRASE, Screen
+from tests.cli.screen import CANARY, PASSPHRASE, Screen, last_groups
 
 DUTY = "duty.desk.1@mod.example"
 SEND = "--home F send london-hotline --to duty.desk@mod.example --subject Convoy --yes"
 
 
 def registrar(screen: Screen, authority: str, party: str) -> str:
-    """Type what gives the authority a registrar, in the home RG; return the fingerprint's last group."""
+    """Type what gives the authority a registrar, in the home RG; return its fingerprint's last groups."""
     file = f"{authority}/{party.partition('.')[0]}.party"
     screen.ok(f"--home RG registrar new {party}")
     line = f"--home {authority} registrar delegate RG/request.liaison --post"
     code, shown = screen.type(screen.compared(line))
     assert code == 0, shown
-    heard = shown.rsplit(maxsplit=1)[-1]
+    heard = last_groups(shown)
     screen.ok(f"--home RG registrar begin {file} --node N/node.liaison --heard {heard}")
     return heard
 
@@ -34,7 +34,7 @@ def second_device(screen: Screen) -> str:
     before = set(screen.type("--home MA device list")[1].splitlines())
     code, shown = screen.type(screen.compared("--home MA device add M2/request.liaison"))
     assert code == 0, shown
-    heard = shown.rsplit(maxsplit=1)[-1]
+    heard = last_groups(shown)
     screen.ok(f"--home M2 enrol finish MA/approval.liaison --node N/node.liaison --heard {heard}")
     screen.ok("--home MA directory sign --post")
     (added,) = set(screen.type("--home MA device list")[1].splitlines()) - before
@@ -124,7 +124,8 @@ def test_a_lost_laptop_is_revoked_and_what_it_alone_took_on_is_asked_again(counc
     council.ok("audit replay N")
     receipt = next((council.folder / "F/receipts/london-hotline").glob("1.contested.*"))
     shown = council.ok(f"receipt verify {receipt} --node N/node.liaison")
-    assert "it acknowledged, the notes of 1 entries count as taken on no more" in shown
+    assert "it acknowledged, the notes of 1 entries count as taken on no more; of what it" in shown
+    assert "answered, those of 0 count as answered no more" in shown
 
 
 def test_what_a_stolen_key_signed_is_shown_as_doubtful(council):
@@ -139,6 +140,17 @@ def test_what_a_stolen_key_signed_is_shown_as_doubtful(council):
     assert "DOUBTFUL" not in council.ok("--home F read london-hotline/2")
     lost = f"--home MA key revoke {DUTY} {group} --lost --since 2026-01-01T00:00:00Z --yes --post"
     council.ok(lost)
+    # It took the note on and answered it: neither counts, and both are asked again.
+    told = council.until("--home F inbox", "answered no more")
+    assert told == (
+        "! london-hotline/1 is taken on no more for duty.desk@mod.example, and climbs again; it is "
+        f"answered no more for duty.desk@mod.example: the key of {DUTY} that acknowledged and "
+        "answered it was in other hands since DTG, says mod.example\n"
+    )
+    shown = council.ok("--home F status london-hotline/1")
+    assert ", answered" not in shown
+    council.ok("--home M ack london-hotline/1")
+    assert ", answer due DTG" in council.ok("--home F status london-hotline/1")
     shown = council.ok("--home F read london-hotline/2")
     assert shown.startswith(
         f"DOUBTFUL: the key of {DUTY} that signed this was in other hands since DTG, says "
@@ -175,7 +187,7 @@ def test_a_succession_ends_the_registrar_that_a_thief_delegated(council):
     shutil.copytree(council.folder / "MA", council.folder / "THIEF")
     council.ok("--home EVE registrar new mod.example")
     council.ok(council.compared("--home THIEF registrar delegate EVE/request.liaison --post"))
-    heard = council.said[-1].rsplit(maxsplit=1)[-1]
+    heard = last_groups(council.said[-1])
     council.ok(f"--home EVE registrar begin THIEF/mod.party --node N/node.liaison --heard {heard}")
     council.ok("--home EVE posting set duty.desk@mod.example deputy.1@mod.example --post")
     # The authority hears of it with its next word, and sees who signed what.

@@ -32,6 +32,9 @@ from tests.world import (
     DORA,
     DUTY,
     EDWIN,
+    FCO,
+    FELIX,
+    LONDON,
     MOD,
     PETE,
     MemoryWorld,
@@ -203,6 +206,123 @@ def test_where_all_must_acknowledge_each_post_that_it_spoke_for_is_asked_again()
     (facts,) = contested(world.elapse(SECOND))
     assert [r.post for one in facts.armed for r in one.reached] == [DUTY]
     assert lives(world, note) == {DUTY: Life.DELIVERED, DEPUTY: Life.ACKNOWLEDGED}
+
+
+def stolen_reply(world: MemoryWorld, note: str, **changes: Any) -> str:
+    return world.accept(world.note(DORA, in_reply_to=note, key=STOLEN, **changes)).digest
+
+
+def owed(world: MemoryWorld, note: str, post: str = DUTY) -> tuple[int | None, ...]:
+    """Return until when an answer is due, since when it is overdue, and when one came."""
+    found = addressee(world, note, post)
+    return found.reply_by, found.overdue, found.replied
+
+
+def test_an_answer_by_the_key_counts_no_more_and_what_it_owed_is_owed_again():
+    world = two_devices(quiet())
+    note = world.accept(world.note(to=WITH_DEPUTY, reply_by=world.clock + 3 * HOUR)).digest
+    since = world.clock
+    stolen_ack(world, note)
+    by, _, _ = owed(world, note)  # the charter's time since it was taken on comes before it
+    assert by is not None
+    reply = stolen_reply(world, note)
+    assert owed(world, note) == (None, None, addressee(world, note, DUTY).replied)
+    assert addressee(world, note, DUTY).replied is not None
+    world.accept(lost(world, since))
+    (facts,) = contested(world.elapse(SECOND))
+    (armed,) = facts.armed
+    assert armed.answers == (reply,)
+    assert [(r.post, r.readers) for r in armed.owing or ()] == [(DUTY, (DORA,))]
+    assert [r.post for r in armed.reached] == [DUTY]
+    assert owed(world, note) == (by, None, None)
+    # Who takes it on now owes the answer, and it rings when none comes.
+    world.accept(world.answer(DORA, ACKNOWLEDGED, note))
+    late = [r for r in world.elapse(3 * HOUR) if r.urgency.outcome == "reply-overdue"]
+    assert [r.note for r in late] == [note]
+    climb = note_of(world, note).climb_of(MOD)
+    assert climb is not None
+    assert climb.waits_for == "answer"
+    world.accept(world.directory(MOD))
+    world.accept(world.note(DORA, in_reply_to=note))
+    assert note_of(world, note).climbs is None
+    assert rows_of(replay(world.records)) == rows_of(world.cells)
+
+
+def test_an_answer_is_asked_again_also_of_who_took_it_on_with_the_device_that_is_left():
+    world = two_devices(quiet())
+    by = world.clock + HOUR
+    note = world.accept(world.note(reply_by=by)).digest
+    world.accept(world.answer(DORA, ACKNOWLEDGED, note))
+    since = world.clock
+    reply = stolen_reply(world, note)
+    world.elapse(2 * HOUR)
+    world.accept(lost(world, since))
+    at = world.head_at
+    (facts,) = contested(world.elapse(SECOND))
+    (armed,) = facts.armed
+    assert (armed.reached, armed.answers) == ((), (reply,))
+    assert lives(world, note)[DUTY] is Life.ACKNOWLEDGED
+    # Its time passed meanwhile: it climbs at once, and both sides are told.
+    assert owed(world, note) == (None, at, None)
+    climb = note_of(world, note).climb_of(MOD)
+    assert climb is not None
+    assert climb.waits_for == "answer"
+    told = {(i.member, i.kind) for i in items_of(facts, len(world.records) - 1)}
+    assert told == {(ANNA, "told"), (DORA, "alert")}
+
+
+def test_an_answer_by_another_device_or_before_it_was_stolen_stands():
+    world = two_devices(quiet())
+    old, new = (world.accept(world.note(reply_by=world.clock + DAY)).digest for _ in range(2))
+    stolen_reply(world, old)
+    world.advance(MINUTE)
+    since = world.clock
+    stolen_reply(world, new)
+    world.accept(world.note(DORA, in_reply_to=new))
+    world.accept(lost(world, since))
+    (facts,) = contested(world.elapse(SECOND))
+    (armed,) = facts.armed
+    assert (armed.note, armed.owing) == (new, None)
+    assert owed(world, old)[2] is not None
+    assert owed(world, new)[2] is not None
+    assert rows_of(replay(world.records)) == rows_of(world.cells)
+
+
+def test_an_answer_that_is_shown_only_later_never_counts():
+    world = two_devices(quiet())
+    note, other = (
+        world.accept(world.note(reply_by=world.clock + 2 * HOUR)).digest for _ in range(2)
+    )
+    since = world.clock
+    soon = world.clock + HOUR
+    stolen_reply(world, note, deferred_until=soon)
+    world.accept(world.note(DORA, in_reply_to=other, deferred_until=soon))
+    world.accept(lost(world, since))
+    (facts,) = contested(world.elapse(SECOND))
+    assert facts.armed == ()
+    world.elapse(HOUR + SECOND)
+    assert owed(world, note)[2] is None
+    assert owed(world, other)[2] is not None
+    assert rows_of(replay(world.records)) == rows_of(world.cells)
+
+
+def test_an_answer_that_the_key_released_counts_no_more():
+    world = worlds.verbale()
+    stolen = signing(f"{FELIX}/2")
+    asked = world.accept(world.note(DORA, kind="plain", reply_by=world.clock + DAY)).digest
+    world.accept(world.member(FELIX, None, [signing(f"{FELIX}/1"), stolen]))
+    world.accept(world.directory(FCO))
+    since = world.clock
+    draft = world.accept(world.draft(in_reply_to=asked))
+    world.accept(world.answer(FELIX, ACKNOWLEDGED, draft.digest))
+    world.accept(world.release(draft, key=stolen))
+    assert owed(world, asked, LONDON)[2] is not None
+    gone = (Compromised(key=stolen.id, since=since),)
+    world.accept(world.member(FELIX, None, [signing(f"{FELIX}/1")], compromised=gone))
+    (facts,) = contested(world.elapse(SECOND))
+    assert [one.answers for one in facts.armed] == [(draft.digest,)]
+    assert owed(world, asked, LONDON)[2] is None
+    assert rows_of(replay(world.records)) == rows_of(world.cells)
 
 
 def test_page_by_page_nothing_is_left_out(monkeypatch):

@@ -182,7 +182,10 @@ def _verify_due(proven: Proven, facts: DueFacts) -> None:
         say(
             f"{facts.member}'s key {facts.device} is contested since {to_dtg(facts.since)}: of what"
         )
-        say(f"it acknowledged, the notes of {len(facts.armed)} entries count as taken on no more.")
+        again = sum(bool(one.reached) for one in facts.armed)
+        say(f"it acknowledged, the notes of {again} entries count as taken on no more; of what it")
+        owing = sum(bool(one.owing) for one in facts.armed)
+        say(f"answered, those of {owing} count as answered no more.")
     elif isinstance(facts, MissedTestFacts):
         say(f"No line test had come from {facts.party}.")
     say("Checked: each opening against the entry, the entry against the tree, the tree's")

@@ -96,11 +96,15 @@ def armed_in(entry: Entry | Happening, index: int) -> RearmedFacts | None:
 
 
 def armed_in_words(facts: ContestedFacts, armed: RearmedFacts, reference: str) -> str:
-    """Return that a note counts as taken on no more, because a key is contested."""
+    """Return that a note counts as taken on, or answered, no more, because a key is contested."""
     posts = ", ".join(reached.post for reached in armed.reached)
+    owing = ", ".join(reached.post for reached in armed.owing or ())
+    lacking = [f"taken on no more for {posts}, and climbs again"] if posts else []
+    lacking += [f"answered no more for {owing}"] if owing else []
+    did = " and ".join(d for d, of in (("acknowledged", posts), ("answered", owing)) if of)
     return (
-        f"{reference} is taken on no more for {posts}, and climbs again: the key of {facts.member} "
-        f"that acknowledged it was in other hands since {to_dtg(facts.since)}, says {facts.party}"
+        f"{reference} is {'; it is '.join(lacking)}: the key of {facts.member} that {did} it was "
+        f"in other hands since {to_dtg(facts.since)}, says {facts.party}"
     )
 
 

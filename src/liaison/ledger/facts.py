@@ -428,7 +428,7 @@ class ConclusionFacts(MomentFacts):
 
 
 class RearmedFacts(Frozen):
-    """A note that counts as taken on no more: where it stands, who wrote it, who is reached."""
+    """A note that counts as taken on, or as answered, no more: where it stands, who wrote it."""
 
     note: Digest
     index: Count
@@ -436,10 +436,14 @@ class RearmedFacts(Frozen):
     precedence: Precedence
     reached: tuple[ReachedFacts, ...]
     """The posts that are *delivered* again, and who is told there."""
+    answers: tuple[Digest, ...] | None = None
+    """The notes by the key that answered it: they count no more."""
+    owing: tuple[ReachedFacts, ...] | None = None
+    """The posts for which no answer is left that counts, and who is told there."""
 
 
 class ContestedFacts(DueFacts):
-    """What a compromised key had acknowledged in a channel since then counts no more.
+    """What a compromised key had acknowledged or answered in a channel since then counts no more.
 
     ``page`` of it, the newest first: one record for each, and one at least.
     """

@@ -512,7 +512,7 @@ class Note(Cell):
     """The statement that let a draft go."""
     exercise: Literal[True] | None = None
     service: Literal[True] | None = None
-    """It never counts as an answer."""
+    """It never counts as an answer: by its kind, or since its key is contested."""
     acknowledge: Literal["any-of-tier", "all"] | None = None
     answer_within_s: int | None = None
     rungs: tuple[Rung, ...] | None = None
@@ -665,10 +665,12 @@ class PostHold(Cell):
 class Acknowledged(Frozen):
     note: str
     at: int
+    answer: str | None = None
+    """The note that answered it, where it was not acknowledged."""
 
 
 class Acknowledgements(Cell):
-    """What a device acknowledged in a channel, a page of it, in its order (notes with a ladder)."""
+    """What a device acknowledged (notes with a ladder) or answered in a channel, a page, in its order."""
 
     name: ClassVar[str] = "acknowledgements"
     ids: ClassVar[tuple[str, ...]] = ("channel", "device", "page")

@@ -1,8 +1,8 @@
-"""Contests: what a compromised key had acknowledged is nobody's to rely on. protocols/statements.md, CONTEST.
+"""Contests: what a compromised key took on or answered is nobody's to rely on. statements.md, CONTEST.
 
 A party says of a device's key since when it may have been another's. A party's statement reads no
 channel's cells (law 3); so it leaves a ``Contest`` in each channel, which is due at once, and whose
-moments look through what the key acknowledged there, page by page, the newest first.
+moments look through what the key acknowledged and answered there, page by page, the newest first.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from liaison.rules.ruling import Fallen, Peek
 from liaison.rules.showing import reached_at
 
 PAGE_ENTRIES: Final = 64
-"""So many acknowledgements stand on a page, and so many notes at most are armed by one record."""
+"""So many acts stand on a page, and so many notes at most are armed by one record."""
 NEWEST: Final = "0"
 """The page that is written to; full ones are numbered from 1."""
 
 
-# What a device acknowledged
+# What a device acknowledged or answered
 
 
 def remembering_needs(channel: str, device: str) -> Iterable[CellKey]:
@@ -52,17 +52,30 @@ def remember(
     A note without a ladder is left out, and so is a draft's clearance: nothing is armed of them.
     """
     climbing = [note.note for note in notes if note.rungs and not note.draft]
+    return _written(view, channel, device, [Acknowledged(note=note, at=at) for note in climbing])
+
+
+def remember_reply(view: View, note: Note, device: str, at: int) -> Iterable[Cell]:
+    """Give the pages after a device wrote, or released, a note that names another in reply."""
+    if note.in_reply_to is None or note.service:
+        return ()
+    said = Acknowledged(note=note.in_reply_to, at=at, answer=note.note)
+    return _written(view, note.channel, device, [said])
+
+
+def _written(view: View, channel: str, device: str, said: Iterable[Acknowledged]) -> Iterable[Cell]:
     page = view.get(Acknowledgements, channel, device, NEWEST)
     entries, full = (page.entries, page.full) if page else ((), 0)
-    for note in climbing:
+    said = list(said)
+    for one in said:
         if len(entries) == PAGE_ENTRIES:
             full += 1
             yield Acknowledgements(
                 channel=channel, device=device, page=str(full), entries=entries, full=0
             )
             entries = ()
-        entries = (*entries, Acknowledged(note=note, at=at))
-    if climbing:
+        entries = (*entries, one)
+    if said:
         yield Acknowledgements(
             channel=channel, device=device, page=NEWEST, entries=entries, full=full
         )
@@ -113,6 +126,8 @@ def before_contest(contest: Contest, peek: Peek) -> Iterable[CellKey]:
     page = peek(Acknowledgements, contest.channel, contest.device, str(contest.page))
     for entry in page.entries if page else ():
         yield Note.key_of(contest.channel, entry.note)
+        if entry.answer is not None:
+            yield Note.key_of(contest.channel, entry.answer)
 
 
 def decide_contest(view: View, contest: Contest) -> Fallen:
@@ -122,8 +137,9 @@ def decide_contest(view: View, contest: Contest) -> Fallen:
     armed = []
     for note in _notes(view, contest):
         posts = contested_posts(note, contest)
-        if posts:
-            armed.append(_armed(view, note, posts))
+        answers = contested_answers(view, note, contest)
+        if posts or answers:
+            armed.append(_armed(view, note, posts, answers))
     facts = ContestedFacts(
         channel=contest.channel,
         due=contest.moment,
@@ -147,12 +163,15 @@ def decide_contest(view: View, contest: Contest) -> Fallen:
 def evolve_contest(view: View, facts: ContestedFacts) -> Iterable[Cell]:
     contest = view.get(Contest, facts.channel, facts.device)
     assert contest is not None
+    changed = {note.note: note for note in _never_answering(view, contest)}
     for one in facts.armed:
-        note = view.get(Note, facts.channel, one.note)
+        note = changed.get(one.note) or view.get(Note, facts.channel, one.note)
         assert note is not None
         for reached in one.reached:
             note = ladder.reopened(note, reached.post, facts.due, by="")
-        yield note
+        # Behind it: who is asked to take it on is not asked for the answer at the same time.
+        changed[note.note] = _unanswered(note, one.answers or (), facts.due)
+    yield from changed.values()
     following = _following(view, contest)
     yield contest.model_copy(
         update={"page": following or 0, "moment": facts.due if following else None}
@@ -179,23 +198,55 @@ def contested_posts(note: Note, contest: Contest) -> tuple[AddresseeState, ...]:
     return tuple(a for a in doubtful if a.at > expired_at)
 
 
-def _notes(view: View, contest: Contest) -> Iterable[Note]:
-    """Give the notes of the page that were acknowledged since, once each, in their order."""
+def contested_answers(view: View, note: Note, contest: Contest) -> tuple[str, ...]:
+    """Return the notes by the contested key, of the page, that count as the party's answer to one."""
+    if note.withdrawn:
+        return ()
+    counting = {answer for a in note.addressees for answer in a.answers or ()}
+    found = [one.answer for one in _since(view, contest) if one.note == note.note]
+    return tuple(answer for answer in found if answer is not None and answer in counting)
+
+
+def _unanswered(note: Note, answers: Iterable[str], at: int) -> Note:
+    for answer in answers:
+        note = ladder.unanswered(note, answer, at)
+    return note
+
+
+def _since(view: View, contest: Contest) -> list[Acknowledged]:
     page = view.get(Acknowledgements, contest.channel, contest.device, str(contest.page))
-    since = [one.note for one in page.entries if one.at >= contest.since] if page else []
-    for digest in dict.fromkeys(since):
+    return [one for one in page.entries if one.at >= contest.since] if page else []
+
+
+def _notes(view: View, contest: Contest) -> Iterable[Note]:
+    """Give the notes of the page that were acknowledged or answered since, once each, in their order."""
+    for digest in dict.fromkeys(one.note for one in _since(view, contest)):
         note = view.get(Note, contest.channel, digest)
         assert note is not None
         yield note
 
 
-def _armed(view: View, note: Note, posts: Iterable[AddresseeState]) -> RearmedFacts:
+def _never_answering(view: View, contest: Contest) -> Iterable[Note]:
+    """Give the notes of the page that answered: also one that is shown later never counts."""
+    for one in _since(view, contest):
+        note = view.get(Note, contest.channel, one.answer) if one.answer is not None else None
+        if note is not None:
+            yield note.model_copy(update={"service": True})
+
+
+def _armed(
+    view: View, note: Note, posts: Iterable[AddresseeState], answers: tuple[str, ...]
+) -> RearmedFacts:
+    left = _unanswered(note, answers, note.at).addressees
+    owing = [a for a, b in zip(note.addressees, left, strict=True) if a.replied and not b.replied]
     return RearmedFacts(
         note=note.note,
         index=note.index,
         sender=note.sender,
         precedence=note.precedence,
         reached=reached_at(view, posts),
+        answers=answers or None,
+        owing=reached_at(view, owing) or None,
     )
 
 

@@ -222,7 +222,8 @@ def _of_hold(facts: HoldFacts | HoldEndedFacts, _: int) -> Iterable[_Item]:
 
 def _of_contested(facts: ContestedFacts, _: int) -> Iterable[_Item]:
     for one in facts.armed:
-        readers = [reader for reached in one.reached for reader in reached.readers]
+        posts = (*one.reached, *(one.owing or ()))
+        readers = [reader for reached in posts for reader in reached.readers]
         yield from _for(readers, one.index, ItemKind.ALERT, one.precedence)
         yield _Item(one.sender, one.index, ItemKind.TOLD, one.precedence)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from liaison.ledger.facts import AddresseeFacts, NoteFacts, RegisterFacts, SerialFacts
 from liaison.ledger.record import Record, Urgency
-from liaison.rules import cells, ladder, lives, rhythm
+from liaison.rules import cells, contests, ladder, lives, rhythm
 from liaison.rules.cells import (
     AddresseeState,
     Cell,
@@ -90,6 +90,8 @@ def _needs(statement: Statement[Note], peek: Peek) -> Iterable[CellKey]:
     yield References.key_of(payload.channel)
     yield LineTest.key_of(payload.channel)
     yield NoteClaim.key_of(payload.channel, payload.key, payload.id)
+    if payload.in_reply_to is not None:
+        yield from contests.remembering_needs(payload.channel, payload.key)
     for digest in _named(payload):
         yield cells.Note.key_of(payload.channel, digest)
     yield from superseding_needs(payload.channel, payload.supersedes, peek)
@@ -695,6 +697,7 @@ def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
     if facts.id is not None:
         yield NoteClaim(channel=facts.channel, device=facts.device, id=facts.id, note=note.note)
     note = _timed_note(view, note, facts)
+    yield from contests.remember_reply(view, note, facts.device, record.at)
     yield from numbered(facts.channel, party_of(facts.sender), facts.number)
     line = view.get(LineTest, facts.channel)
     if line is not None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from liaison.ledger.facts import AddresseeFacts, ReleaseFacts
 from liaison.ledger.record import Record, Urgency
-from liaison.rules import cells, ladder, lives
+from liaison.rules import cells, contests, ladder, lives
 from liaison.rules.cells import (
     AddresseeState,
     Cell,
@@ -77,6 +77,7 @@ def _needs(statement: Statement[Release], peek: Peek) -> Iterable[CellKey]:
     for addressee in payload.addressees:
         yield from wrap_needs(addressee.post, addressee.wraps, peek)
     yield from _timed(statement, peek)
+    yield from contests.remembering_needs(payload.channel, payload.key)
     note = peek(cells.Note, payload.channel, payload.note)
     if note is None:
         return
@@ -290,6 +291,7 @@ def _evolve(view: View, record: Record, index: int) -> Iterable[Cell]:
             "release": facts.statement,
         }
     )
+    yield from contests.remember_reply(view, note, facts.device, record.at)
     times = [a.reply_by for a in note.addressees]
     note = timed(note, channel, kind, facts.informed, times, record.at)
     yield from showing_changes(view, note, record.at)
