@@ -5,8 +5,10 @@ Each test begins with the honest run on the same homes.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -52,7 +54,9 @@ from liaison.words.errors import (
     NotReady,
     SignatureInvalid,
 )
+from liaison.words.ids import new_note_id
 from liaison.words.times import DAY, MINUTE
+from tests.cli.screen import Screen
 from tests.client.council import DEPUTY, DUTY, PASSPHRASE, Council, council, letters
 from tests.client.liar import Liar, file, liar, put, resigned
 from tests.client.test_acting import flash
@@ -334,10 +338,61 @@ async def test_what_a_lost_key_signed_is_not_filed_as_of_before(lied: Lied) -> N
     await lied.file(kept, facts=_facts(kept), content=b"x" * kept.payload.content.size)
     async with lied.council.client("M") as m:
         items = await m.inbox()
-        (bad,) = [item for item in items if isinstance(item, Unopened)]
-        assert isinstance(bad.error, ChainBroken)
-        assert "not of a device of" in str(bad.error)
-        assert len(letters(items)) == 1  # the honest one
+    (bad,) = [item for item in items if isinstance(item, Unopened)]
+    assert isinstance(bad.error, ChainBroken)
+    (path,) = (lied.council.folder / "M" / "evidence").iterdir()
+    assert str(bad.error) == (
+        "STOP: london-hotline/99 was not opened: the key is not of a device of "
+        f"{LONDON_1} that is in force · nothing of it is shown or used · tell the other party by "
+        f"another way; it may be an attack or an old copy · what the node said is kept: {path}"
+    )
+    said = json.loads(path.read_text())
+    assert (said["code"], said["happened"]) == ("chain-broken", bad.error.happened[len("STOP: ") :])
+    assert len(letters(items)) == 1  # the honest one
+
+
+async def test_at_a_broken_note_the_inbox_stops_aloud_and_loses_no_other(lied: Lied) -> None:
+    world, patch = lied.council, lied.monkeypatch
+    screen = Screen(world.folder, patch)
+    (world.folder / "passphrase").write_text(PASSPHRASE)
+    (world.folder / "passphrase").chmod(0o600)
+    patch.setenv("LIAISON_PASSPHRASE_FILE", str(world.folder / "passphrase"))
+    opened = Client.open
+    patch.setattr(Client, "open", lambda *of, **how: opened(*of, **{**how, "now": world.clock.now}))
+
+    async def typed(line: str) -> tuple[int, str]:
+        return await asyncio.to_thread(screen.type, f"--home {world.folder}/M {line}")
+
+    kept = (await _kept_back(lied)).payload
+
+    async def forged(number: int) -> None:
+        note = kept.model_copy(update={"id": new_note_id(kept.issued, bytes([number]) * 10)})
+        statement = make_statement(note, _under_another_name(kept.key))
+        await lied.file(statement, facts=_facts(statement), content=b"x" * note.content.size)
+
+    await forged(0)
+    await lied.write()
+    code, shown = await typed("inbox")
+    *honest, last = shown.splitlines()
+    assert code == 1
+    shown_of = [line.partition(" ")[0] for line in honest]
+    assert shown_of == ["london-hotline/1", "london-hotline/100"]  # also what came behind it
+    assert re.fullmatch(
+        r"STOP: london-hotline/99 was not opened: The signature of entry \d+ is not by the device "
+        r"that it names · nothing of it is shown · keep the receipt and show it to the auditors · "
+        r"what the node said is kept: M/evidence/\S+\.json \(signature-invalid\)",
+        last,
+    )
+    assert await typed("inbox") == (0, "Nothing new.\n")
+    for number in range(1, 11):  # who breaks notes by the dozen fills no disk
+        await forged(number)
+    code, shown = await typed("inbox --json")
+    *problems, answer = [json.loads(line) for line in shown.splitlines()]
+    assert (code, len(answer["items"]), len(problems)) == (1, 10, 10)
+    assert {item["problem"]["code"] for item in answer["items"]} == {"signature-invalid"}
+    assert problems[0]["detail"].startswith("STOP: london-hotline/99 was not opened")
+    assert problems[-1]["do"].endswith("at the first 8 is kept in M/evidence")
+    assert len(list((world.folder / "M" / "evidence").iterdir())) == 1 + 8
 
 
 async def test_a_sleeper_is_not_believed_after_its_lapse(lied: Lied) -> None:

@@ -16,7 +16,7 @@ from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock, of_note
 from liaison.cli.context import Shape, answer, is_json, say
-from liaison.cli.failure import warn
+from liaison.cli.failure import exit_code_of, tell, warn
 from liaison.cli.outcomes import done_in_words, sent_in_words, told_in_words
 from liaison.cli.progress import bar
 from liaison.cli.shapes import (
@@ -43,8 +43,10 @@ from liaison.client import (
     Precedence,
     Sent,
     Told,
+    Unopened,
     Waiting,
 )
+from liaison.client.evidence import STOP
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole
 from liaison.words.canonical import MAX_INTEGER
@@ -430,6 +432,9 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
     if not items:
         say("Nothing new.")
     answer({"items": [of_item(item) for item in items]})
+    for item in items:
+        if isinstance(item, Unopened) and isinstance(item.error, STOP):
+            raise typer.Exit(exit_code_of(item.error))
 
 
 def say_items(items: list[Item]) -> None:
@@ -490,6 +495,8 @@ def _say_item(item: Item) -> None:
         say(told_in_words(item))
     elif isinstance(item, News):
         say(f"{'! ' if item.is_urgent else ''}{visible(item.text)}")
+    elif isinstance(item.error, STOP):
+        tell(item.error)
     elif not is_json():
         warn(f"{item.reference} was not opened: {item.error} ({_code(item.error)})")
 

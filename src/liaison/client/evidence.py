@@ -17,6 +17,8 @@ STOP: Final = (ChainBroken, LogUntrusted, SignatureInvalid)
 FORMAT: Final = "liaison/evidence/1"
 ANSWERS: Final = 32
 ANSWERS_BYTES: Final = 4 * 1024 * 1024
+FILES: Final = 8
+"""So many are written while a home is open: who sends what is broken by the thousand fills no disk."""
 
 
 @dataclass
@@ -24,6 +26,8 @@ class Answers:
     """The newest answers of a node, by path, the oldest first; as many as fit."""
 
     kept: deque[tuple[str, bytes]] = field(default_factory=deque)
+    files: int = 0
+    """How many files have been made of them."""
     _bytes: int = 0
 
     def add(self, path: str, body: bytes) -> None:
@@ -39,12 +43,16 @@ def keep(home: Home, exc: BaseException | None, answers: Answers, now: int) -> N
     """Write what the node said to a file of the home, if one must stop at this error, and say both."""
     if not isinstance(exc, STOP) or not answers.kept:
         return
-    stem = f"evidence/{to_dtg(now, exact=True).replace(' ', '-')}-{exc.code}"
-    path = home.path(home.unused(stem, ".json"))
-    write_file(path, _spell(exc, answers, now))
+    kept = f"what the node said at the first {FILES} is kept in {home.path('evidence')}"
+    if answers.files < FILES:
+        answers.files += 1
+        stem = f"evidence/{to_dtg(now, exact=True).replace(' ', '-')}-{exc.code}"
+        path = home.path(home.unused(stem, ".json"))
+        write_file(path, _spell(exc, answers, now))
+        kept = f"what the node said is kept: {path}"
     if not exc.happened.startswith("STOP"):
         exc.happened = f"STOP: {exc.happened}"
-    exc.do = " · ".join(part for part in (exc.do, f"what the node said is kept: {path}") if part)
+    exc.do = " · ".join(part for part in (exc.do, kept) if part)
 
 
 def _spell(exc: LiaisonError, answers: Answers, now: int) -> bytes:

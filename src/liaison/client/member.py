@@ -10,6 +10,7 @@ from typing import Final, cast
 
 from liaison.client.answers import object_of, objects_of, place_of, text_of
 from liaison.client.cabinet import Kept
+from liaison.client.evidence import STOP, keep
 from liaison.client.folding import ChannelView, LinkBroken
 from liaison.client.following import PACING, WINDOW, Batch, Flow, Frame, Gathering, Pacing
 from liaison.client.granting import Granter
@@ -374,7 +375,7 @@ class Client(Granter):
             said = await self._judged(found, exc)
             if said is exc:
                 await self._owe(state, note_of(found), digest, _reason(exc))
-            return Unopened(reference, said)
+            return self._unopened(reference, said)
         await self._owe(state, note, digest, "")
         return letter
 
@@ -392,7 +393,17 @@ class Client(Granter):
                 return await self._replaced(entry, old)
             return await self._told_of(kind, entry)
         except (NotReady, NotHere, LinkBroken, SignatureInvalid, Malformed) as exc:
-            return Unopened(f"entry {entry.index}", exc)
+            return self._unopened(f"entry {entry.index}", exc)
+
+    def _unopened(self, reference: str, error: LiaisonError) -> Unopened:
+        """Return what isn't shown. Where one must stop at it, what the node said is kept.
+
+        It is not raised: what somebody broke must not keep from its reader what others sent.
+        """
+        if isinstance(error, STOP):
+            error.happened = f"{reference} was not opened: {error.happened}"
+        keep(self.home, error, self.transport.answers, self.now())
+        return Unopened(reference, error)
 
     async def _told_of(self, kind: str, entry: Entry | Happening) -> Told | News:
         """Return an answer, or other news, once the chain of who said it holds."""
