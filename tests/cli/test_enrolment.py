@@ -254,6 +254,51 @@ def test_a_second_device_is_added_by_the_same_two_files(begun):
     assert begun.ok("--home FA device list nobody@fco.example") == "There are no devices.\n"
 
 
+def test_an_approval_of_another_device_of_the_same_member_pins_nothing(begun):
+    heard = heard_of(begun, "--home FA party new fco.example")
+    begun.ok("--home N node admit FA/fco.party")
+    begun.ok("--home F enrol attache.london@fco.example")
+    begun.ok(begun.compared(APPROVE))
+    begun.ok("--home F2 enrol attache.london@fco.example --as attache.london.1")
+    finish = f"enrol finish FA/approval.liaison --node N/node.liaison --heard {heard}"
+    code, shown = begun.type(f"--home F2 {finish}")
+    assert (code, "The approval doesn't name this device's key" in shown) == (1, True)
+    assert "fingerprint" not in shown  # nobody calls for it
+    assert begun.ok("--home F2 party show") == "No party is pinned.\n"
+    assert "is pinned" in begun.ok(f"--home F {finish}")
+
+
+def test_an_old_approval_puts_no_revoked_device_back_in_force(begun):
+    heard = heard_of(begun, "--home FA party new fco.example")
+    begun.ok("--home N node admit FA/fco.party")
+    begun.ok("--home F enrol attache.london@fco.example")
+    begun.ok(begun.compared(APPROVE))
+    finish = f"--home F enrol finish FA/approval.liaison --node N/node.liaison --heard {heard}"
+    for _ in range(2):
+        assert "holds attache.london@fco.example at localhost/test" in begun.ok(finish)
+    group = begun.type("--home FA device list")[1].split()[-1]
+    revoke = f"--home FA key revoke attache.london.1@fco.example {group} --lost --yes --post"
+    begun.ok(f"{revoke} --node N/node.liaison")
+    code, shown = begun.type(finish)
+    assert code == 1
+    assert "holds" not in shown
+    assert "This approval was overtaken: the key is not of a device of attache.london.1@" in shown
+    assert "ask your authority; where it revoked this key, enrol anew in another home" in shown
+
+
+@pytest.mark.parametrize("url", ["http://x/\x1b[2J", "http://x/\nALL IS WELL", "http://x y", "x"])
+def test_a_nodes_card_draws_nothing_on_a_screen(begun, url):
+    card = begun.folder / "N" / "node.liaison"
+    members = json.loads(card.read_text())
+    (begun.folder / "evil.card").write_bytes(format_canonical({**members, "url": url}) + b"\n")
+    begun.ok("--home FA party new fco.example")
+    code, shown = begun.type("--home FA directory sign --node evil.card")
+    assert (code, "evil.card is not a node's card" in shown) == (1, True), shown
+    assert "node " not in begun.ok("--home FA party show")
+    begun.ok("--home FA directory sign --node N/node.liaison")
+    assert "node  localhost/test at http://NODE" in begun.ok("--home FA party show")
+
+
 def test_another_key_than_the_pinned_one_is_pinned_only_anew_and_loudly(begun):
     heard = heard_of(begun, "--home MA party new mod.example")
     other = heard_of(begun, "--home EVE party new mod.example")

@@ -170,7 +170,7 @@ async def _cut(*_):
 
 def test_refusals_and_bad_files_are_said_in_words_without_a_traceback(begun):
     screen = begun
-    mod = last_groups(screen.type("--home MA party new mod.example")[1])
+    screen.ok("--home MA party new mod.example")
     code, shown = screen.type("--home FA party new FCO")
     assert (code, shown) == (
         1,

@@ -167,10 +167,12 @@ def as_authority(
             do="name the authority's home with --home, or begin with: liaison party new PARTY",
         )
 
+    card = read_node(context, node) if node is not None else None
+
     def opened() -> Authority:
         authority = Authority.open(home, opener(context), url=url_of(context))
-        if node is not None:
-            authority.pins.pin_node(read_node(context, node))
+        if card is not None:
+            authority.pins.pin_node(card)
         return authority
 
     async def current(authority: Authority) -> T:

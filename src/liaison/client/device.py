@@ -103,7 +103,9 @@ class Device:
         keystore = Keystore.create(home.path(KEYSTORE), passphrase, cost=cost)
         keystore.secrets[SIGNING] = secrets.token_bytes(32)
         keystore.save()
-        home.write_state(FILE, {"keys": [], "member": member, "name": name, "post": post})
+        public = to_base64(SigningKey(keystore.secrets[SIGNING]).public)
+        state = {"device": public, "keys": [], "member": member, "name": name, "post": post}
+        home.write_state(FILE, state)
         return cls(home, keystore)
 
     @property

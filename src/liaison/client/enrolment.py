@@ -14,7 +14,7 @@ from liaison.client.member import Client
 from liaison.client.pins import AuthorityPin, NodePin, Pins
 from liaison.client.seat import wall_clock
 from liaison.sealing.keystore import Cost
-from liaison.words.errors import NotReady
+from liaison.words.errors import NotAllowed, NotReady
 from liaison.words.ids import check_id, party_of
 
 
@@ -44,17 +44,30 @@ def request_device(
 
 
 def check_approval(home: Home, approval: Approval) -> None:
-    """Return if the approval is for this home's member.
+    """Return if the approval is for this home's member, and names this device.
 
     Raises:
         NotReady: it is another's.
     """
-    member = str(home.read_state(FILE).get("member", ""))
+    state = home.read_state(FILE)
+    member = str(state.get("member", ""))
     if approval.member.payload.member != member:
         raise NotReady(
             f"The approval is for {approval.member.payload.member}, this home is of {member or 'nobody'}",
             safe="nothing was pinned or sent",
             do="take the approval that answers this home's request",
+        )
+    # A home of an earlier version doesn't say its key here: it is looked at before anything is sent.
+    if "device" in state:
+        _check_named(approval, str(state["device"]))
+
+
+def _check_named(approval: Approval, device: str) -> None:
+    if device not in {named.key for named in approval.member.payload.devices}:
+        raise NotReady(
+            "The approval doesn't name this device's key",
+            safe="nothing was sent",
+            do="hand this home's request to the authority again",
         )
 
 
@@ -86,15 +99,19 @@ async def post_approval(client: Client, approval: Approval) -> None:
     """Post the member and the posting, then the device's first encryption key.
 
     Raises:
-        NotReady: the approval doesn't name this device.
+        NotReady: the approval doesn't name this device, or was overtaken: the key isn't in force.
         RefusedByNode: the node refused one.
     """
-    if client.device.public not in {d.key for d in approval.member.payload.devices}:
-        raise NotReady(
-            "The approval doesn't name this device's key",
-            safe="nothing was sent",
-            do="hand this home's request to the authority again",
-        )
+    _check_named(approval, client.device.public)
     for raw in (approval.member.raw, approval.posting.raw):
         client.take_receipt(await client.transport.submit(raw), raw)
     await client.tend()
+    try:
+        # An old approval is in the log already and gets its old receipts: only what is current counts.
+        await client.transport.read("/v1/inbox?limit=1")
+    except NotAllowed as exc:
+        raise NotReady(
+            f"This approval was overtaken: {exc.happened}",
+            safe="nothing that this device signs is taken",
+            do="ask your authority; where it revoked this key, enrol anew in another home",
+        ) from exc

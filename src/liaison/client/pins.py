@@ -7,6 +7,7 @@ authority after two people compared its fingerprint.
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,7 @@ FINGERPRINT_GROUPS: Final = 8
 _GROUP_CHARS: Final = 4
 
 OPTIONAL: Final = ("exercise", "url")
+_URL: Final = re.compile("https?://[!-~]{1,2000}")
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,10 @@ class NodePin:
                 check_signing_key(from_base64(texts[name]))
             except Malformed as exc:
                 raise exc.within(f"node.liaison: {name}") from exc
-        if "url" in texts and not texts["url"].startswith(("http://", "https://")):
-            raise Malformed("node.liaison: url must begin with https:// or http://")
+        if "url" in texts and not _URL.fullmatch(texts["url"]):
+            raise Malformed(
+                "node.liaison: url must begin with https:// or http://, and have no space or control"
+            )
         return cls(**texts)
 
 
