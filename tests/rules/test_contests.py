@@ -17,6 +17,7 @@ from liaison.statements.procedures import WatchAction
 from liaison.statements.statement import Statement
 from liaison.words.times import DAY, HOUR, MINUTE, SECOND
 from tests import world as worlds
+from tests.rules.refusing import refuses
 from tests.rules.telling import (
     WITH_DEPUTY,
     addressee,
@@ -168,8 +169,8 @@ def test_what_happened_since_tells_whether_it_is_armed(case):
         world.accept(world.directory(MOD))
     before = lives(world, note)
     world.accept(lost(world, since))
-    (facts,) = contested(world.elapse(SECOND))
-    assert [one.note for one in facts.armed] == [note] * is_armed
+    found = contested(world.elapse(SECOND))
+    assert [one.note for facts in found for one in facts.armed] == [note] * is_armed
     if not is_armed:
         assert lives(world, note) == before
         return
@@ -346,13 +347,98 @@ def test_page_by_page_nothing_is_left_out(monkeypatch):
     assert rows_of(replay(world.records)) == rows_of(world.cells)
 
 
-def test_a_record_says_so_in_each_channel_even_where_nothing_is_armed():
+def test_a_record_says_so_where_it_acknowledged_something_even_if_nothing_is_armed():
     world = two_devices(quiet())
+    stolen_ack(world, world.accept(world.note()).digest)
+    world.advance(MINUTE)
+    # Channels that name the party make no work, nor such as others only propose to it.
+    for n in range(3):
+        world.accept(world.charter(alias=f"never-{n}"))
     world.accept(lost(world, world.clock))
     (facts,) = contested(world.elapse(SECOND))
-    assert facts.armed == ()
+    assert (facts.channel, facts.armed) == (world.channel, ())
     assert items_of(facts, 1) == []
     assert world.records[-1].urgency.outcome == "contested"
+
+
+def test_where_it_acknowledged_nothing_there_is_nothing_to_look_through():
+    world = two_devices(quiet())
+    world.accept(world.answer(DORA, ACKNOWLEDGED, world.accept(world.note()).digest))
+    world.accept(lost(world, 0))
+    assert world.elapse(SECOND) == []
+
+
+def in_lines(world: MemoryWorld, count: int) -> None:
+    """Open more lines, and have the stolen device take a note on in each."""
+    rules = (worlds.use("action-across"), worlds.use("members-exactly", count=2))
+    said = worlds.hotline_charter(rules=rules)
+    for n in range(count):
+        world.alias = f"line-{n}"
+        world.open(world.charter(**{**said, "alias": world.alias}))
+        stolen_ack(world, world.accept(world.note()).digest)
+    world.alias = worlds.ALIAS
+
+
+def test_between_the_contests_of_a_party_a_rung_has_its_turn():
+    world = two_devices(quiet())
+    since = world.clock
+    in_lines(world, 3)
+    climb = note_of(world, world.accept(world.note()).digest).climb_of(MOD)
+    assert climb is not None
+    world.clock = climb.due - contests.APART // 2
+    world.accept(lost(world, since))
+    at = world.head_at
+    world.advance(SECOND)
+    fired = world.fire_due()
+    assert [record.kind for record in fired] == ["contested", "rung", "contested", "contested"]
+    found = contested(fired)
+    assert [facts.due - at for facts in found] == [n * contests.APART for n in range(3)]
+    assert [facts.channel for facts in found] == sorted(facts.channel for facts in found)
+    assert rows_of(replay(world.records)) == rows_of(world.cells)
+
+
+def test_what_a_party_says_next_is_looked_through_behind_what_it_said_before():
+    world = two_devices(quiet())
+    since = world.clock
+    in_lines(world, 3)
+    world.accept(lost(world, since + 1))
+    first = world.head_at
+    world.accept(lost(world, since))
+    found = contested(world.elapse(SECOND))
+    # What was not looked through yet is by the later word, once.
+    assert [(facts.due - first, facts.since) for facts in found] == [
+        (n * contests.APART, since) for n in range(3, 6)
+    ]
+    # Long after, it begins at once.
+    world.elapse(MINUTE)
+    world.accept(lost(world, since - 1))
+    at = world.head_at
+    assert [facts.due - at for facts in contested(world.elapse(SECOND))] == [0, 10_000, 20_000]
+
+
+def test_a_statement_and_a_key_are_looked_through_so_often_and_no_more():
+    world = quiet()
+    pages = [[signing(f"{DORA}/x{page}-{n}") for n in range(8)] for page in range(2)]
+    kept = signing(f"{DORA}/kept")
+    for page in (*pages, [kept]):
+        world.accept(world.member(DORA, None, page))
+    keys = sorted(key.id for page in pages for key in page)
+
+    def say(count: int, since: int) -> Statement[Any]:
+        said = tuple(Compromised(key=key, since=since) for key in keys[:count])
+        return world.member(DORA, None, [kept], compromised=said)
+
+    refuses(world, say(9, world.clock), "compromised", "of 8 keys at once")
+    since = world.clock
+    for earlier in range(8):
+        world.accept(say(8, since - earlier))
+    refuses(world, say(8, since - 8), "compromised", "8 times of a key")
+    # What was said may be said again, and of others something new.
+    world.accept(say(8, since - 7))
+    assert world.have(cells.Acknowledger, keys[0]).contested == 8
+    said = [Compromised(key=key, since=since - 7) for key in keys[:8]]
+    new = (*said, *(Compromised(key=key, since=since) for key in keys[8:16]))
+    world.accept(world.member(DORA, None, [kept], compromised=new))
 
 
 def test_what_was_due_of_a_note_goes_before_it_is_armed():

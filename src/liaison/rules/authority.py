@@ -175,7 +175,7 @@ def _member_needs(statement: Statement[Member], _: Peek) -> Iterable[CellKey]:
     for device in payload.devices:
         yield KeyClaim.key_of(id_of(device.key))
     if payload.compromised is not None:
-        yield from contests.beginning_needs(payload.by)
+        yield from contests.beginning_needs(payload.by, payload.compromised)
         for one in payload.compromised:
             yield KeyClaim.key_of(one.key)
 
@@ -242,7 +242,7 @@ def _compromised(
                 "compromised",
                 "a compromised key is no device's, and is so since a time that passed",
             )
-    return None
+    return contests.check_beginning(view, known, payload.compromised)
 
 
 def _for_good(view: View, known: cells.Member | None, payload: Member) -> Refused | None:

@@ -683,6 +683,26 @@ class Acknowledgements(Cell):
     """How many full pages there are; 0 on these themselves."""
 
 
+class Acknowledger(Cell):
+    """A device's key: in which channels it acknowledged or answered something, ascending."""
+
+    name: ClassVar[str] = "acknowledger"
+    ids: ClassVar[tuple[str, ...]] = ("device",)
+    device: str
+    channels: tuple[str, ...]
+    contested: int
+    """How often it was said since when it is compromised."""
+
+
+class Contesting(Cell):
+    """When the last contest of a party begins: the next one does so a moment later."""
+
+    name: ClassVar[str] = "contesting"
+    ids: ClassVar[tuple[str, ...]] = ("party",)
+    party: str
+    last: int
+
+
 class Contest(Cell):
     """A device's key is compromised: what it acknowledged in a channel is looked through."""
 
@@ -707,11 +727,13 @@ CELLS: Final[dict[str, type[Cell]]] = {
     cell.name: cell
     for cell in (
         Acknowledgements,
+        Acknowledger,
         Admitted,
         AliasClaim,
         Amendment,
         Channel,
         Contest,
+        Contesting,
         Counter,
         Decisions,
         DeviceKeys,

@@ -1,8 +1,9 @@
 """Contests: what a compromised key took on or answered is nobody's to rely on. statements.md, CONTEST.
 
 A party says of a device's key since when it may have been another's. A party's statement reads no
-channel's cells (law 3); so it leaves a ``Contest`` in each channel, which is due at once, and whose
-moments look through what the key acknowledged and answered there, page by page, the newest first.
+channel's cells (law 3); so it leaves a ``Contest`` in each channel in which the key acknowledged or
+answered something, whose moments look through that, page by page, the newest first. They are
+``APART``, so that what else falls due, ladders above all, has its turn between them.
 """
 
 from __future__ import annotations
@@ -16,31 +17,39 @@ from liaison.rules import ladder
 from liaison.rules.cells import (
     Acknowledged,
     Acknowledgements,
+    Acknowledger,
     AddresseeState,
     Cell,
     CellKey,
     Channel,
     Contest,
+    Contesting,
     Member,
     Note,
-    PartyChannels,
     Post,
     View,
 )
 from liaison.rules.lives import Life
+from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Fallen, Peek
 from liaison.rules.showing import reached_at
+from liaison.statements.payloads import MAX_DEVICES, Compromised
+from liaison.words.times import SECOND
 
 PAGE_ENTRIES: Final = 64
 """So many acts stand on a page, and so many notes at most are armed by one record."""
 NEWEST: Final = "0"
 """The page that is written to; full ones are numbered from 1."""
+APART: Final = SECOND // 100
+CONTESTED_MAX: Final = 8
+"""So often it is said of a key since when it is compromised: each time all is looked through anew."""
 
 
 # What a device acknowledged or answered
 
 
 def remembering_needs(channel: str, device: str) -> Iterable[CellKey]:
+    yield Acknowledger.key_of(device)
     yield Acknowledgements.key_of(channel, device, NEWEST)
 
 
@@ -67,6 +76,9 @@ def _written(view: View, channel: str, device: str, said: Iterable[Acknowledged]
     page = view.get(Acknowledgements, channel, device, NEWEST)
     entries, full = (page.entries, page.full) if page else ((), 0)
     said = list(said)
+    if said and page is None:
+        known = _acknowledger(view, device)
+        yield known.model_copy(update={"channels": tuple(sorted((*known.channels, channel)))})
     for one in said:
         if len(entries) == PAGE_ENTRIES:
             full += 1
@@ -81,21 +93,53 @@ def _written(view: View, channel: str, device: str, said: Iterable[Acknowledged]
         )
 
 
+def _acknowledger(view: View, device: str) -> Acknowledger:
+    known = view.get(Acknowledger, device)
+    return known or Acknowledger(device=device, channels=(), contested=0)
+
+
 # A party's word that a key is contested
 
 
-def beginning_needs(party: str) -> Iterable[CellKey]:
-    yield PartyChannels.key_of(party)
+def beginning_needs(party: str, said: Iterable[Compromised]) -> Iterable[CellKey]:
+    yield Contesting.key_of(party)
+    for one in said:
+        yield Acknowledger.key_of(one.key)
+
+
+def check_beginning(
+    view: View, known: Member | None, said: Iterable[Compromised]
+) -> Refused | None:
+    """Return a refusal where a party would have too much looked through (MEMBER-7)."""
+    changed = _changed(known, said)
+    if len(changed) > MAX_DEVICES:
+        return Refused(
+            "compromised",
+            f"it is said of {MAX_DEVICES} keys at once since when they are compromised",
+        )
+    if any(_acknowledger(view, one.key).contested >= CONTESTED_MAX for one in changed):
+        return Refused(
+            "compromised",
+            f"it was said {CONTESTED_MAX} times of a key since when it is compromised",
+        )
+    return None
+
+
+def _changed(known: Member | None, said: Iterable[Compromised]) -> list[Compromised]:
+    """Return of which keys it is said for the first time, or since another time than before."""
+    before = {one.key: one.since for one in (known.compromised or () if known else ())}
+    return [one for one in said if before.get(one.key) != one.since]
 
 
 def begun(view: View, known: Member | None, facts: MemberFacts, at: int) -> Iterable[Cell]:
-    """Give a contest for each channel of the party, of each key that is newly said to be compromised."""
-    before = {one.key: one.since for one in (known.compromised or () if known else ())}
-    channels = view.get(PartyChannels, facts.party)
-    for one in facts.compromised or ():
-        if before.get(one.key) == one.since:
-            continue
-        for channel in channels.channels if channels else ():
+    """Give a contest for each channel in which a key acted that is newly said to be compromised."""
+    contesting = view.get(Contesting, facts.party)
+    last = contesting.last if contesting else None
+    for one in _changed(known, facts.compromised or ()):
+        acknowledger = _acknowledger(view, one.key)
+        yield acknowledger.model_copy(update={"contested": acknowledger.contested + 1})
+        for channel in acknowledger.channels:
+            last = at if last is None else max(at, last + APART)
             yield Contest(
                 channel=channel,
                 device=one.key,
@@ -103,8 +147,10 @@ def begun(view: View, known: Member | None, facts: MemberFacts, at: int) -> Iter
                 member=facts.member,
                 since=one.since,
                 page=0,
-                moment=at,
+                moment=last,
             )
+    if last is not None:
+        yield Contesting(party=facts.party, last=last)
 
 
 # The moments
@@ -174,7 +220,7 @@ def evolve_contest(view: View, facts: ContestedFacts) -> Iterable[Cell]:
     yield from changed.values()
     following = _following(view, contest)
     yield contest.model_copy(
-        update={"page": following or 0, "moment": facts.due if following else None}
+        update={"page": following or 0, "moment": facts.due + APART if following else None}
     )
 
 
