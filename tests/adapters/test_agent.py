@@ -137,7 +137,7 @@ def test_what_is_no_question_gets_no_answer(serving, asked):
 
 
 def test_another_user_is_told_nothing(serving, monkeypatch):
-    monkeypatch.setattr(agent, "_uid_of", lambda _: os.getuid() + 1)
+    monkeypatch.setattr(agent, "_who_is", lambda _: (1, os.getuid() + 1))
     for line in (b"key\n", b"left\n", b"lock\n"):
         assert answer_to(serving.place, line) == b""
     # Nor is an agent believed that another user runs.
@@ -213,6 +213,26 @@ async def test_a_process_that_is_ended_holds_nothing_and_the_next_takes_its_plac
     assert agent.take(place) == KEY[::-1]
     assert agent.lock(place)
     assert not place.exists()
+
+
+def test_an_agent_that_does_not_answer_is_not_said_to_be_locked(runtime):
+    place = place_in(runtime)
+    agent.start(place, KEY)
+    pid = pid_of(place)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(NotReady) as told:
+            agent.lock(place, wait_s=0.05)
+        assert str(told.value) == (
+            f"The agent at {place} doesn't answer: it may still hold the key · it forgets it once it "
+            f"answers again, or was idle for 15 minutes · end it, if that is too long: kill -9 {pid}"
+        )
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert agent.take(place) == KEY
+    assert agent.lock(place)
+    assert not place.exists()
+    assert not agent.lock(place)
 
 
 def test_where_it_cant_listen_that_is_said(tmp_path):

@@ -32,6 +32,8 @@ IDLE_S: Final = 15 * 60
 _KEY, _LEFT, _LOCK = b"key\n", b"left\n", b"lock\n"
 _NAME_CHARS: Final = 12  # the address of a socket has 108 at most
 _ANSWER_S: Final = 2.0
+_LOCK_S: Final = 10.0
+"""So long is waited for its being locked: who asks others of it is answered first."""
 _START_S: Final = 20.0
 _SET_DUMPABLE: Final = 4
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -91,7 +93,7 @@ def serve(listening: socket.socket, held: Held, gone: Callable[[], None]) -> Non
         with contextlib.suppress(OSError):  # nobody asked in time, or who asked went away
             peer, _ = listening.accept()
             with peer:
-                if _uid_of(peer) == os.getuid() and _answer(peer, held):
+                if _who_is(peer)[1] == os.getuid() and _answer(peer, held):
                     held.wipe()
                     gone()
                     return
@@ -109,10 +111,11 @@ def _answer(peer: socket.socket, held: Held) -> bool:
     return asked == _LOCK
 
 
-def _uid_of(peer: socket.socket) -> int:
+def _who_is(peer: socket.socket) -> tuple[int, int]:
+    """Return process and user at the other end, as the kernel knows them."""
     size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return int(uid)
+    pid, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(pid), int(uid)
 
 
 def place_for(home: Path, environment: Mapping[str, str]) -> Path | None:
@@ -139,34 +142,58 @@ def place_for(home: Path, environment: Mapping[str, str]) -> Path | None:
 
 
 def take(place: Path) -> bytes:
-    """Return what the agent holds, nothing where there is none."""
-    return _ask(place, _KEY)
+    """Return what the agent holds, nothing where there is none, or none that answers."""
+    with contextlib.suppress(TimeoutError):
+        return _ask(place, _KEY)
+    return b""
 
 
 def left_s(place: Path) -> int:
-    """Return in how many idle seconds the agent locks; 0 where there is none."""
-    return int(_ask(place, _LEFT) or b"0")
+    """Return in how many idle seconds the agent locks; 0 where there is none, or none that answers."""
+    with contextlib.suppress(TimeoutError):
+        return int(_ask(place, _LEFT) or b"0")
+    return 0
 
 
-def lock(place: Path) -> bool:
-    """Have the agent forget and end; return whether there was one."""
-    was_there = bool(left_s(place))
-    _ask(place, _LOCK)
+def lock(place: Path, *, wait_s: float = _LOCK_S) -> bool:
+    """Have the agent forget and end; return whether there was one.
+
+    Raises:
+        NotReady: there is one, and it doesn't answer within ``wait_s``: it may hold its key still.
+    """
+    try:
+        was_there = bool(int(_ask(place, _LEFT, wait_s) or b"0"))
+        _ask(place, _LOCK, wait_s)
+    except TimeoutError as exc:
+        raise NotReady(
+            f"The agent at {place} doesn't answer: it may still hold the key",
+            safe="it forgets it once it answers again, or was idle for 15 minutes",
+            do=f"end it, if that is too long: kill -9 {exc}",
+        ) from exc
     return was_there
 
 
-def _ask(place: Path, line: bytes) -> bytes:
+def _ask(place: Path, line: bytes, wait_s: float = _ANSWER_S) -> bytes:
+    """Return what the agent answers, nothing where there is none.
+
+    Raises:
+        TimeoutError: it doesn't answer; its text is the agent's process id.
+    """
     found = b""
-    with (
-        contextlib.suppress(OSError),
-        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel,
-    ):
-        channel.settimeout(_ANSWER_S)
-        channel.connect(str(place))
-        if _uid_of(channel) == os.getuid():
-            channel.sendall(line)
-            while part := channel.recv(mmap.PAGESIZE):
-                found += part
+    pid = 0
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+            channel.settimeout(wait_s)
+            channel.connect(str(place))
+            pid, uid = _who_is(channel)
+            if uid == os.getuid():
+                channel.sendall(line)
+                while part := channel.recv(mmap.PAGESIZE):
+                    found += part
+    except (TimeoutError, BlockingIOError) as exc:  # the latter where too many wait already
+        raise TimeoutError(str(pid or "PID")) from exc
+    except OSError:
+        return b""
     return found
 
 

@@ -11,11 +11,13 @@ import typer
 from liaison.adapters import agent
 from liaison.cli import desk
 from liaison.cli.context import Shape, answer, say
+from liaison.cli.failure import warn
 from liaison.client.backup import Backup, back_up, who_has
 from liaison.client.backup import restore as restore_home
 from liaison.client.home import KEYSTORE
 from liaison.client.seat import wall_clock
 from liaison.sealing.keystore import Keystore
+from liaison.words.errors import NotReady
 from liaison.words.times import to_dtg
 
 key = typer.Typer(no_args_is_help=True, help="This home's keys: passphrase, backup, restore.")
@@ -55,7 +57,10 @@ def passphrase(
         )
     place = agent.place_for(home.root, os.environ)
     if place is not None:
-        agent.lock(place)
+        try:
+            agent.lock(place)
+        except NotReady as exc:  # what it holds opens nothing that is saved from now on
+            warn(str(exc))
     say(f"The keystore of {who} has another passphrase.")
     say("Copies made before, and backups, keep the one that they had: whoever has both reads them.")
     answer({"who": who, "keystore": home.path(KEYSTORE)})
