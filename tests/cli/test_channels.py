@@ -297,3 +297,23 @@ def test_who_left_a_channel_names_it_in_no_directory_and_nobody_is_sealed_for_un
     )
     # The party's other channels go on.
     assert "of kind note-verbale on london-notes" in screen.ok(DRAFT, CANARY)
+
+
+def test_what_follows_a_tier_that_nobody_holds_is_told_with_its_true_times(council):
+    screen = council
+
+    def times() -> dict[str, str]:
+        shown = screen.type(SEND, CANARY)[1]
+        lines = re.findall(r"at ([0-9]+Z [A-Z]{3} [0-9]{2}) (.*)", shown)
+        return {what: at for at, what in lines}
+
+    before = times()
+    assert (
+        before["deputy@mod.example can read it;"]
+        != before["the sender and the tier ministry are told;"]
+    )
+    screen.ok("--home MA posting set deputy@mod.example --post")
+    screen.ok("--home MA directory sign --post")
+    after = times()
+    nobody = "nobody in the tier deputy can be reached, and the next follows at once;"
+    assert after[nobody] == after["the sender and the tier ministry are told;"]

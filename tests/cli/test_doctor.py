@@ -14,7 +14,7 @@ from liaison.cli.founding import found
 from liaison.client import Home, NodePin
 from liaison.client.seat import wall_clock
 from liaison.words.times import DAY, HOUR, MINUTE, SECOND
-from tests.cli.screen import PASSPHRASE, Screen, serving, steady
+from tests.cli.screen import PASSPHRASE, Screen, last_groups, serving, steady
 from tests.cli.test_first_hotline import CANARY, SEND, open_line
 from tests.cli.test_outbox import away
 
@@ -36,7 +36,7 @@ def test_whose_home_it_is_and_how_it_stands_is_said_without_a_passphrase_or_a_no
     assert shown == (
         "who          attache.london.1@fco.example\n"
         "home         F\n"
-        "post         attache.london@fco.example\n"
+        "post         attache.london@fco.example (as enrolled; liaison doctor says what you hold now)\n"
         "fingerprint  FINGERPRINT\n"
         "origin       localhost/test\n"
         f"url          {steady(url)}\n"
@@ -55,6 +55,7 @@ def test_whose_home_it_is_and_how_it_stands_is_said_without_a_passphrase_or_a_no
 
 def test_a_doctor_asks_the_node_too(line):
     shown = line.ok("--home F doctor")
+    assert "good  post       you hold attache.london@fco.example\n" in shown
     assert "good  node       localhost/test answers at http://NODE\n" in shown
     assert "good  clock      as the node's\n" in shown
     for party in ("fco.example", "mod.example"):
@@ -177,3 +178,48 @@ def test_an_inbox_a_note_and_a_doctor_say_that_a_directory_is_not_renewed(screen
         code, shown = screen.type("--home F doctor")
         assert code == 1
         assert "BAD   directory  The directory of mod.example lapsed at" in shown
+
+
+def test_who_holds_no_post_any_more_is_told_so_and_what_to_do(line):
+    line.ok("--home FA posting set attache.london@fco.example --post")
+    line.ok("--home FA directory sign --post")
+    code, shown = line.type("--home F doctor")
+    assert code == 1
+    assert "BAD   post       you hold no post now: nothing new comes to you" in shown
+    assert "liaison posting handover POST --to MEMBER" in shown
+
+
+def test_a_home_that_is_not_enrolled_yet_is_told_how_it_goes_on(line):
+    line.ok("--home X enrol legal@fco.example")
+    for look in ("whoami", "doctor"):
+        code, shown = line.type(f"--home X {look}")
+        assert code == 1
+        assert "BAD   pins       no node is pinned: this home isn't in use yet" in shown
+        assert (
+            "hand request.liaison to your authority, then run: liaison enrol finish FILE" in shown
+        )
+        assert "liaison inbox" not in shown
+
+
+def test_a_node_that_is_away_seals_nothing_new_and_the_doctor_says_so(line, monkeypatch):
+    monkeypatch.setenv("LIAISON_URL", "http://127.0.0.1:9")
+    code, shown = line.type("--home F doctor")
+    assert code == 1
+    assert "what was sealed waits in the outbox, and nothing new can be sealed meanwhile\n" in shown
+
+
+def test_a_registrar_whose_delegation_ended_is_told_so(line):
+    line.ok("--home RG registrar new fco.example")
+    line.ok(line.compared("--home FA registrar delegate RG/request.liaison --post"))
+    heard = last_groups(line.said[-1])
+    line.ok(f"--home RG registrar begin FA/fco.party --node N/node.liaison --heard {heard}")
+    assert "good  delegation this registrar of fco.example signs until DTG\n" in line.ok(
+        "--home RG doctor"
+    )
+    (listed,) = line.type("--home FA registrar list")[1].splitlines()
+    line.ok(f"--home FA registrar end {listed.split('  ')[0].split()[-1]} --post")
+    assert line.type("--home RG registrar run --once")[0] == 1
+    code, shown = line.type("--home RG doctor")
+    assert code == 1
+    assert "BAD   delegation the node lets this registrar in no more: " in shown
+    assert "ask the authority to run: liaison registrar delegate FILE --post" in shown

@@ -321,3 +321,11 @@ def test_another_key_than_the_pinned_one_is_pinned_only_anew_and_loudly(begun):
         f"mod.example  pinned by  bert  {how}  DTG  FINGERPRINT\n"
         f"mod.example  before by  anna  {how}  DTG  FINGERPRINT\n"
     )
+
+
+def test_a_name_is_taken_with_its_party_or_without(begun):
+    for home, name in (("A", "consul.1"), ("B", "consul.1@fco.example")):
+        shown = begun.ok(f"--home {home} enrol consul@fco.example --as {name}")
+        assert shown.startswith("consul.1@fco.example asks to hold consul@fco.example.")
+    code, shown = begun.type("--home C enrol consul@fco.example --as consul.1@mod.example")
+    assert (code, "(malformed)" in shown) == (1, True)

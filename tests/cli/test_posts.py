@@ -48,6 +48,10 @@ def test_a_post_is_handed_over_with_what_is_open_there(line):
     screen = line
     screen.ok(SEND, CANARY)
     screen.ok("--home M inbox")
+    own = "--home M send london-hotline --to attache.london@fco.example --subject Ours --yes"
+    screen.ok(own, CANARY)
+    # One more, which who leaves has not fetched.
+    screen.ok(SEND.replace("Line~check", "Late"), CANARY)
     enrol(screen, "E", "member approve --role attache", "night")
     # The party says who holds the post; until then it is nobody's to hand over.
     code, shown = screen.type("--home M posting handover duty.desk@mod.example --to x@mod.example")
@@ -57,15 +61,24 @@ def test_a_post_is_handed_over_with_what_is_open_there(line):
     assert screen.ok("--home E inbox") == "Nothing new.\n"
     shown = screen.ok(f"--home M posting handover duty.desk@mod.example --to {NIGHT} --yes")
     assert re.sub("grant.[0-9]+", "grant.N", shown) == (
+        "london-hotline/3  FLASH  DTG  from attache.london.1@fco.example: Late\n"
         "london-hotline/1  delivered: Line check\n"
+        "london-hotline/3  queued: Late\n"
+        f"london-hotline/2 was written for duty.desk@mod.example by you, and waits for others: {NIGHT} "
+        "hears of its answers and can't open it, for a copy is its writer's alone. Tell them what it "
+        "says\n"
         "To hand over:\n"
         "  Post:        duty.desk@mod.example\n"
         f"  To:          {NIGHT} (1 device)\n"
         f"  Then:        {NIGHT} can open them and answers for duty.desk@mod.example from now on.\n"
         "GRANT london-hotline/1 at DTG (receipt: M/receipts/london-hotline/1.grant.N.receipt)\n"
-        f"Handed over to {NIGHT}: 1 of 1 note.\n"
+        "GRANT london-hotline/3 at DTG (receipt: M/receipts/london-hotline/3.grant.N.receipt)\n"
+        f"Handed over to {NIGHT}: 2 of 2 notes.\n"
     )
-    assert "from attache.london.1@fco.example: Line check" in screen.ok("--home E inbox")
+    shown = screen.ok("--home E inbox")
+    assert "from attache.london.1@fco.example: Line check" in shown
+    assert "from attache.london.1@fco.example: Late" in shown
+    assert "was acknowledged by" in screen.ok("--home E ack london-hotline/3")
     shown = screen.ok("--home E ack london-hotline/1")
     assert shown.startswith(
         f"london-hotline/1 was acknowledged by {NIGHT} for duty.desk@mod.example"
@@ -73,6 +86,11 @@ def test_a_post_is_handed_over_with_what_is_open_there(line):
     shown = screen.ok("--home F inbox")
     assert f"granted london-hotline/1 to {NIGHT} for duty.desk@mod.example (handover)" in shown
     assert f"acknowledged by {NIGHT}" in shown
+    # What was written at the post is its writer's: nobody is told that they were let in.
+    code, shown = screen.type("--home M grant london-hotline/2 duty.desk@mod.example --yes")
+    assert code == 1
+    assert "duty.desk@mod.example is where london-hotline/2 is from" in shown
+    assert "send a note of their own" in shown
     for look in ("verify", "replay"):  # wraps that came by a grant are looked for, too
         assert "differs" not in screen.ok(f"audit {look} N")
 
@@ -116,6 +134,12 @@ def test_a_second_device_gets_what_the_first_one_grants(line):
     assert "GRANT london-hotline/1 at DTG" in shown
     assert shown.endswith("Granted: 1 of 1 note.\n")
     assert "nothing that this device could open" in screen.ok(f"--home M {typed} --yes")
+    # It is what that device's own screen shows.
+    about = screen.type("--home M2 whoami")[1]
+    (fingerprint,) = (line for line in about.splitlines() if line.startswith("fingerprint"))
+    assert fingerprint.split()[-1] == typed.split()[-1]
+    code, shown = screen.type("--home M grant --device AAAA --yes")
+    assert (code, "the fingerprint that `liaison whoami` shows on that device" in shown) == (1, True)
     assert "Line check" in screen.ok("--home M2 inbox")
     assert CANARY in screen.ok("--home M2 read london-hotline/1")
 

@@ -210,3 +210,13 @@ async def test_a_look_that_fails_is_said_once_and_tried_again(capsys):
         "a key ends",
         "The directory was not renewed now: No answer (node-unreachable)",
     ]
+
+
+def test_who_is_out_of_force_is_not_asked_to_renew_a_key(begun):
+    delegate(begun)
+    begun.ok("--home N node advance 30d")
+    begun.ok("--home RG directory sign --post")
+    warned = "attache.london.1@fco.example can be sealed to until"
+    assert warned in begun.ok("--home RG registrar run --once")
+    begun.ok("--home RG member suspend attache.london.1@fco.example --post")
+    assert warned not in begun.ok("--home RG registrar run --once")

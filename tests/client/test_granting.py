@@ -21,6 +21,7 @@ from liaison.client import (
     request_device,
     take_approval,
 )
+from liaison.client.pins import groups_of
 from liaison.client.reading import sha256
 from liaison.sealing import seal
 from liaison.statements.payloads import Reliance, Verdict, Wrap
@@ -100,7 +101,7 @@ async def test_a_second_device_reads_what_the_first_one_grants_it_and_nobody_is_
     assert isinstance(item, Unopened)
     assert isinstance(item.error, Unreadable)
     assert item.error.happened == "This device was not known yet when it was sent"
-    assert item.error.do == f"on that device, run: liaison grant --device {key}"
+    assert item.error.do == f"on that device, run: liaison grant --device {groups_of(key)[-1]}"
     async with line.client("M") as m:
         history = await m.history_for(key)
         assert (history.notes, history.gone, history.left) == (((FIRST, DUTY),), (), ())

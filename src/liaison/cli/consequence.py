@@ -47,18 +47,25 @@ def ladder_in_words(
     asked: str,
     tiers: Callable[[str], str],
     missing: str = "nobody acknowledges",
+    is_reached: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[str]:
-    """Say what each rung does and when. ``asked`` is who should act, ``tiers`` who is in a tier."""
-    waited = 0
+    """Say what each rung does and when. ``asked`` is who should act, ``tiers`` who is in a tier.
+
+    ``is_reached``: whether anybody in a tier can be; where not, the next rung is due at once (LADDER-7).
+    """
+    waited, is_empty = 0, False
     for number, rung in enumerate(rungs):
-        waited += rung.after_s
+        waited += 0 if is_empty else rung.after_s
+        is_empty = rung.effect is Effect.OPEN and not is_reached(rung.tier or "")
         when = moment(waited)
         what = _effect(rung, asked, tiers)
         if number == 0:
             by = when.replace("at ", "by ", 1).replace("after ", "within ", 1)
             when = f"if {missing} {by},"
+        if is_empty:
+            what = f"nobody in the tier {rung.tier} can be reached, and the next follows at once"
         yield f"{when} {what}"
-        waited += ((rung.times or 1) - 1) * (rung.every_s or 0)
+        waited += 0 if is_empty else ((rung.times or 1) - 1) * (rung.every_s or 0)
 
 
 def _effect(rung: Rung, asked: str, tiers: Callable[[str], str]) -> str:
@@ -121,11 +128,16 @@ def _ladder_of(draft: Draft, plan: Plan, kind: NoteKind, start: int | None) -> I
         return
     standby = [a.post for a in addressed if a.role is AddresseeRole.STANDBY]
 
-    def tier(name: str) -> str:
-        mine = [post for post in standby if post in _tier(plan.channel, party_of(post), name)]
-        return ", ".join(mine) or f"the tier {name}"
+    def posts(name: str) -> list[str]:
+        return [post for post in standby if post in _tier(plan.channel, party_of(post), name)]
 
-    yield from ladder_in_words(climbed.rungs, after(start), asked=", ".join(asked), tiers=tier)
+    yield from ladder_in_words(
+        climbed.rungs,
+        after(start),
+        asked=", ".join(asked),
+        tiers=lambda name: ", ".join(posts(name)) or f"the tier {name}",
+        is_reached=lambda name: bool(posts(name)),
+    )
 
 
 def of_charter(view: ChannelView, kind: NoteKind) -> Iterator[str]:

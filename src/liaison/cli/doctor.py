@@ -9,6 +9,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -24,13 +25,16 @@ from liaison.client import device as of_device
 from liaison.client.backup import who_has
 from liaison.client.device import Certified, certified_in
 from liaison.client.folding import FILE as DIRECTORIES
-from liaison.client.folding import LinkBroken
+from liaison.client.folding import LinkBroken, Standing
 from liaison.client.home import KEYSTORE, RESTORED
 from liaison.client.lapses import Lapse, left, of_directory, of_key
 from liaison.client.outbox import waiting_in
 from liaison.client.pins import NodePin, Pins, groups_of
+from liaison.client.registrar import WARNED_BEFORE
 from liaison.client.seat import KNOWN, wall_clock
 from liaison.client.transport import Transport
+from liaison.rules.chain import id_of
+from liaison.statements.payloads import Directory, Party
 from liaison.words.errors import (
     Damaged,
     LiaisonError,
@@ -47,6 +51,7 @@ CLOCK_OFF_MOST: Final = 2 * MINUTE
 """What is signed by a clock further ahead is refused (statements.md, STMT)."""
 CLOCK_OFF_NOTED: Final = 20 * SECOND
 CONTACT_LAST: Final = 3 * DAY
+_MEANWHILE: Final = "what was sealed waits in the outbox, and nothing new can be sealed meanwhile"
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +64,8 @@ def whoami(context: typer.Context) -> None:
     home = desk.home_at(context)
     about = _about(home)
     for name, value in about.items():
-        say(f"{name:<12} {value}")
+        then = " (as enrolled; liaison doctor says what you hold now)" if name == "post" else ""
+        say(f"{name:<12} {value}{then}")
     say_findings(list(at_home(home, wall_clock(), _place(home))), about)
 
 
@@ -114,12 +120,15 @@ def at_home(home: Home, now: int, place: Path | None) -> Iterator[Finding]:
     yield _keystore(place)
     yield from _pins(home, party_of(who) if "@" in who else who)
     if home.has(of_device.FILE):
-        yield _key(certified_in(home.read_state(of_device.FILE)), now)
+        if Pins(home).has_node:  # before, nothing of it is anybody's
+            yield _key(certified_in(home.read_state(of_device.FILE)), now)
         yield _outbox(home)
     if home.has(of_authority.FILE):
         yield _unposted(home)
+        yield from _signed(home, now)
     yield from _directories(home, now)
-    yield from _log(home, now)
+    if Pins(home).has_node:
+        yield from _log(home, now)
 
 
 def _files(home: Home) -> Finding:
@@ -154,12 +163,15 @@ def _keystore(place: Path | None) -> Finding:
 def _pins(home: Home, own: str) -> Iterator[Finding]:
     pins = Pins(home)
     if not pins.has_node:
-        yield Finding(
-            "pins",
-            Mark.BAD,
-            "no node is pinned",
-            "name its card: --node node.liaison",
-        )
+        do = "name its card: --node node.liaison"
+        if home.has(of_device.FILE):
+            do = (
+                "hand request.liaison to your authority, then run: liaison enrol finish FILE --node "
+                "node.liaison"
+            )
+        elif not home.read_state(of_authority.FILE).get("statement"):
+            do = "hand request.liaison to the authority, then run: liaison registrar begin FILE --node NODE"
+        yield Finding("pins", Mark.BAD, "no node is pinned: this home isn't in use yet", do)
         return
     posts = cast("dict[str, list[str]]", home.read_state(KNOWN))
     parties = {own, *(party_of(post) for listed in posts.values() for post in listed)}
@@ -220,6 +232,38 @@ def _unposted(home: Home) -> Finding:
     return Finding("outbox", Mark.GOOD, "all that was signed here is in the log")
 
 
+def _signed(home: Home, now: int) -> Iterator[Finding]:
+    """Look at what an authority or its registrar signed: the directory's time, and the delegation's."""
+    directory, party = of_authority.newest_in(home, Directory), of_authority.newest_in(home, Party)
+    key = of_authority.registrar_in(home)
+    if directory is not None:
+        for lapse in of_directory(directory.by, directory.valid_until, now):
+            if key:
+                yield _of_lapse(replace(lapse, do="liaison directory sign --post"), now)
+            else:  # its registrar may have signed a newer one, which an offline home doesn't know
+                said = f"{lapse.said} (as this home last knew it)"
+                do = "unless its registrar did: liaison directory sign --post"
+                yield Finding("directory", Mark.NOTE, said, do)
+    if party is None or not key:
+        return
+    until = next((one.until for one in party.registrars if id_of(one.key) == key), None)
+    do = "ask the authority to run: liaison registrar delegate FILE --post"
+    shut_out = home.read_state(of_authority.FILE).get(of_authority.SHUT_OUT)
+    if shut_out:
+        yield Finding(
+            "delegation", Mark.BAD, f"the node lets this registrar in no more: {shut_out}", do
+        )
+    elif until is None:
+        said = f"the authority of {party.party} names this registrar's key no more"
+        yield Finding("delegation", Mark.BAD, said, do)
+    elif until < now + WARNED_BEFORE:
+        said = f"this registrar of {party.party} signs until {to_dtg(until)}, {left(until, now)}"
+        yield Finding("delegation", Mark.BAD if until <= now else Mark.NOTE, said, do)
+    else:
+        said = f"this registrar of {party.party} signs until {to_dtg(until)}"
+        yield Finding("delegation", Mark.GOOD, said)
+
+
 def _directories(home: Home, now: int) -> Iterator[Finding]:
     for party, seen in sorted(home.read_state(DIRECTORIES).items()):
         until = seen.get("until") if isinstance(seen, dict) else None
@@ -270,10 +314,8 @@ async def at_node(node: NodePin, url: str) -> list[Finding]:
         try:
             about = await transport.about()
         except LiaisonError as exc:
-            do = (
-                "look at the network, or ask the node's operator; what you send waits in the outbox"
-            )
-            return [Finding("node", Mark.BAD, exc.happened, do)]
+            do = "look at the network, or ask the node's operator"
+            return [Finding("node", Mark.BAD, f"{exc.happened}; {_MEANWHILE}", do)]
         after = wall_clock()
     if about.get("origin") != node.origin:
         return [
@@ -286,8 +328,8 @@ async def at_node(node: NodePin, url: str) -> list[Finding]:
         ]
     findings = [Finding("node", Mark.GOOD, f"{node.origin} answers at {url}")]
     if not about.get("ready"):
-        do = "ask its operator; what you send waits in the outbox"
-        findings = [Finding("node", Mark.BAD, f"{node.origin} takes no statements now", do)]
+        said = f"{node.origin} takes no statements now; {_MEANWHILE}"
+        findings = [Finding("node", Mark.BAD, said, "ask its operator")]
     at = about.get("time")
     if isinstance(at, int):
         findings.append(_clock(node, at - (before + after) // 2))
@@ -334,6 +376,8 @@ async def in_force(client: Client) -> list[Finding]:
             until = directory.payload.valid_until
             said = f"that of {party} holds until {to_dtg(until)}, {left(until, now)}"
             findings.append(Finding("directory", Mark.GOOD, said))
+        if party == own:
+            findings.append(_held(client, standing))
         if party == own and directory is not None and not directory.member(client.device.member):
             findings.append(
                 Finding(
@@ -344,6 +388,19 @@ async def in_force(client: Client) -> list[Finding]:
                 )
             )
     return findings
+
+
+def _held(client: Client, standing: Standing) -> Finding:
+    """Say which posts this member holds now, whatever they were enrolled for."""
+    held = [n for n, post in standing.posts.items() if client.device.member in post.holders]
+    if held:
+        return Finding("post", Mark.GOOD, f"you hold {', '.join(sorted(held))}")
+    return Finding(
+        "post",
+        Mark.BAD,
+        "you hold no post now: nothing new comes to you, and you write for none",
+        "ask your authority; what waits at a post that you left: liaison posting handover POST --to MEMBER",
+    )
 
 
 def _of_lapse(lapse: Lapse, now: int) -> Finding:

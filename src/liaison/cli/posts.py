@@ -17,10 +17,11 @@ from liaison.cli.authority import posting
 from liaison.cli.consequence import clock
 from liaison.cli.context import answer, say
 from liaison.cli.failure import warn
+from liaison.cli.notes import say_items
 from liaison.cli.outcomes import done_in_words
 from liaison.cli.progress import bar
-from liaison.cli.shapes import of_done
-from liaison.client import Authority, Client, Done
+from liaison.cli.shapes import of_done, of_item
+from liaison.client import Authority, Client, Done, Item
 from liaison.client.granting import Granting, History, Holder, Unsettled
 from liaison.sealing.content import visible
 from liaison.statements.procedures import GrantReason
@@ -60,7 +61,9 @@ def grant(
     device: Annotated[
         str | None,
         typer.Option(
-            metavar="KEY", help="Instead: all that you can open, to another device of your own."
+            metavar="KEY",
+            help="Instead: all that you can open, to another device of your own, named by the last "
+            "group of its fingerprint: see whoami there.",
         ),
     ] = None,
     is_yes: Yes = False,
@@ -118,9 +121,11 @@ async def _history(client: Client, device: str, *, is_yes: bool) -> None:
     ask("Is it yours, and in your hands?", is_yes=is_yes, safe=NOTHING_SENT)
     done = []
     for reference, post in history.notes:
-        one = await _granted(client, reference, post, GrantReason.HISTORY, devices=(device,))
+        one = await _granted(
+            client, reference, post, GrantReason.HISTORY, devices=(history.device,)
+        )
         if one is not None:
-            client.granted(client.kept(reference), device)
+            client.granted(client.kept(reference), history.device)
             done.append(one)
     say(f"Granted: {len(done)} of {_notes(len(history.notes))}.")
     granted = [of_done(one) for one in done]
@@ -214,17 +219,27 @@ def posting_handover(
 ) -> None:
     """List what is unanswered at a post, and let its new holder open it: for who leaves the post.
 
-    The party says first who holds it: posting set POST MEMBER, and directory sign.
+    What came and wasn't shown yet is shown first, as `inbox` does. The party says before who holds the
+    post: posting set POST MEMBER, and directory sign.
     """
 
     async def work(client: Client) -> tuple[list[Unsettled], list[Done]]:
         await client.check_holder(post, to)
+        with bar("inbox"):
+            came.extend(await client.inbox())
+        say_items(came)
         with bar("looking through what was sent"):
             open_notes = await client.unsettled_at(post)
+            awaited.extend(await client.awaited_at(post))
         now = client.now()
         for one in open_notes:
             due = f", due {clock(one.due, now)}" if one.due is not None else ""
             say(f"{one.reference}  {one.life}{due}: {visible(one.subject)}")
+        for reference in awaited:
+            say(
+                f"{reference} was written for {post} by you, and waits for others: {to} hears of its "
+                "answers and can't open it, for a copy is its writer's alone. Tell them what it says"
+            )
         if not open_notes:
             say(f"Nothing that {post} was sent waits for it.")
             return [], []
@@ -240,6 +255,8 @@ def posting_handover(
             done += [granted] if granted is not None else []
         return open_notes, done
 
+    came: list[Item] = []
+    awaited: list[str] = []
     open_notes, done = desk.as_member(context, work)
     if open_notes:
         say(f"Handed over to {to}: {len(done)} of {_notes(len(open_notes))}.")
@@ -249,5 +266,7 @@ def posting_handover(
                 {"reference": one.reference, "life": one.life, "due": one.due} for one in open_notes
             ],
             "granted": [of_done(one) for one in done],
+            "awaited": awaited,
+            "items": [of_item(item) for item in came],
         }
     )

@@ -75,6 +75,8 @@ REGISTRAR: Final = "registrar"
 NEXT: Final = "authority/next"
 AFTER: Final = "authority/after"
 """What is announced next by a succession that is being made."""
+SHUT_OUT: Final = "shut_out"
+"""What the node said when it let this registrar read no more."""
 STANDALONE: Final = frozenset({"accession", "participation"})
 """Kinds that nothing follows: one that is refused keeps nothing else back."""
 LAPSE: Final = 30 * DAY
@@ -135,6 +137,22 @@ def unposted_in(home: Home) -> list[Unposted]:
         Unposted(one["kind"], _about(home, state, one), one["statement"], one.get("refused", ""))
         for one in listed
     ]
+
+
+def newest_in(home: Home, model: type[S]) -> S | None:
+    """Return what an authority's home has as the newest of its party itself, or its directory."""
+    state: dict[str, Any] = home.read_state(FILE)
+    if model is Party:
+        said = state.get("statement")
+        return None if said is None else parse_statement_of(model, from_base64(str(said))).payload
+    found = [known["statement"] for known in state["subjects"].get(model.kind_name, {}).values()]
+    raw = [home.read(_file(str(digest), model.kind_name)) for digest in found]
+    return parse_statement_of(model, raw[0]).payload if raw else None
+
+
+def registrar_in(home: Home) -> str:
+    """Return the key id of the registrar whose home it is; empty where it is the authority's."""
+    return str(home.read_state(FILE).get("key", ""))
 
 
 def _about(home: Home, state: dict[str, Any], unposted: dict[str, str]) -> str:
@@ -449,6 +467,10 @@ class AuthorityHome:
         self._take_up()
         return statement
 
+        return set_aside(self._keystore, path, passphrase)
+
+        bring_back(self._keystore, self.statement.payload.next, path, passphrase)
+
     def _take_up(self) -> None:
         """Sign with the key that the newest party statement is by: after a crash, too."""
         kept = self._keystore.secrets
@@ -637,7 +659,10 @@ class AuthorityHome:
             NotReady: the node lets this registrar read no more: its delegation ended.
         """
         try:
-            return await self._catch_up()
+            surprises = await self._catch_up()
+            if self._state.pop(SHUT_OUT, None):
+                self._save()
+            return surprises
         except NotAllowed as exc:
             if not self.is_registrar and self._state.get("unposted"):
                 await self.post()  # the succession that lets this key speak
@@ -648,6 +673,8 @@ class AuthorityHome:
 
     async def _catch_up(self) -> list[Surprise]:
         online = self._connect()
+            self._state[SHUT_OUT] = exc.happened
+            self._save()
         return await self._go_on(online.source, online.book)
 
     async def _go_on(self, source: NodeSource | CarriedSource, book: Book) -> list[Surprise]:

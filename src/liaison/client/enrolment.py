@@ -27,10 +27,14 @@ def request_device(
     name: str = "",
     cost: Cost | None = None,
 ) -> Request:
-    """Make a device in ``home`` for the holder of ``post``, and return what to hand over."""
+    """Make a device in ``home`` for the holder of ``post``, and return what to hand over.
+
+    ``local`` is the member's own name, with the ``@`` of the post's party or without.
+    """
     check_id("address", post)
     check_name(name or post)
-    member = f"{local or post.partition('@')[0] + '.1'}@{party_of(post)}"
+    own = (local or f"{post.partition('@')[0]}.1").removesuffix(f"@{party_of(post)}")
+    member = f"{own}@{party_of(post)}"
     device = Device.enrol(
         home, passphrase, post=post, member=member, name=name or member, cost=cost
     )

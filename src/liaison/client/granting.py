@@ -15,6 +15,7 @@ from liaison.client.acting import Actor
 from liaison.client.answers import objects_of
 from liaison.client.folding import Standing
 from liaison.client.outcomes import Done
+from liaison.client.pins import groups_of
 from liaison.client.reading import (
     Letter,
     note_of,
@@ -112,7 +113,8 @@ class Granter(Actor):
 
         Raises:
             NotHere: this home never opened or sent it.
-            NotReady: it isn't addressed to the post, or nobody there has a key.
+            NotReady: it isn't addressed to the post, or is this member's own and from it, or nobody
+                there has a key.
         """
         await self.tend()
         letter = self.kept(reference)
@@ -124,6 +126,13 @@ class Granter(Actor):
                 do=f"say at which: {', '.join(named)}",
             )
         at, only = post or named[0], frozenset(devices)
+        if at == letter.sender_post and letter.note.by == self.device.member and not only:
+            raise NotReady(
+                f"{at} is where {reference} is from: there it is its writer's alone (GRANT-6)",
+                safe="nothing was wrapped or sent",
+                do="to whom else it matters, send a note of their own; to another device of yours: "
+                "liaison grant --device KEY",
+            )
         alias = reference.rpartition("/")[0]
         plan = await self._planner.grantees(alias, letter.note, at, only=only)
         return Granting(letter, at, reason, plan, only)
@@ -260,7 +269,7 @@ class Granter(Actor):
             f"This device was not known yet when {who}",
             reason="key",
             safe="another device of yours can open it; nothing was lost",
-            do=f"on that device, run: liaison grant --device {self.device.key.id}",
+            do=f"on that device, run: liaison grant --device {groups_of(self.device.key.id)[-1]}",
         )
 
     # What a second device may read
@@ -268,7 +277,7 @@ class Granter(Actor):
     async def history_for(self, device: str) -> History:
         """Return what this home opened or sent and a second device of its member can't open yet.
 
-        ``device`` is the id of its signing key, as it shows it itself.
+        ``device`` is the id of its signing key, or its fingerprint's last group, as it shows it itself.
 
         Raises:
             NotReady: it is no other device in force of this member.
@@ -277,12 +286,19 @@ class Granter(Actor):
         standing = await self.book.standing(self.device.party, not_before=self.now())
         member = standing.members.get(self.device.member)
         known = {id_of(public) for public in member.devices} if member is not None else set()
-        if device == self.device.key.id or device not in known:
+        named = [
+            key
+            for key in known - {self.device.key.id}
+            if device == key or device.upper() == groups_of(key)[-1]
+        ]
+        if len(named) != 1:
             raise NotReady(
                 f"{device[:60]} is no other device of {self.device.member} that is in force",
                 safe="nothing was wrapped or sent",
-                do="read the id from the screen of that device; its party approves it first",
+                do="type the last group of the fingerprint that `liaison whoami` shows on that device; "
+                "its party approves it first",
             )
+        (device,) = named
         keys = {
             k.statement for k, _ in standing.keys.get(self.device.member, ()) if k.device == device
         }
@@ -358,7 +374,10 @@ class Granter(Actor):
         return tuple(id_of(public) for public in known.devices) if known is not None else ()
 
     async def unsettled_at(self, post: str) -> list[Unsettled]:
-        """Return what this home has of notes that wait for a post, or for its answer, first due first."""
+        """Return what this home has of notes that wait for a post, or for its answer, first due first.
+
+        What the node has for it and this home doesn't, ``inbox`` brings first.
+        """
         found: list[Unsettled] = []
         for reference in self.cabinet.references():
             letter = self.kept(reference)
@@ -373,6 +392,17 @@ class Granter(Actor):
                 life, due_at = str(one.get("life")), due if isinstance(due, int) else None
                 found.append(Unsettled(reference, life, due_at, letter.content.subject))
         return sorted(found, key=lambda one: (one.due is None, one.due or 0))
+
+    async def awaited_at(self, post: str) -> list[str]:
+        """Return the references of this member's own notes from a post that wait for somebody."""
+        found: list[str] = []
+        for reference in self.cabinet.references():
+            letter = self.kept(reference)
+            if (letter.note.by, letter.sender_post) == (self.device.member, post):
+                state = await self.status(reference)
+                if objects_of(state, "next") or state.get("draft"):
+                    found.append(reference)
+        return found
 
 
 def _written_to_until(standing: Standing, member: str, now: int) -> int:

@@ -19,7 +19,7 @@ from liaison.client.seat import wall_clock
 from liaison.rules.chain import id_of
 from liaison.sealing.keystore import Cost, Keystore
 from liaison.statements.keys import SigningKey
-from liaison.statements.payloads import Directory, Party
+from liaison.statements.payloads import Directory, Party, State
 from liaison.statements.statement import Statement
 from liaison.words.encoding import to_base64
 from liaison.words.errors import NotReady
@@ -45,8 +45,10 @@ def request_registrar(
         keystore = Keystore.create(home.path(KEYSTORE), passphrase, cost=cost)
         keystore.secrets[REGISTRAR] = secrets.token_bytes(32)
         keystore.save()
-        home.write_state(FILE, {"capacity": REGISTRAR, "party": party, "subjects": {}})
-    key = SigningKey(keystore.secrets[REGISTRAR])
+        key = SigningKey(keystore.secrets[REGISTRAR])
+        home.write_state(
+            FILE, {"capacity": REGISTRAR, "key": key.id, "party": party, "subjects": {}}
+        )
     return RegistrarRequest(party, to_base64(key.public), key.prove_possession(party))
 
 
@@ -116,7 +118,7 @@ async def ending(registrar: Authority) -> list[str]:
     for member in standing.members.values():
         keys = [key.use_until for key, _ in standing.keys.get(member.member, ())]
         until = max(keys, default=0)
-        if member.devices and until < now + WARNED_BEFORE:
+        if member.state is State.ACTIVE and member.devices and until < now + WARNED_BEFORE:
             when = f"can be sealed to until {to_dtg(until)}" if until else "has no key to seal to"
             said.append(f"{member.member} {when}: any command of theirs renews the key")
     return said
