@@ -467,10 +467,6 @@ class AuthorityHome:
         self._take_up()
         return statement
 
-        return set_aside(self._keystore, path, passphrase)
-
-        bring_back(self._keystore, self.statement.payload.next, path, passphrase)
-
     def _take_up(self) -> None:
         """Sign with the key that the newest party statement is by: after a crash, too."""
         kept = self._keystore.secrets
