@@ -64,6 +64,14 @@ def test_what_is_no_text_is_a_wrong_use(screen, line):
     assert not (screen.folder / "N").exists()
 
 
+@pytest.mark.parametrize("home", [["--home", ""], ["--home="]])
+def test_an_empty_home_is_not_the_current_directory(screen, home):
+    code, shown = screen.run([*home, "enrol", "desk@fco.example"])
+    assert (code, "--home names no directory" in shown) == (2, True)
+    assert not (screen.folder / "keystore").exists()
+    assert "asks to hold" in screen.ok("--home . enrol desk@fco.example")
+
+
 def test_a_variable_that_is_no_text_is_a_wrong_use(screen, monkeypatch):
     monkeypatch.setenv("LIAISON_HOME", "\udcff")
     code, shown = screen.type("whoami")

@@ -8,7 +8,7 @@ from liaison.client import Client
 from liaison.client.device import Device
 from liaison.client.home import KEYSTORE, Home
 from liaison.sealing.keystore import Keystore
-from liaison.words.errors import NotReady
+from liaison.words.errors import KeystoreLocked, NotReady
 from liaison.words.times import DAY
 from tests.client.council import PASSPHRASE, council, letters
 from tests.client.hotline import CHEAP
@@ -119,3 +119,39 @@ async def test_a_clock_that_somebody_set_destroys_nothing_and_the_log_s_own_time
         async with world.client("M") as m:  # what it opened in its time stays, sealed anew
             assert m.kept(letter.reference).content == letter.content
             assert set(m.device.opening) == {second}
+
+
+def enrolled(home, passphrase=PASSPHRASE, **said):
+    wanted = {"post": "attache.london@fco.example", "member": "attache.london.1@fco.example"}
+    return Device.enrol(home, passphrase, **{**wanted, "name": "A", **said}, cost=CHEAP)
+
+
+@pytest.mark.parametrize("step", ["save", "write_state", ""])
+def test_an_enrolment_that_was_cut_off_is_gone_on_from(home, monkeypatch, step):
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if step:
+            patch.setattr(Keystore if step == "save" else Home, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                enrolled(home)
+            assert home.has(KEYSTORE)
+            assert not home.has("member.json")
+        else:
+            enrolled(home)
+    with pytest.raises(KeystoreLocked):
+        enrolled(home, "another one")
+    made = enrolled(home)
+    assert enrolled(home).public == made.public == reopened(home).public
+    assert enrolled(home).proof == made.proof
+
+
+def test_nobody_is_enrolled_over_somebody_else(home, device):
+    for other in ({"post": "legal@fco.example"}, {"member": "attache.london.2@fco.example"}):
+        with pytest.raises(NotReady, match="is the home of attache"):
+            enrolled(home, **other)
+    device.renew(T0)
+    home.path("member.json").unlink()
+    with pytest.raises(NotReady, match="is of another than a new device"):
+        enrolled(home)

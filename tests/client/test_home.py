@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 import pytest
 
 from liaison.client.home import Home
-from liaison.words.errors import Damaged
+from liaison.words.errors import Damaged, NotReady
 
 STATE: dict[str, object] = {"at": 5, "texts": ["a", "b"], "who": {"anna@fco.example": True}}
 
@@ -52,3 +55,51 @@ def test_a_state_of_an_earlier_version_has_no_sum_and_is_read(home):
     assert home.read_state("none.json") == {}
     home.write_state("x.json", {})
     assert home.read_state("x.json") == {}
+
+
+def test_each_folder_of_a_home_is_its_owners_alone(tmp_path):
+    before = os.umask(0)
+    try:
+        home = Home(tmp_path / "a" / "b" / "F")
+        home.make()
+        home.write("receipts/london-hotline/1.receipt", b"x")
+    finally:
+        os.umask(before)
+    for path in (home.root, *home.root.rglob("*"), tmp_path / "a", tmp_path / "a" / "b"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o702, 0o703])
+def test_a_home_that_others_can_change_is_not_worked_in(home, mode):
+    home.root.chmod(mode)
+    with pytest.raises(NotReady) as told, home.locked():
+        pass
+    assert str(told.value) == (
+        f"OTHERS CAN CHANGE {home.root} (mode {mode:04o}, owner {os.geteuid()}) · nothing was done; who "
+        f"was here may have exchanged a pin: liaison party show · chmod 700 {home.root}"
+    )
+    home.root.chmod(0o755)
+    with home.locked():
+        pass
+
+
+def test_what_a_crash_left_half_written_is_removed_and_nothing_else(home, monkeypatch):
+    home.write("keystore", b"old")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        patch.setattr("pathlib.Path.unlink", killed)
+        for name in ("keystore", "member.json", "cabinet"):
+            with pytest.raises(KeyboardInterrupt):
+                home.write(name, b"half")
+    left = {path for path in home.root.iterdir() if path.name.startswith(".")}
+    assert len(left) == 3
+    kept = {".keystore", ".keystore.backup", "a.keystore.abcdefgh", ".notes.abcdefgh"}
+    for name in kept:
+        (home.root / name).write_bytes(b"mine")
+    with home.locked():
+        assert {path.name for path in home.root.iterdir()} == {"keystore", "lock", *kept}
+    assert home.read("keystore") == b"old"

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import copy_context
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -187,6 +188,10 @@ def _check_typed(words: Iterable[str], environment: Mapping[str, str]) -> None:
     Raises:
         BadParameter: it isn't.
     """
+    words = [*words]
+    if "--home=" in words or ("--home", "") in pairwise(words):
+        # An empty path is the current directory, which nobody means by it.
+        raise typer.BadParameter("--home names no directory: is a variable empty?")
     named = (value for name, value in environment.items() if name.startswith("LIAISON_"))
     for word in (*words, *named):
         try:

@@ -85,11 +85,12 @@ class Device:
         name: str,
         cost: Cost | None = None,
     ) -> Device:
-        """Make a device for ``member``, who is to hold ``post``.
+        """Make a device for ``member``, who is to hold ``post``; asked again, return the same.
 
         Raises:
             Malformed: a name that isn't one.
-            NotReady: there is a keystore in this home already.
+            NotReady: there is a keystore of somebody else in this home already.
+            KeystoreLocked: there is one of this device, under another passphrase.
         """
         check_id("address", post)
         check_id("address", member)
@@ -100,9 +101,30 @@ class Device:
                 do="choose another with --as",
             )
         home.make()
-        keystore = Keystore.create(home.path(KEYSTORE), passphrase, cost=cost)
-        keystore.secrets[SIGNING] = secrets.token_bytes(32)
-        keystore.save()
+        path = home.path(KEYSTORE)
+        if path.exists():
+            known = home.read_state(FILE)
+            if known and (known["member"], known["post"]) != (member, post):
+                raise NotReady(
+                    f"{home.root} is the home of {known['member']}, who asked to hold {known['post']}",
+                    safe="it was left as it is",
+                    do="choose another home",
+                )
+            keystore = Keystore.open(path, passphrase)
+            if known:
+                return cls(home, keystore)
+        else:
+            keystore = Keystore.create(path, passphrase, cost=cost)
+        if keystore.secrets.keys() - {SIGNING}:
+            raise NotReady(
+                f"The keystore in {home.root} is of another than a new device",
+                safe="it was left as it is",
+                do="choose another home; or, if its home was lost: liaison key restore FILE",
+            )
+        # What a crash left of an enrolment is gone on from: nobody was shown that key.
+        if SIGNING not in keystore.secrets:
+            keystore.secrets[SIGNING] = secrets.token_bytes(32)
+            keystore.save()
         public = to_base64(SigningKey(keystore.secrets[SIGNING]).public)
         state = {"device": public, "keys": [], "member": member, "name": name, "post": post}
         home.write_state(FILE, state)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import stat
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -24,6 +26,8 @@ RESTORED: Final = "restored.json"
 """Stands in a home from its restoring (``backup``) until it has asked the node for what came since."""
 _SUM: Final = "#sum"
 """The member of each JSON file that has the CRC-32 of the others; no other begins with #."""
+_HALF_WRITTEN: Final = re.compile(r"\.(?:keystore|outbox|cabinet|[a-z]+\.json)\.[a-z0-9_]{8}")
+"""What is written beside the files that only who holds the home writes."""
 _OVERWRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -56,7 +60,7 @@ class Home:
 
     def make(self) -> None:
         """Create the directory where it isn't there yet."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(self.root)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -81,9 +85,32 @@ class Home:
                     safe="nothing was done",
                     do="wait until it ends, or end it (inbox --follow: Ctrl-C), then repeat the command",
                 ) from exc
+            self._check_own()
+            self._sweep()
             yield
         finally:
             os.close(descriptor)
+
+    def _check_own(self) -> None:
+        """Return if nobody else can put files into the home.
+
+        Raises:
+            NotReady: everybody can.
+        """
+        found = self.root.stat()
+        mode = stat.S_IMODE(found.st_mode)
+        if mode & stat.S_IWOTH or found.st_uid not in (os.geteuid(), 0):
+            raise NotReady(
+                f"OTHERS CAN CHANGE {self.root} (mode {mode:04o}, owner {found.st_uid})",
+                safe="nothing was done; who was here may have exchanged a pin: liaison party show",
+                do=f"chmod 700 {self.root}",
+            )
+
+    def _sweep(self) -> None:
+        """Remove what a crash left of a file that was being replaced: keys that are gone stand there."""
+        for path in self.root.iterdir():
+            if _HALF_WRITTEN.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes.
@@ -133,7 +160,7 @@ def write_private(path: Path, data: bytes) -> None:
     try:
         descriptor = os.open(path, _OVERWRITE, 0o600)
     except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(path.parent)
         descriptor = os.open(path, _OVERWRITE, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -141,7 +168,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 def write_file(path: Path, data: bytes) -> Path:
     """Replace ``path`` by ``data`` at once, readable by its owner only."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -175,6 +202,13 @@ def read_file(path: Path, *, at_most_bytes: int = 64 * 2**20) -> bytes:
     if len(data) > at_most_bytes:
         raise Malformed(f"{path}: over {at_most_bytes} bytes")
     return data
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that aren't there, for their owner only."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -115,7 +115,6 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = os.open(path, _OPEN | os.O_CREAT, 0o600)
         self.size = 0
         """Bytes written, of which ``sync`` makes durable what precedes its call."""

@@ -212,7 +212,9 @@ class Keystore:
             raise KeystoreLocked(
                 f"The keystore {path} doesn't open: wrong passphrase, or the file was altered",
                 safe="nothing was changed",
-                do="try the passphrase again; if it is surely right, restore the file from a copy",
+                do="try again; if the passphrase is lost, no copy of this file helps: restore the home's "
+                "backup, which has one of its own (liaison key restore), or enrol anew. If it is surely "
+                "right, put back a copy of the file",
             ) from exc
         try:
             kept = {k: from_base64(_text(v)) for k, v in parse_canonical(document).items()}
@@ -348,7 +350,7 @@ def _not_a_keystore(path: Path) -> KeystoreLocked:
 
 
 def _check_passphrase(passphrase: str) -> None:
-    if not passphrase:
+    if not passphrase.strip():
         raise Malformed("the passphrase is empty", safe="nothing was written", do="choose one")
 
 
