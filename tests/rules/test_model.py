@@ -30,6 +30,7 @@ from liaison.ledger.facts import (
 from liaison.ledger.record import Record, fields_of
 from liaison.rules import cells, ladder, lives
 from liaison.rules.cells import CELLS, CellKey, Overlay, World
+from liaison.rules.contests import APART
 from liaison.rules.decide import RULINGS, Duplicate, decide, decide_due, due_key, first_due
 from liaison.rules.evolve import evolve
 from liaison.rules.lives import Life
@@ -349,6 +350,7 @@ class AnyTime(RuleBasedStateMachine):
     def begin(self, acknowledge: str, data: st.DataObject) -> None:
         self.world = begun(acknowledge).copy()
         self.lost: frozenset[str] = frozenset()
+        self.said: list[str] = []
         self.first = len(self.world.records)
         self.world.accept(self.world.note(kind="leader", to={DUTY: AddresseeRole.ACTION}))
 
@@ -424,8 +426,12 @@ class AnyTime(RuleBasedStateMachine):
         for name in ("reply_by", "expiry", "latest_delivery", "deferred_until"):
             if data.draw(RARELY):
                 changes[name] = self.world.clock + data.draw(SPANS)
+        if data.draw(RARELY) and self.said:
+            changes["id"] = data.draw(st.sampled_from(self.said))
         said = {"kind": kind, "precedence": precedence, **changes}
-        self.state(self.world.note(by, asked, **said))
+        note = self.world.note(by, asked, **said)
+        self.said.append(note.payload.id)
+        self.state(note)
 
     @rule(by=WRITERS, kind=st.sampled_from(("leader", "plain", "service")), data=st.data())
     def reply(self, by: str, kind: str, data: st.DataObject) -> None:
@@ -497,11 +503,15 @@ class AnyTime(RuleBasedStateMachine):
         """Return one of a member's devices that are in force."""
         return signing(f"{by}/{2 if by in TWICE - self.lost and data.draw(COIN) else 1}")
 
-    @rule(member=st.sampled_from(sorted(TWICE)), ago=SPANS, really=RARELY)
-    def a_device_is_lost(self, member: str, ago: int, really: bool) -> None:
-        """It is lost once; the time since when may be found to be earlier."""
+    @rule(member=st.sampled_from(sorted(TWICE)), ago=SPANS, really=RARELY, data=st.data())
+    def a_device_is_lost(self, member: str, ago: int, really: bool, data: st.DataObject) -> None:
+        """It is lost once, and takes a note on before; the time since when may be found to be earlier."""
         if not really:
             return
+        note = self.pick(data) if member not in self.lost else None
+        if note is not None:
+            stolen = signing(f"{member}/2")
+            self.state(self.world.answer(member, Verdict.ACKNOWLEDGED, note.note, key=stolen))
         known = self.world.have(cells.Member, member)
         lost = Compromised(key=signing(f"{member}/2").id, since=self.world.clock - ago)
         said = self.world.member(member, None, None, roles=known.roles, compromised=(lost,))
@@ -518,7 +528,8 @@ class AnyTime(RuleBasedStateMachine):
             if addressee.life in ladder.WAITING and not data.draw(RARELY):
                 by = worlds.HOLDERS[addressee.post][0]
                 assert note is not None
-                self.state(self.world.answer(by, verdict, note.note))
+                key = self.device(by, data)
+                self.state(self.world.answer(by, verdict, note.note, key=key))
 
     @rule(
         action=st.sampled_from([a for a in WatchAction if a is not WatchAction.MINIMIZE]),
@@ -624,6 +635,7 @@ class AnyTime(RuleBasedStateMachine):
         check_contested(self.world)
         records, rows = self.world.records, rows_of(self.world.cells)
         check_numbers(records)
+        check_once(records)
         whole = again(records, {*range(len(records))})
         assert rows_of(whole) == rows
         self.world.alias = ALIASES[0]
@@ -687,6 +699,24 @@ def check_numbers(records: list[Record]) -> None:
             follows(facts.decision, "decision", facts.channel)
     times = [record.at for record in records]
     assert times == sorted(set(times))
+
+
+def check_once(records: list[Record]) -> None:
+    """No id is two notes', each grant says something new, and contests of a party are apart."""
+    ids, given = set[Any](), set[Any]()
+    begun: dict[str, int] = {}
+    for record in records:
+        facts = record.facts
+        if isinstance(facts, NoteFacts):
+            assert (facts.channel, facts.device, facts.id) not in ids
+            ids.add((facts.channel, facts.device, facts.id))
+        elif isinstance(facts, GrantFacts):
+            said = {(facts.note, facts.post, record.actor, key) for key in facts.keys}
+            assert said - given
+            given |= said
+        elif isinstance(facts, ContestedFacts) and facts.page == 0:
+            assert facts.due >= begun.get(facts.party, 0) + APART
+            begun[facts.party] = facts.due
 
 
 TestAnyTime = AnyTime.TestCase
