@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -229,3 +230,18 @@ def test_a_damaged_file_is_said_by_every_command_and_no_waiting_note_is_dropped(
     # The bit put right, all is there.
     path.write_bytes(whole)
     assert "FLASH to duty.desk" in line.ok("--home F outbox list")
+
+
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(line):
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+    pipe = line.folder / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        line.ok("--home F outbox export --out pipe")
+        assert stat.S_ISFIFO(pipe.stat().st_mode)
+        (line.folder / "note.parcel").write_bytes(os.read(reader, 65_536))
+    finally:
+        os.close(reader)
+    line.ok("lodge note.parcel --node N/node.liaison")

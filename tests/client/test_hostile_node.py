@@ -21,6 +21,7 @@ from aiohttp import web
 
 from liaison.cli.channel import read_defaults
 from liaison.client import Authority, Client, Draft, Home, Pins, RegistrarRequest, Sent, Unopened
+from liaison.client.folding import forget_seen
 from liaison.client.receipts import prove
 from liaison.client.transport import Transport
 from liaison.client.watching import check_digest
@@ -543,42 +544,57 @@ async def test_a_stranger_who_names_the_true_statement_before_takes_no_pin(lied:
     assert Pins(Home(lied.council.folder / "F")).authority("mod.example") == before
 
 
-async def test_a_next_key_that_was_announced_no_longer_takes_no_pin(lied: Lied) -> None:
+async def test_a_next_key_is_announced_by_a_succession_only(lied: Lied) -> None:
+    """Who has the present authority key, and a node of their own mind, doesn't get the pin."""
+    (present,) = lied.said(await lied.answer(MOD), "party", Party)
     async with lied.council.authority("MA") as authority:
-        authority._sign_party(next=EVIL.id)
-        authority.sign_directory()
-        await authority.post()
-    await lied.write()
-    (former,) = lied.said(await lied.answer(MOD), "party", Party)
-    async with lied.council.authority("MA") as authority:
-        authority._sign_party(next=SigningKey(b"\x41" * 32).id)
-        authority.sign_directory()
-        await authority.post()
-    await lied.write()
+        stolen = authority._key
+    announced = _party_after(lied, present, stolen, next=EVIL.id)
+    succession = _party_after(
+        lied,
+        announced,
+        EVIL,
+        authority=to_base64(EVIL.public),
+        next=SigningKey(b"\x42" * 32).id,
+    )
+    told = [await lied.file(one) for one in (announced, succession)]
     before = Pins(Home(lied.council.folder / "F")).authority("mod.example")
-    told = []
-    for _ in range(2):  # of the same number as one that was seen, and on top of that
-        succession = make_statement(
-            former.payload.model_copy(
-                update={
-                    "key": EVIL.id,
-                    "authority": to_base64(EVIL.public),
-                    "next": SigningKey(b"\x42" * 32).id,
-                    "sequence": former.payload.sequence + 1,
-                    "previous": former.digest,
-                    "issued": lied.council.clock.now(),
-                    "lapse": lied.council.clock.now() + DAY,
-                }
-            ),
-            EVIL,
-        )
-        told.append(await lied.file(succession))
-        former = succession
     for receipt in told:
         lied.liar.lies[MOD] = put("party", receipt)
-        async with seen_through(lied, ChainBroken, r"There are two statements 3 of mod\.example"):
+        async with seen_through(
+            lied, ChainBroken, "another next key, that no succession announced"
+        ):
             await lied.write()
+        forget_seen(Home(lied.council.folder / "F"), "mod.example")  # as one who is new
     assert Pins(Home(lied.council.folder / "F")).authority("mod.example") == before
+
+
+async def test_of_two_statements_of_one_number_the_one_that_was_seen_stands(lied: Lied) -> None:
+    (present,) = lied.said(await lied.answer(MOD), "party", Party)
+    async with lied.council.authority("MA") as authority:
+        stolen = authority._key
+        await _delegate(authority, SigningKey(b"\x41" * 32))
+    await lied.write()
+    other = _party_after(lied, present, stolen, name="Ministry of Ours")
+    for one in (other, _party_after(lied, other, stolen)):  # of the same number, and on top of it
+        lied.liar.lies[MOD] = put("party", await lied.file(one))
+        async with seen_through(lied, ChainBroken, r"There are two statements 2 of mod\.example"):
+            await lied.write()
+
+
+def _party_after(
+    lied: Lied, before: Statement[Party], key: SigningKey, **changes: Any
+) -> Statement[Party]:
+    now = lied.council.clock.now()
+    members = {
+        "key": key.id,
+        "sequence": before.payload.sequence + 1,
+        "previous": before.digest,
+        "issued": now,
+        "lapse": now + DAY,
+        **changes,
+    }
+    return make_statement(before.payload.model_copy(update=members), key)
 
 
 async def test_what_the_directory_names_is_not_left_out(lied: Lied) -> None:

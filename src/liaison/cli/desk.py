@@ -319,6 +319,9 @@ def node_of(context: typer.Context, card: Path | None) -> NodePin:
 
 def write(context: typer.Context, name: str, data: bytes, out: Path | None) -> Path:
     """Write what is handed over: into the home, or where ``--out`` says."""
+    if out is not None and out.exists() and not out.is_file():
+        out.write_bytes(data)  # a device or a pipe: nothing takes its place
+        return out
     return write_file(out or home_of(context) / name, data)
 
 

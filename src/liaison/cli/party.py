@@ -48,6 +48,37 @@ def new(
     answer({"party": made.party, "fingerprint": groups, "file": path})
 
 
+NextPassphrase = Annotated[
+    Path | None,
+    typer.Option(
+        "--next-passphrase-file", help="A file with the passphrase of the next key's own file."
+    ),
+]
+_NEXT_OPTION = "--next-passphrase-file"
+
+
+@party.command("next")
+def set_next_aside(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where to write it; nothing may be there.")],
+    own: NextPassphrase = None,
+) -> None:
+    """Move the announced next authority key into a file of its own, to be kept in another place.
+
+    Who then has this home and its passphrase can't take the party over for good.
+    """
+
+    async def work(of: Authority) -> None:
+        typed = desk.secret(own, _NEXT_OPTION, prompt="The next key's passphrase", is_new=True)
+        key = of.set_next_aside(file, typed)
+        say(f"{file} holds the next authority key of {of.party}; this home has it no more.")
+        say("Keep file, passphrase and home in three places, and a copy of the file in a fourth:")
+        say("  without it nobody can succeed the present key, and no other can be announced.")
+        answer({"party": of.party, "key": key.id, "file": file})
+
+    desk.as_authority(context, work)
+
+
 @party.command()
 def succeed(
     context: typer.Context,
@@ -61,6 +92,11 @@ def succeed(
             "All others end.",
         ),
     ] = None,
+    next_file: Annotated[
+        Path | None,
+        typer.Option("--next", metavar="FILE", help="What `liaison party next` wrote."),
+    ] = None,
+    own: NextPassphrase = None,
     is_yes: Yes = False,
 ) -> None:
     """Let the next key, announced long before, be the authority; another one is announced.
@@ -75,6 +111,9 @@ def succeed(
             is_yes=is_yes,
             safe="nothing was signed",
         )
+        if next_file is not None:
+            typed = desk.secret(own, _NEXT_OPTION, prompt="The next key's passphrase")
+            of.bring_next(next_file, typed)
         statement = of.succeed(keep or [])
         path = authority.written(context, of.party.partition(".")[0], statement)
         groups = " ".join(fingerprint(statement.payload.authority))
@@ -84,6 +123,7 @@ def succeed(
             "Who has the former one pinned follows by itself. Its fingerprint, for who pins it anew:"
         )
         say(f"  {groups}")
+        say("A backup of before is no more this authority's. Next: liaison key backup FILE")
         answer({**done, "fingerprint": groups})
 
     desk.as_authority(context, work, node=node, is_online=is_posted)

@@ -23,6 +23,7 @@ from liaison.client.evidence import keep
 from liaison.client.folding import Book, Standing
 from liaison.client.handover import RegistrarRequest
 from liaison.client.home import KEYSTORE, Home
+from liaison.client.nextkey import NEXT, bring_back, next_in, set_aside
 from liaison.client.pins import AuthorityPin, Pins, fingerprint
 from liaison.client.receipts import keep_refusal
 from liaison.client.seat import exercise_lead, wall_clock
@@ -72,7 +73,6 @@ from liaison.words.times import DAY, MINUTE
 FILE: Final = "authority.json"
 SIGNING: Final = "authority"
 REGISTRAR: Final = "registrar"
-NEXT: Final = "authority/next"
 AFTER: Final = "authority/after"
 """What is announced next by a succession that is being made."""
 SHUT_OUT: Final = "shut_out"
@@ -439,20 +439,11 @@ class AuthorityHome:
         those of ``keeping``, key ids or last groups of fingerprints.
 
         Raises:
-            NotReady: this home is a registrar's, or ``keeping`` names none; or another key is
-                announced than the one that is here.
+            NotReady: this home is a registrar's, or ``keeping`` names none; or the next key lies apart.
         """
         if self.is_registrar:
             raise authoritys(f"succeeds the authority of {self.party}")
-        following = SigningKey(self._keystore.secrets[NEXT])
-        if self.statement.payload.next != following.id:
-            raise NotReady(
-                f"{self.party} announced another next key than the one in this home: whoever else has "
-                "the present key did that",
-                safe="nothing was signed",
-                do="tell the node's operator and each party that pinned yours, by voice: nobody can "
-                "take this party back; begin under another name: liaison party new PARTY",
-            )
+        following = next_in(self._keystore)
         registrars = [self._registrar(key) for key in sorted({*keeping})]
         # Whatever is announced must never be lost: its secret first.
         self._keystore.secrets[AFTER] = secrets.token_bytes(32)
@@ -466,6 +457,14 @@ class AuthorityHome:
         )
         self._take_up()
         return statement
+
+    def set_next_aside(self, path: Path, passphrase: str) -> SigningKey:
+        """Move the next key into a file of its own. Raises as ``nextkey.set_aside``."""
+        return set_aside(self._keystore, path, passphrase)
+
+    def bring_next(self, path: Path, passphrase: str) -> None:
+        """Take the next key of its file, to succeed with. Raises as ``nextkey.bring_back``."""
+        bring_back(self._keystore, self.statement.payload.next, path, passphrase)
 
     def _take_up(self) -> None:
         """Sign with the key that the newest party statement is by: after a crash, too."""

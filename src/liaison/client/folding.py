@@ -30,6 +30,7 @@ from liaison.rules import cells
 from liaison.rules.authority import (
     EDITIONS_KEPT,
     directory_dates,
+    keeps_next,
     key_cell,
     key_dates,
     member_cell,
@@ -607,7 +608,8 @@ class Book:
     async def _check_follows(self, entry: Entry, sequence: int, statement: str) -> None:
         """Return if a party statement is, or follows step by step on, the one that was seen (if any).
 
-        None of these follows on one that revoked the party: that is for good (PARTY-3).
+        None of these follows on one that revoked the party: that is for good (PARTY-3); and none has
+        another next key than was announced, but by a succession (PARTY-6).
         """
         payload = _payload(entry, payloads.Party)
         while payload.sequence > sequence and payload.previous is not None:
@@ -618,6 +620,11 @@ class Book:
             if said.state is payloads.State.REVOKED:
                 raise LinkBroken(
                     "party", f"{payload.party} was revoked, for good, and is shown again"
+                )
+            if not keeps_next(said, payload):
+                raise LinkBroken(
+                    "party",
+                    f"{payload.party} is shown with another next key, that no succession announced",
                 )
             entry, payload = before, said
         if sequence and entry.statement.digest != statement:

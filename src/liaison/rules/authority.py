@@ -104,6 +104,8 @@ def _decide_party(view: View, statement: Statement[Party], at: int) -> Drafted |
         return refused
     if payload.next == payload.key:
         return Refused("next-key", "the announced next key is the present one")
+    if party is not None and version_of(view) >= 2 and not keeps_next(party, payload):
+        return Refused("next-key", "another next key is announced by a succession only")
     capacities = {id_of(payload.authority): "authority"}
     capacities |= {id_of(registrar.key): "registrar" for registrar in payload.registrars}
     for claimed, capacity in capacities.items():
@@ -115,6 +117,14 @@ def _decide_party(view: View, statement: Statement[Party], at: int) -> Drafted |
     if len(capacities) != 1 + len(payload.registrars):
         return Refused("key-in-use", "a registrar's key is the authority's")
     return Drafted(party_facts(statement))
+
+
+def keeps_next(before: cells.Party | Party, payload: Party) -> bool:
+    """PARTY-6: whether the next key stays announced as long as the authority is the same.
+
+    Else who has the present key could announce one of their own, and take the party for good.
+    """
+    return before.authority != payload.authority or before.next == payload.next
 
 
 def _evolve_party(view: View, record: Record, index: int) -> Iterable[Cell]:
