@@ -198,6 +198,20 @@ def test_a_party_succeeds_itself_under_the_announced_key(world):
     world.accept(world.note())
 
 
+def test_only_a_succession_announces_another_next_key(world):
+    other = signing(f"{FCO}/3").id
+    refuses(
+        world,
+        world.party(FCO, next=other),
+        "next-key",
+        "another next key is announced by a succession only",
+    )
+    world.accept(world.party(FCO, name="Ministry of the Sea"))  # the same next key
+    world.accept(world.party(FCO, key=signing(f"{FCO}/2"), next=other))
+    first = MemoryWorld.opened(version=1)
+    first.accept(first.party(FCO, next=other))
+
+
 def test_a_suspended_party_says_nothing_until_its_authority_reinstates_it(world):
     world.accept(world.party(MOD, state=State.SUSPENDED))
     refuses(world, world.member(DORA), "party-not-active")
