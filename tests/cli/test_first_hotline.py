@@ -176,7 +176,7 @@ def test_refusals_and_bad_files_are_said_in_words_without_a_traceback(begun):
         1,
         (
             "not a valid party id: 'FCO'; it must be a lower-case DNS-style name such as mod.example "
-            "(malformed)\n"
+            "· whoever typed or made it corrects it (malformed)\n"
         ),
     )
     screen.ok("--home FA party new fco.example")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import errno
+import json
 
 import pytest
 
+from liaison.cli.failure import tell
+from liaison.words.canonical import format_canonical
+from liaison.words.errors import LogUntrusted, Malformed, NotAllowed, NotHere
 from tests.cli.screen import CANARY, Screen
 from tests.cli.test_first_hotline import SEND, open_line
+from tests.cli.test_outbox import away
 
 LONG = "a" * 300
 
@@ -86,8 +91,7 @@ def test_a_label_that_no_note_can_have_is_said_and_the_text_is_kept(line, label)
     words = [*(word.replace("~", " ") for word in SEND.split(" ")), "--label", label]
     code, shown = line.run(words, CANARY)
     assert code == 1
-    assert "classification: " in shown
-    assert "(1 to 200 characters, on one line)" in shown
+    assert "classification: it has 1 to 200 characters, on one line" in shown
     assert "\x1b" not in shown
     (path,) = (line.folder / "F" / "unsent").glob("*.text")
     assert CANARY in line.ok(f"--home F outbox show {path}")
@@ -103,3 +107,40 @@ def test_what_was_typed_is_shown_without_what_disturbs_a_terminal(line):
     _, shown = line.run(["--home", "N", "node", "check", "--guard", evil])
     assert "⟨U+001B⟩[31mred⟨U+0007⟩" in shown
     assert "\x1b" not in shown
+
+
+def test_a_parcel_that_was_changed_on_its_way_says_what_helps(line):
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+    line.ok("--home F outbox export --out note.parcel")
+    path = line.folder / "note.parcel"
+    whole = path.read_bytes()
+    members = json.loads(whole)
+    changed = members["ciphertext"].replace(members["ciphertext"][:4], "AAAA", 1)
+    path.write_bytes(format_canonical({**members, "ciphertext": changed}) + b"\n")
+    code, shown = line.type("lodge note.parcel --node N/node.liaison")
+    assert code == 1
+    assert shown.endswith(
+        "who exported it has it still, and nothing was written for them · have them export it anew: it "
+        "may have been changed on its way (malformed)\n"
+    )
+    assert not list(line.folder.glob("note.parcel.*"))
+    path.write_bytes(whole)
+    assert "LODGED" in line.ok("lodge note.parcel --node N/node.liaison")
+
+
+@pytest.mark.parametrize(
+    ("error", "do"),
+    [
+        (Malformed("x"), "whoever typed or made it corrects it (malformed)"),
+        (
+            LogUntrusted("x"),
+            "STOP: call the other side, and keep file and receipts for the auditors",
+        ),
+        (NotAllowed("x"), "ask your authority whether this device, and who has it, is in force"),
+        (NotHere("x", do="look there"), "look there (not-here)"),
+    ],
+)
+def test_an_error_that_does_not_say_what_to_do_gets_it_by_its_code(capsys, error, do):
+    assert tell(error) == 1
+    assert f"x · {do}" in capsys.readouterr().err

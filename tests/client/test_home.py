@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import stat
 
 import pytest
 
-from liaison.client.home import Home
+from liaison.client.home import Home, write_private
 from liaison.words.errors import Damaged, NotReady
 
 STATE: dict[str, object] = {"at": 5, "texts": ["a", "b"], "who": {"anna@fco.example": True}}
@@ -103,3 +105,19 @@ def test_what_a_crash_left_half_written_is_removed_and_nothing_else(home, monkey
     with home.locked():
         assert {path.name for path in home.root.iterdir()} == {"keystore", "lock", *kept}
     assert home.read("keystore") == b"old"
+
+
+def test_no_half_of_a_receipt_is_left_where_the_disk_is_full(home):
+    path = home.path("receipts/1.receipt")
+    write_private(path, b"whole")
+    assert path.read_bytes() == b"whole"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+        with pytest.raises(OSError, match="File too large"):
+            write_private(path, bytes(10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not path.exists()

@@ -27,6 +27,17 @@ INTERRUPTED: Final = 130
 _EXITS: Final = {"waiting": WAITING, "disk-full": DISK, "guard-refused": GUARD}
 """By the error's code; any other is 1."""
 
+_STOP: Final = "STOP: call the other side, and keep file and receipts for the auditors"
+_DO: Final = {
+    "malformed": "whoever typed or made it corrects it",
+    "signature-invalid": _STOP,
+    "log-untrusted": _STOP,
+    "chain-broken": _STOP,
+    "not-allowed": "ask your authority whether this device, and who has it, is in force",
+    "not-here": "check what was named, and the node's URL",
+}
+"""What to do by the error's code, as docs/errors.md has it, where the error itself doesn't say."""
+
 _err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
@@ -40,6 +51,7 @@ def warn(text: str) -> None:
 
 def tell(error: LiaisonError) -> int:
     """Say what happened, what is safe and what to do; return the exit code."""
+    error.do = error.do or _DO.get(error.code, "")
     if is_json():
         _err.print(one_line(problem_of(error)))
     else:

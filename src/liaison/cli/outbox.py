@@ -264,6 +264,12 @@ def lodge(
         path = write_file(place.with_name(f"{file.name}.refusal"), exc.refusal)
         exc.do = f"bring {path} back: liaison receipt import FILE"
         raise
+    except Malformed as exc:
+        raise Malformed(
+            exc.happened,
+            safe="who exported it has it still, and nothing was written for them",
+            do="have them export it anew: it may have been changed on its way",
+        ) from exc
     path = write_file(place.with_name(f"{file.name}.receipt"), text.encode())
     say(
         f"LODGED: entry {proven.index}, a {proven.record.kind} by {proven.record.actor}, accepted at "

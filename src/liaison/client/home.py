@@ -162,8 +162,12 @@ def write_private(path: Path, data: bytes) -> None:
     except FileNotFoundError:
         _make_folder(path.parent)
         descriptor = os.open(path, _OVERWRITE, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except OSError:
+        path.unlink(missing_ok=True)  # half of it would look like a whole one
+        raise
 
 
 def write_file(path: Path, data: bytes) -> Path:

@@ -731,13 +731,11 @@ def made(model: type[P], **members: Any) -> P:
     except ValidationError as exc:
         error = exc.errors(include_url=False)[0]
         where = ".".join(str(part) for part in error["loc"]) or model.kind_name
-        limit = (
-            " (1 to 200 characters, on one line)"
-            if where in ("reason", "text", "justification", "label.classification")
-            else ""
-        )
+        said = error["msg"].removeprefix("Value error, ")[:200]
+        if where in ("reason", "text", "justification", "label.classification"):
+            said = "it has 1 to 200 characters, on one line"
         raise Malformed(
-            f"{where}: {error['msg'].removeprefix('Value error, ')[:200]}{limit}",
+            f"{where}: {said}",
             safe="nothing was signed or sent",
         ) from exc
 
