@@ -315,5 +315,5 @@ def test_what_follows_a_tier_that_nobody_holds_is_told_with_its_true_times(counc
     screen.ok("--home MA posting set deputy@mod.example --post")
     screen.ok("--home MA directory sign --post")
     after = times()
-    nobody = "nobody in the tier deputy can be reached, and the next follows at once;"
+    nobody = "nobody else in the tier deputy can read it, and the next follows at once;"
     assert after[nobody] == after["the sender and the tier ministry are told;"]

@@ -35,7 +35,7 @@ _READ_OUT = re.compile(r"^  ([a-z]+(?: [a-z]+){4})$", re.MULTILINE)
 _PASSING = (  # what differs from run to run, beside what ``steady`` knows
     (re.compile(r"\b[0-9]+ (?:second|minute)s? old"), "AGE"),
     (re.compile(r"\bin [0-9]+ (?:second|minute)s?"), "LEFT"),
-    (re.compile(r"\.watch\.[0-9]+\."), ".watch.N."),
+    (re.compile(r"\.(watch|grant)\.[0-9]+\."), r".\1.N."),
     (_READ_OUT, "  FIVE WORDS"),
     (re.compile(r"\bdevice [A-Z2-7]{4} of"), "device GROUP of"),
 )
@@ -113,6 +113,7 @@ def test_trust_has_the_bad_days():
     assert list(tours(TRUST))[1:] == [
         "A lost laptop, which nobody has",
         "A stolen laptop",
+        "A lost authority's key, which nobody has",
         "An authority's key in other hands",
         "A colleague who left",
     ]

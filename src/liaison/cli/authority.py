@@ -383,7 +383,7 @@ def directory_show(context: typer.Context) -> None:
     """
 
     async def work(authority: Authority) -> list[tuple[Current, str]]:
-        return [(one, _signer(authority, one.key)) for one in authority.current()]
+        return [(one, _signer(authority, one)) for one in authority.current()]
 
     found = desk.as_authority(context, work)
     say_table(
@@ -413,9 +413,12 @@ def directory_show(context: typer.Context) -> None:
     )
 
 
-def _signer(authority: Authority, key: str) -> str:
-    """Return whose key it is, as this home's party statement has it."""
+def _signer(authority: Authority, signed: Current) -> str:
+    """Return whose key signed it, as this home's party statement has it."""
+    key = signed.key
     party, group = authority.statement.payload, groups_of(key)[-1]
+    if signed.by != party.party:
+        return signed.by
     if key == party.key:
         return "the authority"
     if key in {id_of(registrar.key) for registrar in party.registrars}:

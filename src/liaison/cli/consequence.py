@@ -63,7 +63,7 @@ def ladder_in_words(
             by = when.replace("at ", "by ", 1).replace("after ", "within ", 1)
             when = f"if {missing} {by},"
         if is_empty:
-            what = f"nobody in the tier {rung.tier} can be reached, and the next follows at once"
+            what = f"nobody else in the tier {rung.tier} can read it, and the next follows at once"
         yield f"{when} {what}"
         waited += 0 if is_empty else ((rung.times or 1) - 1) * (rung.every_s or 0)
 

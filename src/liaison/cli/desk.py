@@ -199,7 +199,7 @@ def warn_surprises(surprises: Iterable[Surprise], *, is_restored: bool = False) 
             elsewhere.append(one.what)
     if not elsewhere:
         return
-    listed = ", ".join(elsewhere)
+    listed = ", ".join(dict.fromkeys(elsewhere))
     if is_restored:
         warn(
             f"Signed with this home's key since its backup was made: {listed}. See whether all of it "

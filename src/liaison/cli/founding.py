@@ -138,6 +138,7 @@ async def found(
                 Home(folder / one.home), passphrase, one.party, name=one.name, now=now
             )
             authorities[one.home] = await stack.enter_async_context(authority)
+            authority.home.write(f"{one.party.partition('.')[0]}.party", statement.raw)
             authority.pins.pin_node(card)
             await admit_party(url, card.origin, administrator, statement)
             key = statement.payload.key

@@ -12,6 +12,7 @@ from liaison.adapters import agent
 from liaison.cli import desk
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
+from liaison.client.authority import FILE as AUTHORITY
 from liaison.client.backup import Backup, back_up, who_has
 from liaison.client.backup import restore as restore_home
 from liaison.client.home import KEYSTORE
@@ -99,15 +100,28 @@ def restore(
     typed = desk.secret(own, _OPTION, prompt="Backup's passphrase")
     made = restore_home(home, file, typed, desk.passphrase(context, is_new=True))
     say(f"{home.root} is the home of {made.who} as of {to_dtg(made.at)}.")
-    say(
-        "At its first command it asks the node which serials it has spent since, and certifies a new"
-    )
-    say(
-        "encryption key. Notes sealed for keys made after the backup stay unreadable here: ask for a grant."
-    )
-    say(
-        "If the old device still exists, never use both: they are one key. If it was stolen, revoke it."
-    )
+    if home.has(AUTHORITY):
+        say(
+            "With its first command that reaches the node it goes on from what was signed since, and"
+        )
+        say(
+            "names it. Was the party succeeded since, then this is not its key: find a newer backup."
+        )
+        say(
+            "If the old home still exists, never use both. If it was stolen: liaison party succeed."
+        )
+    else:
+        say(
+            "At its first command it asks the node which serials it has spent since, and certifies a new"
+        )
+        say(
+            "encryption key. Notes sealed for keys made after the backup stay unreadable here: ask for "
+            "a grant."
+        )
+        say(
+            "If the old device still exists, never use both: they are one key. If it was stolen, revoke "
+            "it."
+        )
     answer({**_as_shape(made), "home": home.root})
 
 

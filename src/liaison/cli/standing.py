@@ -74,10 +74,17 @@ def next_in_words(state: State, now: int) -> Iterator[str]:
         if one.get("role") != "info" and one.get("life") in ("queued", "delivered", "acknowledged")
     ]
     who = ", ".join(waiting) or "whoever is asked"
+    withheld = {
+        one.get("tier")
+        for one in cast("list[State]", state.get("addressees", []))
+        if one.get("life") == "withheld"
+    }
     coming = cast("list[State]", state.get("next", []))
     for number, one in enumerate(coming):
         then = _THEN.get(str(one["what"]), str(one["what"]))
         said = then.format(who=who, tier=one.get("tier", "that the charter names"))
+        if one["what"] == "open" and one.get("tier") not in withheld:
+            said = f"nobody else in the tier {one.get('tier')} can read it, and the next follows at once"
         times = f", {one['times']} times" if one.get("times") else ""
         every = f", every {span(_int(one, 'every_s'))}" if one.get("every_s") else ""
         said += times + every

@@ -121,6 +121,8 @@ class Current:
     about: str
     sequence: int
     at: int
+    by: str
+    """The party whose statement it is: a charter may be another's."""
     key: str
     is_elsewhere: bool
     """This home's own key signed it, and not here."""
@@ -513,6 +515,7 @@ class AuthorityHome:
                         about=str(known.get("alias") or subject or self.party),
                         sequence=payload.sequence if isinstance(payload, Successive) else 1,
                         at=payload.issued,
+                        by=payload.by,
                         key=payload.key,
                         is_elsewhere=digest in elsewhere,
                     )
@@ -664,12 +667,12 @@ class AuthorityHome:
                 return await self._catch_up()
             if not self.is_registrar:
                 raise
+            self._state[SHUT_OUT] = exc.happened
+            self._save()
             raise NotReady(exc.happened, safe="nothing was signed", do=_DELEGATE) from exc
 
     async def _catch_up(self) -> list[Surprise]:
         online = self._connect()
-            self._state[SHUT_OUT] = exc.happened
-            self._save()
         return await self._go_on(online.source, online.book)
 
     async def _go_on(self, source: NodeSource | CarriedSource, book: Book) -> list[Surprise]:
