@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 
 import pytest
 
 from liaison.client import Authority, Home, Pins
+from liaison.client.transport import Transport
 from liaison.statements.keys import SigningKey
-from liaison.words.errors import RefusedByNode
+from liaison.words.errors import NodeUnreachable, RefusedByNode
 from tests.cli.screen import CANARY, PASSPHRASE, Screen, last_groups
 
 DUTY = "duty.desk.1@mod.example"
@@ -157,6 +159,44 @@ def test_what_a_stolen_key_signed_is_shown_as_doubtful(council):
         "mod.example. Ask them by another way\n"
     )
     assert "DOUBTFUL" not in council.ok("--home F read london-hotline/1")
+
+
+def test_what_a_stolen_key_signed_is_marked_wherever_it_is_shown(council, monkeypatch):
+    group = second_device(council)
+    theirs = Pins(Home(council.folder / "M")).authority("fco.example")
+    Pins(Home(council.folder / "M2")).pin_authority(theirs)
+    council.ok(SEND, CANARY)
+    council.ok("--home M2 inbox")
+    council.ok("--home M2 reply london-hotline/1 --yes", "We surrender.")
+    lost = f"--home MA key revoke {DUTY} {group} --lost --since 2026-01-01T00:00:00Z --yes --post"
+    council.ok(lost)
+    doubt = (
+        f"DOUBTFUL: the key of {DUTY} that signed this was in other hands since DTG, says "
+        "mod.example. Ask them by another way"
+    )
+    # It is opened only now: the inbox says it of the note, and of who took on the other one.
+    shown = council.ok("--home F inbox").splitlines()
+    (note,) = [line for line in shown if line.startswith("london-hotline/2")]
+    assert note == f"london-hotline/2  EXERCISE  FLASH  DTG  from {DUTY}: Re: Convoy  {doubt}"
+    (told,) = [line for line in shown if "was acknowledged by" in line]
+    assert told.endswith(f"for duty.desk@mod.example at DTG  {doubt}")
+    shown = council.ok("--home F status london-hotline/1").splitlines()
+    assert f"  acknowledged at DTG: {doubt}" in shown
+    assert f"  answered with london-hotline/2 at DTG: {doubt}" in shown
+    answer = json.loads(council.ok("--json --home F read london-hotline/2"))
+    assert answer["doubtful"]["by"] == DUTY
+    assert "doubtful" not in json.loads(council.ok("--json --home F read london-hotline/1"))
+    assert council.ok("--home F ack london-hotline/2").startswith(f"{doubt}\n")
+    # What this home was told once it knows where nobody can be asked.
+    monkeypatch.setattr(Transport, "read", unreached)
+    assert council.ok("--home F cabinet show london-hotline/2").startswith(f"{doubt}\n")
+    assert "DOUBTFUL" not in council.ok("--home F cabinet show london-hotline/1")
+    assert f"london-hotline/2  DTG  Re: Convoy  {doubt}" in council.ok("--home F cabinet list")
+    assert f"{doubt}\n" in council.ok("--home F read london-hotline/2")
+
+
+async def unreached(*_):
+    raise NodeUnreachable("not now")
 
 
 def test_an_announced_key_succeeds_and_who_pinned_the_former_one_follows(council):

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from liaison.cli.channel import read_defaults
 from liaison.client import Authority, Client, Draft, Home, Pins, RegistrarRequest, Sent, Unopened
+from liaison.client.doubts import Doubt
 from liaison.client.folding import forget_seen
 from liaison.client.receipts import prove
 from liaison.client.transport import Transport
@@ -656,7 +657,7 @@ async def test_what_a_revoked_key_signed_stays_out_whatever_came_after(
         assert isinstance(bad.error, ChainBroken)
         assert "not of a device of" in str(bad.error)
         (honest,) = letters(items)
-        assert await m.doubted_since(honest) is None
+        assert honest.doubt is None
     assert is_shown == (not lied.liar.told)
 
 
@@ -671,7 +672,7 @@ async def test_a_doubt_is_not_taken_away_by_leaving_out_whom_it_is_about(lied: L
     lied.liar.lies["/v1/parties/fco.example"] = put("members", [])
     async with lied.client("M") as m:
         (letter,) = letters(await m.inbox())
-        assert await m.doubted_since(letter) == since
+        assert letter.doubt == Doubt(LONDON_1, since)
     assert lied.liar.told
 
 

@@ -11,7 +11,10 @@ from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.notes import Reference, kept_in_words, show_letter
+from liaison.cli.outcomes import doubt_in_words
+from liaison.cli.shapes import of_doubt
 from liaison.client import Client, Letter
+from liaison.client.doubts import Doubt
 from liaison.client.keeping import Found
 from liaison.sealing.content import visible
 from liaison.words.errors import NotHere
@@ -46,22 +49,30 @@ def search(
 
 
 def _say_found(context: typer.Context, words: list[str], channel: str) -> None:
-    async def work(client: Client) -> tuple[list[Found], list[str]]:
-        return list(client.keeping.find(words, channel)), client.keeping.unkept
+    async def work(client: Client) -> tuple[list[tuple[Found, Doubt | None]], list[str]]:
+        found = client.keeping.find(words, channel)
+        has_doubts = client.book.has_doubts()  # else no receipt has to be read for it
+        doubts = [(f, client.kept(f.reference).doubt if has_doubts else None) for f in found]
+        return doubts, client.keeping.unkept
 
     found, unkept = desk.as_member(context, work)
-    for one in found:
+    for one, doubt in found:
         at = to_dtg(one.at) if one.at else "earlier"
-        say(f"{one.reference}  {at}  {visible(one.content.subject)}")
+        say(f"{one.reference}  {at}  {visible(one.content.subject)}{doubt_in_words(doubt)}")
     if not found:
         say("Nothing is kept here." if not words else "Nothing that is kept has all these words.")
     for alias in unkept:
         say(f"{alias}: nothing is kept, as its charter says.")
-    answer({"notes": [_shape(one) for one in found], "unkept": unkept})
+    answer({"notes": [_shape(*each) for each in found], "unkept": unkept})
 
 
-def _shape(one: Found) -> Shape:
-    return {"reference": one.reference, "at": one.at or None, "subject": one.content.subject}
+def _shape(one: Found, doubt: Doubt | None) -> Shape:
+    return {
+        "reference": one.reference,
+        "at": one.at or None,
+        "subject": one.content.subject,
+        "doubtful": of_doubt(doubt),
+    }
 
 
 @cabinet.command("show")

@@ -17,11 +17,12 @@ from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock, of_note
 from liaison.cli.context import Shape, answer, is_json, say
 from liaison.cli.failure import exit_code_of, tell, warn
-from liaison.cli.outcomes import done_in_words, sent_in_words, told_in_words
+from liaison.cli.outcomes import done_in_words, doubt_in_words, sent_in_words, told_in_words
 from liaison.cli.progress import bar
 from liaison.cli.shapes import (
     of_certificate,
     of_done,
+    of_doubted,
     of_item,
     of_letter,
     of_part,
@@ -56,7 +57,6 @@ from liaison.words.errors import (
     Malformed,
     RefusedByNode,
 )
-from liaison.words.ids import party_of
 from liaison.words.times import SECOND, from_typed, to_dtg
 
 
@@ -395,6 +395,8 @@ def reply(
             expiry=time_of("--expires", expires, client.now()),
             in_reply_to=letter.digest,
         )
+        if letter.doubt is not None:
+            say(letter.doubt.in_words())
         is_asked = await client.is_asked(letter)
         say(f"In answer to {reference}{', which you take on with it' if is_asked else ''}:")
         done = await sent(client, await written(client, draft, cited=cited), is_yes=is_yes)
@@ -489,12 +491,13 @@ def _say_item(item: Item) -> None:
         exercise = "EXERCISE  " if note.exercise else ""
         say(
             f"{item.reference}  {exercise}{note.precedence.action.value.upper()}  {to_dtg(item.at)}  "
-            f"from {note.by}: {visible(item.content.subject)}"
+            f"from {note.by}: {visible(item.content.subject)}{doubt_in_words(item.doubt)}"
         )
     elif isinstance(item, Told):
         say(told_in_words(item))
     elif isinstance(item, News):
-        say(f"{'! ' if item.is_urgent else ''}{visible(item.text)}")
+        text = f"{visible(item.text)}{doubt_in_words(item.doubt)}"
+        say(f"{'! ' if item.is_urgent else ''}{text}")
     elif isinstance(item.error, STOP):
         tell(item.error)
     elif not is_json():
@@ -520,12 +523,6 @@ def read(context: typer.Context, reference: Reference) -> None:
             )
             if digest is not None
         ]
-        since = await client.doubted_since(letter)
-        if since is not None:
-            warn(
-                f"DOUBTFUL: the key of {letter.note.by} that signed this was in other hands since "
-                f"{to_dtg(since)}, says {party_of(letter.note.by)}. Ask them by another way"
-            )
         return letter, related, kept_in_words(client, letter)
 
     show_letter(*desk.as_member(context, work))
@@ -544,6 +541,8 @@ def kept_in_words(client: Client, letter: Letter) -> str:
 def show_letter(letter: Letter, related: list[tuple[str, str]], kept: str) -> None:
     """Show a note whole; ``related`` are others, by how they are, ``kept`` how long it is."""
     note = letter.note
+    if letter.doubt is not None:
+        say(letter.doubt.in_words())
     exercise = "  EXERCISE" if note.exercise else ""
     say(f"{letter.reference}  {note.precedence.action.value.upper()}  {note.kind}{exercise}")
     say(f"From:     {note.by}, {letter.sender_post}")
@@ -586,6 +585,9 @@ def ack(context: typer.Context, reference: Reference) -> None:
     """Acknowledge a note: you take it on, for the post that you hold."""
 
     async def work(client: Client) -> Told:
+        letter = await client.read(reference)
+        if letter.doubt is not None:
+            warn(letter.doubt.in_words())
         return await client.acknowledge(reference)
 
     _say_told(desk.as_member(context, work))
@@ -661,6 +663,9 @@ def status(
             say(line)
         for line in addressee_in_words(state, now):
             say(f"  {line}")
+        doubted = await client.doubted(name)
+        for each in doubted:
+            say(f"  {each.in_words()}")
         for line in next_in_words(state, now):
             say(f"  {line}")
         certified = await client.certificates(name)
@@ -676,7 +681,12 @@ def status(
                 f"  certified: {outcome}, due {due}, recorded in entry {happening.index}{again} ({path})"
             )
         certificates = [of_certificate(*each) for each in certified]
-        return {**state, "reference": name, "certificates": certificates}
+        return {
+            **state,
+            "reference": name,
+            "certificates": certificates,
+            "doubtful": [of_doubted(each) for each in doubted] or None,
+        }
 
     async def work(client: Client) -> None:
         names = [reference] if reference is not None else await client.unsettled_notes()

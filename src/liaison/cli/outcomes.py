@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from liaison.cli.context import Shape
 from liaison.cli.shapes import of_done, of_sent, of_told
 from liaison.client import Done, Sent, Told
+from liaison.client.doubts import Doubt
 from liaison.client.outcomes import Accepted
 from liaison.sealing.content import visible
 from liaison.statements.payloads import Verdict
@@ -51,7 +52,12 @@ def told_in_words(told: Told) -> str:
     if told.first is not None:
         first = told.first
         text += f"; {first.by} was first, for {first.post} at {to_dtg(first.at)}"
-    return text
+    return text + doubt_in_words(told.doubt)
+
+
+def doubt_in_words(doubt: Doubt | None) -> str:
+    """Return what stands behind something that a key in other hands signed."""
+    return f"  {doubt.in_words()}" if doubt is not None else ""
 
 
 _SAID = {

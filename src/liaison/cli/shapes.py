@@ -11,6 +11,7 @@ from pathlib import Path
 from liaison.cli.context import Shape
 from liaison.cli.failure import problem_of
 from liaison.client import ChannelView, Done, Item, Letter, News, Part, Sent, Told
+from liaison.client.doubts import Doubt, Doubted
 from liaison.client.watching import Happening
 from liaison.ledger.facts import DueFacts
 from liaison.statements.payloads import AddresseeRole
@@ -52,6 +53,7 @@ def of_told(told: Told) -> Shape:
         "reason": told.reason or None,
         "first": None if first is None else {"by": first.by, "post": first.post, "at": first.at},
         "receipt": told.receipt,
+        "doubtful": of_doubt(told.doubt),
     }
 
 
@@ -63,6 +65,7 @@ def of_news(news: News) -> Shape:
         "text": news.text,
         "urgent": news.is_urgent or None,
         "receipt": news.receipt,
+        "doubtful": of_doubt(news.doubt),
     }
 
 
@@ -107,6 +110,21 @@ def of_letter(letter: Letter) -> Shape:
         "latest_delivery": note.latest_delivery,
         "silence_until": note.silence_until,
         "subject": letter.content.subject,
+        "doubtful": of_doubt(letter.doubt),
+    }
+
+
+def of_doubt(doubt: Doubt | None) -> Shape | None:
+    """Return whose key was in other hands when it signed, and since when."""
+    return None if doubt is None else {"by": doubt.by, "since": doubt.since}
+
+
+def of_doubted(doubted: Doubted) -> Shape:
+    return {
+        "what": doubted.what,
+        "at": doubted.at,
+        "by": doubted.doubt.by,
+        "since": doubted.doubt.since,
     }
 
 

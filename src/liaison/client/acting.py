@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from liaison.client.answers import object_of, objects_of, text_of, texts_of
+from liaison.client.doubts import Doubt
 from liaison.client.folding import ChannelView
 from liaison.client.keeping import NOT_KEPT
 from liaison.client.opening import Opener
@@ -17,14 +18,14 @@ from liaison.client.outbox import Signed
 from liaison.client.outcomes import Done, Sent
 from liaison.client.reading import Letter, note_of, sha256
 from liaison.client.sending import SEAL_ATTEMPTS, SERIAL_USED
-from liaison.client.watching import Happening, check_digest
+from liaison.client.watching import Entry, Happening, check_digest
 from liaison.client.writing import Draft, Plan, made
 from liaison.ledger.facts import NoteFacts, ReleaseFacts
 from liaison.rules.kinds import load_rule
 from liaison.rules.kinds.line_tests import LineTests, turn_of
 from liaison.sealing.content import Content
 from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, rewrap
-from liaison.statements.payloads import Reliance, Wrap
+from liaison.statements.payloads import Note, Reliance, Wrap
 from liaison.statements.procedures import (
     Extension,
     Hold,
@@ -275,7 +276,22 @@ class Actor(Opener):
             note,
             found.content or NOT_KEPT,
             found.receipt,
+            self._doubt(entry, note, self._release_kept(reference, note)),
         )
+
+    def _release_kept(self, reference: str, note: Note) -> Entry | None:
+        """Return the release of a note that this home has a receipt of."""
+        path = self.home.path(f"receipts/{reference}.release.receipt")
+        if note.drafted is None or not path.is_file():
+            return None
+        return self.watch.verify(path.read_text("utf-8"))
+
+    def _doubt(self, entry: Entry, note: Note, release: Entry | None) -> Doubt | None:
+        """Return the doubt about who wrote a note, or else about who let it go."""
+        found = self.book.doubt(note, entry.at)
+        if found is None and release is not None:
+            found = self.book.doubt(release.statement.payload, release.at)
+        return found
 
     def _tested(self, alias: str, kind: str, since: int) -> bool:
         """Return whether this home sent a test in a slot already."""

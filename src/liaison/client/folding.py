@@ -6,10 +6,11 @@ signatures, and asks them. A link that doesn't hold is named, and nothing below 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from liaison.client.doubts import Doubt
 from liaison.client.home import Home
 from liaison.client.pins import Pins
 from liaison.client.watching import Entry
@@ -245,6 +246,7 @@ class Book:
             members[member.member] = member
             if directory is not None:
                 _none_revoked(directory, member)
+        self._doubt(party, members.values())
         posts: dict[str, cells.Post] = {}
         for entry in await self._all_named(shown["postings"], directory, "posting"):
             post = (await self._fold_posting(entry, party)).cell
@@ -286,6 +288,18 @@ class Book:
                 kind,
                 f"The node withholds a {kind} that the directory of {directory.payload.by} names",
             ) from exc
+
+    def doubt(self, said: payloads.Payload, at: int) -> Doubt | None:
+        """Return whether what entered the log at ``at`` was signed by a key in other hands.
+
+        As far as the party of the key said so to this home, now or before; it may say so later.
+        """
+        since = self._compromised_of(party_of(said.by)).get(said.key)
+        return Doubt(said.by, since) if since is not None and since <= at else None
+
+    def has_doubts(self) -> bool:
+        """Return whether any key is known here that was in other hands."""
+        return any(self._compromised_of(party) for party in self._seen)
 
     def standings(self) -> tuple[Standing, ...]:
         """Return what was asked for of parties since this was opened."""
@@ -821,8 +835,20 @@ class Book:
             until=link.payload.valid_until,
         )
 
+    def _doubt(self, party: str, members: Iterable[cells.Member]) -> None:
+        """Keep in mind what a party says of its keys: who leaves it out later takes back nothing."""
+        known = self._compromised_of(party)
+        said = {one.key: one.since for member in members for one in member.compromised or ()}
+        if {**known, **said} != known:
+            self._see(party, compromised={**known, **said})
+
+    def _compromised_of(self, party: str) -> dict[str, int]:
+        """Return since when keys of a party are in other hands, by key id."""
+        known = self._seen_of(party).get("compromised")
+        return known if isinstance(known, dict) else {}
+
     def _seen_of(self, party: str) -> dict[str, Any]:
-        """Return what this home has seen of a party: its newest directory, and ``party`` statement."""
+        """Return what this home has seen of a party: the newest directory and statement, lost keys."""
         seen = self._seen.get(party)
         return seen if isinstance(seen, dict) else {}
 
@@ -832,9 +858,15 @@ class Book:
 
 
 def forget_seen(home: Home, party: str) -> None:
-    """Forget what was seen of a party: it begins anew, under a key that a person compared."""
+    """Forget what was seen of a party: it begins anew, under a key that a person compared.
+
+    What its lost keys signed stays doubtful.
+    """
     seen = home.read_state(FILE)
-    if seen.pop(party, None) is not None:
+    known = seen.pop(party, None)
+    if isinstance(known, dict):
+        if "compromised" in known:
+            seen[party] = {"compromised": known["compromised"]}
         home.write_state(FILE, seen)
 
 

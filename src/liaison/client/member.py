@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, cast
 
 from liaison.client.answers import object_of, objects_of, place_of, text_of
 from liaison.client.cabinet import Kept
+from liaison.client.doubts import Doubted
 from liaison.client.evidence import STOP, keep
 from liaison.client.folding import ChannelView, LinkBroken
 from liaison.client.following import PACING, WINDOW, Batch, Flow, Frame, Gathering, Pacing
@@ -66,6 +68,7 @@ from liaison.words.errors import (
     LogUntrusted,
     Malformed,
     NodeUnreachable,
+    NotAllowed,
     NotHere,
     NotReady,
     RefusedByNode,
@@ -433,7 +436,10 @@ class Client(Granter):
             path = self._keep_receipt(f"{reference}.{kind}.{entry.index}", entry)
         is_urgent = kind in ("alert", "told", "missed-test")
         text = in_words(entry, reference)
-        return News(kind, reference, entry.at, text, is_urgent, path)
+        doubt = (
+            self.book.doubt(entry.statement.payload, entry.at) if isinstance(entry, Entry) else None
+        )
+        return News(kind, reference, entry.at, text, is_urgent, path, doubt)
 
     async def _armed(self, kind: str, entry: Happening, armed: RearmedFacts) -> News:
         """Return that a note counts as taken on no more."""
@@ -480,7 +486,8 @@ class Client(Granter):
         )
         path = self._keep_receipt(f"{reference}.procedure.{entry.index}", entry)
         text = replaced_in_words(note, old.note, reference, entry.record.actor)
-        return News("procedure", reference, entry.at, text, False, path)
+        doubt = self._doubt(found, note, entry)
+        return News("procedure", reference, entry.at, text, False, path, doubt)
 
     async def _reference_of(self, digest: str, alias: str, index: int | None) -> str:
         """Return the reference of a note that this member is told of and can't read.
@@ -552,7 +559,15 @@ class Client(Granter):
         kept = Kept(digest, reference, entry.receipt, opened, entry.at)
         self.keeping.keep(channel.cell.alias, channel.cell.terms, kept)
         return Letter(
-            digest, note.channel, reference, entry.index, entry.at, note, opened, entry.receipt
+            digest,
+            note.channel,
+            reference,
+            entry.index,
+            entry.at,
+            note,
+            opened,
+            entry.receipt,
+            self._doubt(entry, note, release),
         )
 
     async def _heard(self, entry: Entry) -> Told:
@@ -569,20 +584,37 @@ class Client(Granter):
     def _references(self, digests: Sequence[str]) -> str:
         return ", ".join(self.cabinet.reference(digest) for digest in digests)
 
-    async def doubted_since(self, letter: Letter) -> int | None:
-        """Return since when the key that signed a note was in other hands, if it was when it did.
+    async def doubted(self, reference: str) -> list[Doubted]:
+        """Return what was said of a note, and is kept here, by keys that were in other hands.
 
-        As far as that is known now: the sender's party may say so later, and a node that isn't
-        reached tells nothing.
+        The parties of its channel are asked anew; what they said before is known where they can't be.
         """
-        try:
-            standing = await self.book.standing(party_of(letter.note.by))
-        except (NodeUnreachable, Busy):
+        digest, view = await self.find(reference)
+        for party in view.cell.parties:
+            await self._ask_after(party)
+        if not self.book.has_doubts():
+            return []
+        name = self.home.path(f"receipts/{reference}").name
+        kept = self.home.path(f"receipts/{reference}").parent.glob(f"{name}.*receipt")
+        found = [self._doubted(self.watch.verify_any(path.read_text("utf-8"))) for path in kept]
+        for other in self.cabinet.references()[-UNSETTLED_LOOKED_AT:]:
+            letter = self.kept(other)
+            if letter.doubt is not None and letter.note.in_reply_to == digest:
+                found.append(Doubted(f"answered with {other}", letter.at, letter.doubt))
+        return sorted({one for one in found if one is not None}, key=lambda one: one.at)
+
+    def _doubted(self, entry: Entry | Happening) -> Doubted | None:
+        if isinstance(entry, Happening):
             return None
-        sender = standing.members.get(letter.note.by)
-        said = {one.key: one.since for one in (sender.compromised or () if sender else ())}
-        since = said.get(letter.note.key)
-        return since if since is not None and since <= letter.at else None
+        said = entry.statement.payload
+        doubt = self.book.doubt(said, entry.at)
+        what = said.verdict.value if isinstance(said, Answer) else entry.statement.kind
+        return Doubted(what, entry.at, doubt) if doubt is not None else None
+
+    async def _ask_after(self, party: str) -> None:
+        """Ask what a party says of its keys now; where it can't be had, what it said before serves."""
+        with suppress(NodeUnreachable, Busy, NotAllowed, NotReady):
+            await self.book.standing(party)
 
     async def read(self, reference: str) -> Letter:
         """Return a note from the cabinet, fetching what isn't there: what is new, or isn't kept.
@@ -598,6 +630,9 @@ class Client(Granter):
             await self._fetch(reference)
             await self.cabinet.sync()
         letter = self.kept(reference)
+        await self._ask_after(party_of(letter.note.by))
+        if self.book.has_doubts():
+            letter = self.kept(reference)
         if not self.cabinet.holds(letter.digest):
             channel = await self._channel_of(letter.channel)
             letter = await self._open(self.watch.verify(letter.receipt), channel, None)

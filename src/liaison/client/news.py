@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from liaison.client.doubts import Doubt
 from liaison.client.folding import LinkBroken
 from liaison.client.watching import Entry, Happening
 from liaison.ledger.facts import (
@@ -47,6 +48,7 @@ class News:
     text: str
     is_urgent: bool
     receipt: Path
+    doubt: Doubt | None = None
 
 
 def note_shown(entry: Entry | Happening, index: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from liaison.client.doubts import Doubt
 from liaison.client.outbox import Waiting
 from liaison.ledger.facts import FirstFacts, RegisterFacts
 from liaison.statements.payloads import Verdict
@@ -35,6 +36,7 @@ class Told:
     first: FirstFacts | None
     receipt: Path | None = None
     reason: str = ""
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True)

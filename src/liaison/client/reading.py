@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from liaison.client.answers import objects_of, text_of
+from liaison.client.doubts import Doubt
 from liaison.client.folding import Book, ChannelView, LinkBroken
 from liaison.client.watching import Entry, Happening
 from liaison.ledger.facts import (
@@ -76,6 +77,8 @@ class Letter:
     note: Note
     content: Content
     receipt: str
+    doubt: Doubt | None = None
+    """That the key of who wrote it, or let it go, was in other hands."""
 
     @property
     def sender_post(self) -> str:

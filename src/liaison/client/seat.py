@@ -354,6 +354,7 @@ class Seat:
             facts.notes[0].first,
             path,
             answer.reason or answer.code or "",
+            self.book.doubt(answer, entry.at),
         )
 
     async def _all_items(self) -> AsyncIterator[dict[str, object]]:
