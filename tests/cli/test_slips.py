@@ -109,6 +109,14 @@ def test_what_was_typed_is_shown_without_what_disturbs_a_terminal(line):
     assert "\x1b" not in shown
 
 
+def test_a_post_that_is_none_is_said_without_a_pattern(line):
+    line.ok(SEND, CANARY)
+    code, shown = line.type("--home F desk reopen london-hotline/1 --post /dev/null --text x")
+    assert code == 1
+    assert "String should match" not in shown
+    assert "post: '/dev/null' is not spelled as one · nothing was signed or sent" in shown
+
+
 def test_a_parcel_that_was_changed_on_its_way_says_what_helps(line):
     with away():
         assert line.type(SEND, CANARY)[0] == 75

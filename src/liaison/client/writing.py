@@ -734,6 +734,8 @@ def made(model: type[P], **members: Any) -> P:
         said = error["msg"].removeprefix("Value error, ")[:200]
         if where in ("reason", "text", "justification", "label.classification"):
             said = "it has 1 to 200 characters, on one line"
+        elif error["type"] == "string_pattern_mismatch":
+            said = f"{str(error['input'])[:80]!r} is not spelled as one"
         raise Malformed(
             f"{where}: {said}",
             safe="nothing was signed or sent",
