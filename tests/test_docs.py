@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import errors_page
+
 ROOT = Path(__file__).parents[1]
 GIVEN = re.compile(
     r'Refused\(\s*"([a-z-]+)"'  # a refusal by the rules
@@ -32,6 +34,21 @@ def test_every_code_is_in_the_list_of_errors():
     assert {"malformed", "serial-used", "members-exactly", "waiting", "demo-failed"} <= set(given)
     told = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     assert {code: file for code, file in given.items() if f"`{code}`" not in told} == {}
+
+
+def test_each_text_of_errors_is_compared_with_what_the_program_says():
+    texts = errors_page.rows()
+    assert sum(map(len, texts.values())) >= 19
+    page = errors_page.PAGE.read_text(encoding="utf-8").partition("## What it says")[2]
+    assert page.partition("## ")[0].count("\n| `") == sum(map(len, texts.values()))
+    for test, said in texts.items():
+        file, name = test.split("::")
+        tests = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert re.search(rf"def {name}\([^)]*\bdocumented\b", tests), test
+        for text in said:
+            parts, code = text.split(" · "), re.search(r" \([a-z-]+(: [a-z]+)?\)$", text)
+            assert len(parts) >= 3, text  # what happened, what is safe, what to do
+            assert code, text
 
 
 @pytest.mark.parametrize(("page", "least"), [("threat-model.md", 40), ("errors.md", 14)])

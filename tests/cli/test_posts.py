@@ -139,12 +139,15 @@ def test_a_second_device_gets_what_the_first_one_grants(line):
     (fingerprint,) = (line for line in about.splitlines() if line.startswith("fingerprint"))
     assert fingerprint.split()[-1] == typed.split()[-1]
     code, shown = screen.type("--home M grant --device AAAA --yes")
-    assert (code, "the fingerprint that `liaison whoami` shows on that device" in shown) == (1, True)
+    assert (code, "the fingerprint that `liaison whoami` shows on that device" in shown) == (
+        1,
+        True,
+    )
     assert "Line check" in screen.ok("--home M2 inbox")
     assert CANARY in screen.ok("--home M2 read london-hotline/1")
 
 
-def test_who_lost_their_keys_says_so_and_the_sender_is_offered_the_grant(line):
+def test_who_lost_their_keys_says_so_and_the_sender_is_offered_the_grant(line, documented):
     screen = line
     screen.ok(SEND, CANARY)
     keystore = Keystore.open(screen.folder / "M" / "keystore", PASSPHRASE)
@@ -152,7 +155,8 @@ def test_who_lost_their_keys_says_so_and_the_sender_is_offered_the_grant(line):
         del keystore.secrets[name]
     keystore.save()
     code, shown = screen.type("--home M inbox")
-    assert (code, "london-hotline/1 was not opened" in shown) == (0, True)
+    assert code == 0
+    documented(shown)
     offered = "liaison grant london-hotline/1 duty.desk@mod.example"
     assert screen.ok("--home F inbox") == (
         "london-hotline/1 was found unreadable by duty.desk.1@mod.example for "

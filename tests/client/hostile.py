@@ -232,7 +232,7 @@ class Desk:
     async def open(self, entry: Entry, delivery: Delivery) -> Content:
         view: ChannelView = await self.book.channel(ALIAS)
         note = await check_note(self.book, entry, view)
-        return open_content(note, entry.statement.digest, delivery, self.keys)
+        return open_content(note, delivery, self.keys)
 
 
 def note_in(signed: Signed) -> Statement[Note]:

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -328,7 +328,9 @@ async def test_what_the_node_said_is_kept_as_evidence_where_one_must_stop(lied: 
     assert len(list(kept.parent.iterdir())) == 2
 
 
-async def test_what_a_lost_key_signed_is_not_filed_as_of_before(lied: Lied) -> None:
+async def test_what_a_lost_key_signed_is_not_filed_as_of_before(
+    lied: Lied, documented: Callable[[LiaisonError], None]
+) -> None:
     kept = await _kept_back(lied)
     async with lied.council.client("F") as f:
         device = f.device.key.id
@@ -343,11 +345,8 @@ async def test_what_a_lost_key_signed_is_not_filed_as_of_before(lied: Lied) -> N
     (bad,) = [item for item in items if isinstance(item, Unopened)]
     assert isinstance(bad.error, ChainBroken)
     (path,) = (lied.council.folder / "M" / "evidence").iterdir()
-    assert str(bad.error) == (
-        "STOP: london-hotline/99 was not opened: the key is not of a device of "
-        f"{LONDON_1} that is in force · nothing of it is shown or used · tell the other party by "
-        f"another way; it may be an attack or an old copy · what the node said is kept: {path}"
-    )
+    documented(bad.error)
+    assert str(bad.error).endswith(f" · what the node said is kept: {path}")
     said = json.loads(path.read_text())
     assert (said["code"], said["happened"]) == ("chain-broken", bad.error.happened[len("STOP: ") :])
     assert len(letters(items)) == 1  # the honest one

@@ -33,12 +33,12 @@ async def test_frames_come_back_and_a_torn_end_is_cut(tmp_path):
 @pytest.fixture
 async def three(tmp_path):
     """A file of three frames, each as long as the others."""
-    journal = Journal(tmp_path / "three")
+    journal = Journal(tmp_path / "outbox")
     for n in range(1, 4):
         journal.append({"n": n}, b"body")
     await journal.sync()
     journal.close()
-    return tmp_path / "three"
+    return tmp_path / "outbox"
 
 
 def test_zeros_that_a_crash_left_at_the_end_are_cut(three):
@@ -52,7 +52,7 @@ def test_zeros_that_a_crash_left_at_the_end_are_cut(three):
         assert three.stat().st_size == (3 if left == whole else 2) * size
 
 
-def test_a_flipped_bit_is_an_error_that_names_the_file_which_stays_as_it_is(three):
+def test_a_flipped_bit_is_an_error_that_names_the_file_which_stays_as_it_is(three, documented):
     whole = three.read_bytes()
     assert len(frames_in(three)[0]) == 3
     size = len(whole) // 3
@@ -68,9 +68,9 @@ def test_a_flipped_bit_is_an_error_that_names_the_file_which_stays_as_it_is(thre
         assert told.value.happened == (
             f"{three} is damaged at byte {at - at % size}: what stands there isn't what was written"
         )
-        assert told.value.safe == "the file was left as it is, and nothing was sent"
-        assert "liaison key backup FILE" in told.value.do
         assert three.read_bytes() == damaged
+        if at == bit == 0:
+            documented(told.value)
 
 
 @pytest.mark.parametrize("data", [b"secret\n", b"x", b"\0\0\0\5\0\0\0\0hello, world", b"{}"])

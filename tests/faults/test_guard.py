@@ -114,7 +114,9 @@ async def test_a_node_whose_guard_and_store_disagree_exits_3_and_names_two_ways_
     assert guarded(home) == before
 
 
-async def test_both_heads_are_named(opened: Opened, tmp_path: Path) -> None:
+async def test_both_heads_are_named(
+    opened: Opened, tmp_path: Path, documented: Callable[[str], None]
+) -> None:
     backup, _ = opened("backup")
     home, world = opened()
     size = len(world.records)
@@ -125,6 +127,7 @@ async def test_both_heads_are_named(opened: Opened, tmp_path: Path) -> None:
     assert f"the store ends with {size} entries" in told
     assert f"the guard with {size + 3} entries" in told
     assert to_base64(root)[:12] in told
+    documented(told)
 
 
 async def test_a_second_instance_exits_3_and_the_first_goes_on(

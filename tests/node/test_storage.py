@@ -18,7 +18,7 @@ from liaison.node.storage import MIB, TRIED_AGAIN, Room, Storage
 from liaison.statements.payloads import NotePrecedence, Verdict
 from liaison.words.errors import DiskFull
 from liaison.words.precedence import Precedence
-from tests.node.live import LiveNode, live_node, with_content
+from tests.node.live import live_node, with_content
 from tests.world import ANNA, DORA, MOD, MemoryWorld, signing
 
 ROUTINE = NotePrecedence(action=Precedence.ROUTINE, info=Precedence.ROUTINE)
@@ -207,8 +207,7 @@ async def node(tmp_path: Path):
         yield live
 
 
-def short_of_room(node: LiveNode) -> Storage:
-    storage = node.running.services.storage
+def short_of_room(storage: Storage) -> Storage:
     disk = Numbers(whole=storage.short - 1)
     storage.disk, storage.reserve = disk, Aside(disk, size=0)
     return storage
@@ -216,12 +215,16 @@ def short_of_room(node: LiveNode) -> Storage:
 
 async def test_short_of_room_a_note_below_flash_is_507_and_all_else_goes_on(node):
     early, _ = await node.send(kind="service", precedence=ROUTINE)
-    storage = short_of_room(node)
+    storage = short_of_room(node.running.services.storage)
     later = node.world.next_serial(signing(f"{ANNA}/1"), MOD) + 1
     refused = node.note(serial=later, kind="service", precedence=ROUTINE)
     status, problem = await node.post(**refused.parts)
     assert (status, problem["code"]) == (507, "disk-reserve")
-    assert "FLASH are taken" in problem["safe"]
+    assert problem["detail"].startswith("the node's disk has ")
+    assert (
+        problem["safe"] == "nothing of it happened; answers, operators' actions and FLASH are taken"
+    )
+    assert problem["do"] == "send the same again later; the node's operator makes room"
     assert "refusal" not in problem
     assert (await node.get("/readyz"))[1] == (
         f"ready\ndisk-low: {storage.free // MIB} MiB are free on the store's disk; "
@@ -237,7 +240,7 @@ async def test_short_of_room_a_note_below_flash_is_507_and_all_else_goes_on(node
 
 
 async def test_a_flash_with_content_that_does_not_fit_is_refused_too(node):
-    storage = short_of_room(node)
+    storage = short_of_room(node.running.services.storage)
     storage.disk.whole = storage.piece + 100_000  # type: ignore[attr-defined]
     sent, _ = await node.send()
     assert len(sent.ciphertext) < 50_000

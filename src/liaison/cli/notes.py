@@ -505,7 +505,8 @@ def _say_item(item: Item) -> None:
 
 
 def _code(error: LiaisonError) -> str:
-    return str(getattr(error, "reason", "") or getattr(error, "link", "") or error.code)
+    reason = getattr(error, "reason", "")
+    return f"{error.code}: {reason}" if reason else error.code
 
 
 def read(context: typer.Context, reference: Reference) -> None:

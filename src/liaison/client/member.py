@@ -83,6 +83,7 @@ INBOX: Final = "inbox.json"
 PAGE_ITEMS: Final = 128
 URGENT: Final = frozenset({Precedence.FLASH, Precedence.OVERRIDE})
 """That these are delivered is said at once."""
+_TAKEN_ON: Final = frozenset({"already-acknowledged", "already-declined"})
 TRIES: Final = 3
 """So often an item is sent again that can't be had whole, before it is passed over."""
 UNSETTLED_LOOKED_AT: Final = 200
@@ -744,8 +745,10 @@ class Client(Granter):
         await self.outbox.keep(signed)
         try:
             entry = await self._submit(signed)
-        except RefusedByNode:
+        except RefusedByNode as exc:
             self.outbox.refused(signed.digest, is_free=True)
+            if exc.problem in _TAKEN_ON:
+                exc.do = exc.do or "nothing is left to do for this post: see liaison status"
             raise
         with self._ending(signed, entry):
             told = self._told(alias, reference, entry)

@@ -42,10 +42,10 @@ class Opener(Sender):
             release, _ = await check_release(self.book, found, entry, view)
         delivery, opening = delivery_of(content), self.device.opening
         try:
-            return secret_of(letter.note, letter.digest, delivery, opening, release)
+            return secret_of(letter.note, delivery, opening, release)
         except Unreadable as exc:
             grants = await self._grants(exc, delivery, entry, view)
-            return secret_of(letter.note, letter.digest, delivery, opening, release, grants)
+            return secret_of(letter.note, delivery, opening, release, grants)
 
     async def _opened(
         self,
@@ -56,12 +56,12 @@ class Opener(Sender):
         release: Release | None,
     ) -> Content:
         """Return the content of a note whose chain held, by a grant where its own wrap doesn't open."""
-        digest, opening = entry.statement.digest, self.device.opening
+        opening = self.device.opening
         try:
-            return open_content(note, digest, delivery, opening, release)
+            return open_content(note, delivery, opening, release)
         except Unreadable as exc:
             grants = await self._grants(exc, delivery, entry, view)
-            return open_content(note, digest, delivery, opening, release, grants)
+            return open_content(note, delivery, opening, release, grants)
 
     async def _grants(
         self, failed: Unreadable, delivery: Delivery, entry: Entry, view: ChannelView

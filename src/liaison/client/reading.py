@@ -266,8 +266,9 @@ async def check_grant(
     if not isinstance(grant, Grant) or not isinstance(facts, GrantFacts):
         raise LinkBroken("grant", f"Entry {entry.index} is not a grant")
     note, digest = note_of(note_entry), note_entry.statement.digest
-    said = (grant.channel, grant.note, grant.post, grant.reason)
-    logged = (facts.channel, facts.note, facts.post, facts.reason)
+    given = tuple(wrap.key for wrap in grant.given)
+    said = (grant.channel, grant.note, grant.post, grant.reason, given)
+    logged = (facts.channel, facts.note, facts.post, facts.reason, facts.keys)
     known = (note_entry.index, note.by, note.precedence.action, note.precedence.info)
     about = (facts.index, facts.sender, facts.precedence, facts.info_precedence)
     if said != logged or known != about:
@@ -419,7 +420,6 @@ def check_about(entry: Entry | Happening, letter: Letter) -> None:
 
 def open_content(
     note: Note,
-    digest: str,
     delivery: Delivery,
     keys: Mapping[str, EncryptionKey],
     release: Release | None = None,
@@ -432,7 +432,7 @@ def open_content(
     Raises:
         Unreadable: with the reason of the first step that failed (SEAL-30).
     """
-    secret = secret_of(note, digest, delivery, keys, release, grants)
+    secret = secret_of(note, delivery, keys, release, grants)
     context = SealContext(note.id, note.charter, note.key, note.kind)
     commitment = from_base64(note.commitment, COMMITMENT_BYTES)
     content = open_sealed(secret, delivery.ciphertext, context, commitment)
@@ -443,7 +443,6 @@ def open_content(
 
 def secret_of(
     note: Note,
-    digest: str,
     delivery: Delivery,
     keys: Mapping[str, EncryptionKey],
     release: Release | None = None,
@@ -481,9 +480,7 @@ def secret_of(
             failed = failed or exc  # a grant may have mended it
             continue
         return secret
-    raise failed or _unreadable(
-        f"Note {digest} has no wrap for a key that this device still has", "key"
-    )
+    raise failed or _unreadable("The note has no wrap for a key that this device still has", "key")
 
 
 def delivery_of(content: dict[str, object]) -> Delivery:

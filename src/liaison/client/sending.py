@@ -200,7 +200,7 @@ class Sender(Seat):
         size = len(parcel.wraps) // len(names)
         wraps = {name: parcel.wraps[i * size : (i + 1) * size] for i, name in enumerate(names)}
         delivery = Delivery(parcel.ciphertext, wraps)
-        return note, open_content(note, parcel.statement.digest, delivery, self.device.opening)
+        return note, open_content(note, delivery, self.device.opening)
 
     async def _sent(self, alias: str, entry: Entry, content: Content | None) -> Sent:
         reference = self._reference(entry, alias)
