@@ -85,6 +85,17 @@ def test_a_home_that_others_can_change_is_not_worked_in(home, mode):
         pass
 
 
+def test_a_home_of_another_user_is_not_worked_in(home, monkeypatch):
+    with home.locked():
+        pass
+    if os.geteuid():
+        monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    else:
+        os.chown(home.root, 1234, -1)
+    with pytest.raises(NotReady, match="OTHERS CAN CHANGE"), home.locked():
+        pass
+
+
 def test_what_a_crash_left_half_written_is_removed_and_nothing_else(home, monkeypatch):
     home.write("keystore", b"old")
 
