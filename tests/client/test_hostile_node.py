@@ -42,6 +42,7 @@ from liaison.statements.payloads import (
     Note,
     Party,
     Posting,
+    Roster,
     Scope,
     State,
 )
@@ -118,6 +119,14 @@ async def lied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         await made.write()  # the honest run
         assert node.told == []
         yield made
+
+
+def withhold(_: Any) -> Any:
+    """Say of what is asked for that it isn't there."""
+    raise web.HTTPNotFound(
+        text=json.dumps({"code": "not-here", "detail": "no such statement for you"}),
+        content_type="application/problem+json",
+    )
 
 
 @contextlib.asynccontextmanager
@@ -236,10 +245,25 @@ async def test_a_tier_is_neither_dropped_nor_a_roster_replayed(lied: Lied) -> No
         authority.sign_directory()
         await authority.post()
     lied.liar.lies[HOTLINE] = put("rosters", before["rosters"])
-    async with seen_through(lied, NotReady, "its newest roster for london-hotline"):
+    stop = "STOP: The node shows an older roster for london-hotline than the directory of mod"
+    async with seen_through(lied, ChainBroken, stop):
+        await lied.write()
+    (newer,) = {r.digest for r in lied.said(await lied.answer(HOTLINE), "rosters", Roster)} - {
+        r.digest for r in lied.said(before, "rosters", Roster)
+    }
+    lied.liar.lies[f"/v1/statements/{check_digest(newer)}"] = withhold
+    async with seen_through(
+        lied, ChainBroken, "STOP: The node withholds the roster that the directory of mod"
+    ):
         await lied.write()
     lied.liar.lies.clear()
     await lied.write()
+    # An authority that is late with its directory is told of as that.
+    async with lied.council.authority("MA") as authority:
+        authority.set_roster("london-hotline", [("desk", [DUTY])])
+        await authority.post()
+    with pytest.raises(NotReady, match="doesn't name its newest roster for london-hotline"):
+        await lied.write()
 
 
 async def test_a_frozen_directory_fools_nobody_who_saw_a_newer_and_none_after_its_lapse(
@@ -292,7 +316,8 @@ async def test_a_charter_that_was_amended_is_the_old_one_for_nobody(lied: Lied) 
             authority.sign_directory()
             await authority.post()
     lied.liar.lies[HOTLINE] = lambda _: before
-    async with seen_through(lied, NotReady, "the charter of london-hotline"):
+    stop = "STOP: The node shows an older charter for london-hotline than the directory of "
+    async with seen_through(lied, ChainBroken, stop):
         await lied.write()
     lied.liar.lies.clear()
     await lied.write()
@@ -610,12 +635,6 @@ async def test_what_the_directory_names_is_not_left_out(lied: Lied) -> None:
         plan = await f.plan(flash())
     assert [len(one.keys) for one in plan.addressees if one.post == DUTY] == [2]
     withheld = {one.digest for one in lied.said(await lied.answer(MOD), "members", Member)}
-
-    def withhold(_: Any) -> Any:
-        raise web.HTTPNotFound(
-            text=json.dumps({"code": "not-here", "detail": "no such statement for you"}),
-            content_type="application/problem+json",
-        )
 
     for digest in withheld:
         lied.liar.lies[f"/v1/statements/{check_digest(digest)}"] = withhold

@@ -17,11 +17,13 @@ from liaison.client.folding import (
     Book,
     ChannelView,
     DirectoryLink,
+    LinkBroken,
     Standing,
     not_listed,
 )
 from liaison.client.outbox import Signed
 from liaison.client.reading import sha256
+from liaison.rules.cells import Channel
 from liaison.rules.chain import device_signs, key_in_force, key_opens
 from liaison.rules.kinds.line_tests import line_test_kind
 from liaison.rules.minimizing import Written, turns_away
@@ -47,7 +49,7 @@ from liaison.statements.payloads import (
 from liaison.statements.payloads import Content as ContentTerms
 from liaison.statements.statement import make_statement
 from liaison.words.encoding import to_base64
-from liaison.words.errors import Malformed, NotReady
+from liaison.words.errors import Malformed, NotHere, NotReady
 from liaison.words.ids import check_id, party_of
 from liaison.words.precedence import Precedence
 from liaison.words.times import MINUTE, SECOND, to_dtg
@@ -355,15 +357,54 @@ class Planner:
             raise NotReady(
                 f"The newest directory of {party} lapsed at {lapsed}",
                 safe="nothing was sealed or sent",
-                do=f"ask {party} to run: directory sign --post",
+                do=f"ask {party} to run: directory sign --post; if it did, the node withholds it: STOP, "
+                "and tell the auditors",
             )
         cell = channel.cell
         if directory.charter(cell.channel) != cell.charter:
+            await self._check_newest(directory, "charter", cell.charter, cell)
             raise not_listed(f"the charter of {cell.alias}", party)
         edition = channel.rosters.get(party)
         if edition is None or directory.roster(cell.channel) != edition.statement:
+            shown = edition.statement if edition is not None else None
+            await self._check_newest(directory, "roster", shown, cell)
             raise not_listed(f"its newest roster for {cell.alias}", party)
         return standing
+
+    async def _check_newest(
+        self, directory: DirectoryLink, kind: str, shown: str | None, cell: Channel
+    ) -> None:
+        """Return if what the directory names is older than what the node shows: the party is late.
+
+        Raises:
+            LinkBroken: it is newer: the node shows what no longer holds.
+            NotReady: it came between two looks.
+        """
+        party = directory.payload.by
+        named = getattr(directory, kind)(cell.channel)
+        if named is None:
+            return
+        try:
+            newer = await self._book.statement(named)
+        except NotHere as exc:
+            raise LinkBroken(
+                kind, f"The node withholds the {kind} that the directory of {party} names"
+            ) from exc
+        if shown is not None and newer.index < (await self._book.statement(shown)).index:
+            return
+        again = await self._book.channel(cell.alias, is_fresh=True)
+        editions = again.rosters
+        now = editions[party].statement if party in editions else None
+        if shown != (again.cell.charter if kind == "charter" else now):
+            raise NotReady(
+                f"The {kind} for {cell.alias} was replaced just now",
+                safe="nothing was sealed or sent",
+                do="try again",
+            )
+        raise LinkBroken(
+            kind,
+            f"The node shows an older {kind} for {cell.alias} than the directory of {party} names",
+        )
 
     def _own_post(self, standing: Standing, channel: ChannelView) -> str:
         """Return the first post on the own party's roster that the sender holds."""
