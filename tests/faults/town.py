@@ -159,15 +159,21 @@ class Town:
 
     async def terminal(self, name: str, url: str) -> Terminal:
         """Run ``liaison inbox --follow`` as a person does."""
+        screen = Terminal(await self.command(name, url, "inbox", "--follow"))
+        self.screens.append(screen)
+        return screen
+
+    async def command(
+        self, name: str, url: str, *said: str, stdin: int | None = None
+    ) -> asyncio.subprocess.Process:
+        """Run a command in the home ``name``; what it says of errors is in ``name``.errors."""
         passphrase = self.folder / "passphrase"
         passphrase.write_text(f"{PASSPHRASE}\n")
         passphrase.chmod(0o600)
         home = self.folder / name
         words = ("--home", str(home), "--passphrase-file", str(passphrase), "--url", url)
-        args = ("-m", "liaison.cli", *words, "inbox", "--follow")
-        screen = Terminal(await spawn(args, home.with_name(f"{name}.errors")))
-        self.screens.append(screen)
-        return screen
+        args = ("-m", "liaison.cli", *words, *said)
+        return await spawn(args, home.with_name(f"{name}.errors"), stdin=stdin)
 
     def client(self, name: str, url: str) -> Client:
         return Client.open(self.folder / name, PASSPHRASE, url=url)
