@@ -386,9 +386,18 @@ def test_what_could_only_be_refused_is_not_signed(council):
     code, shown = council.type("--home MA posting set duty.desk@mod.example deputy.1@mod.example")
     assert (code, "deputy.1@mod.example is suspended, and holds no post" in shown) == (1, True)
     assert council.ok("--home MA outbox list") == "Nothing that this home signed waits.\n"
-    # Since now: by whichever clock.
+    # Since now: by whichever clock. And since a time from now backwards.
     lost = f"--home MA key revoke {DUTY} {group_of(council, DUTY)} --lost --yes --post"
     assert "is revoked: in the log at DTG" in council.ok(lost)
+    other = "watch.floor.1@mod.example"
+    lost = (
+        f"--home MA key revoke {other} {group_of(council, other)} --lost --since -1h --yes --post"
+    )
+    shown = council.ok(lost)
+    assert shown.startswith(f"To revoke:\n  Member:      {other}\n  Device:      ")
+    assert "  Since:       DTG\n" in shown
+    assert "what it alone took on since then is asked again" in shown
+    assert "is revoked: in the log at DTG" in shown
 
 
 def group_of(screen: Screen, member: str) -> str:

@@ -41,10 +41,17 @@ def test_a_flash_that_nobody_answers_climbs_and_is_closed_by_a_person(council):
     screen.until("--home D inbox", "london-hotline/1  EXERCISE  FLASH")
     shown = screen.ok("--home F inbox")
     assert "! london-hotline/1 was not taken on by" in shown
-    # The ministry is told of a note that it can't read: by its entry, which the log shows.
-    assert re.search(
-        r"! london-hotline/entry-[0-9]+ was not taken on by", screen.ok("--home R inbox")
+    # The ministry is told of a note that it can't read: by its entry, which names it to who can.
+    named = re.search(
+        r"! (london-hotline/entry-[0-9]+) was not taken on by", screen.ok("--home R inbox")
     )
+    assert named
+    for home in ("F", "D"):
+        assert screen.ok(f"--home {home} status {named[1]}").startswith(
+            "london-hotline/1  accepted"
+        )
+    code, shown = screen.type("--home F status london-hotline/entry-999")
+    assert (code, "There is no london-hotline/entry-999 for this member" in shown) == (1, True)
     screen.ok("--home N node advance 10s")
     screen.until("--home O desk", "EXHAUSTED")
     shown = screen.ok("--home O desk close london-hotline/1 --text Called~them --yes")

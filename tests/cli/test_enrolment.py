@@ -44,7 +44,7 @@ def test_the_words_of_the_device_and_two_files_enrol_it(begun):
     assert steady(shown) == (
         "attache.london.1@fco.example asks to hold attache.london@fco.example.\n"
         "Call them by a number you had before, and have the five words read to you.\n"
-        "attache.london.1@fco.example is to hold attache.london@fco.example. Hand back "
+        "attache.london.1@fco.example is to hold attache.london@fco.example, as attache. Hand back "
         "FA/approval.liaison, and read them\n"
         "the fingerprint of fco.example: FINGERPRINT\n"
     )

@@ -244,6 +244,8 @@ class Typed:
         assert self.type("--home XA party take XA/x.records")["records"] == exported["records"]
         who = "desk.1@x.example"
         devices = self.type("--home XA device list")["devices"]
+        (listed,) = self.type("--home XA member list")["members"]
+        assert (listed["member"], listed["roles"]) == (who, ["attache"])
         for line in (
             f"member suspend {who}",
             f"member reinstate {who}",

@@ -38,6 +38,7 @@ _PASSING = (  # what differs from run to run, beside what ``steady`` knows
     (re.compile(r"\.(watch|grant)\.[0-9]+\."), r".\1.N."),
     (_READ_OUT, "  FIVE WORDS"),
     (re.compile(r"\bdevice [A-Z2-7]{4} of"), "device GROUP of"),
+    (re.compile(r"(?<=  Device:      )[A-Z2-7]{4}$", re.MULTILINE), "GROUP"),
 )
 _FINGERPRINT = re.compile(r"(?:[A-Z2-7]{4} ){4}((?:[A-Z2-7]{4} ){3}[A-Z2-7]{4})")
 _DTG = re.compile(r"[0-9]{6}Z [A-Z]{3} [0-9]{2}")

@@ -59,6 +59,7 @@ def test_exact_it_has_seconds_and_is_typed_so():
     assert to_dtg(at + 7 * SECOND, exact=True) == "17091507Z JUN 26"
     assert from_typed("17091507z jun 26", 0) == at + 7 * SECOND
     assert from_typed("170915Z JUN 26", 0) == at
+    assert (from_typed("+2h", at), from_typed("-2h", at)) == (at + 2 * HOUR, at - 2 * HOUR)
     with pytest.raises(Malformed):
         from_typed("17091560Z JUN 26", 0)
     with pytest.raises(Malformed):

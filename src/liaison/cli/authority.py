@@ -12,11 +12,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from liaison.cli import comparing, completing, desk
-from liaison.cli.asking import Yes, ask
+from liaison.cli.asking import Yes, ask, show
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.cli.key import key
-from liaison.cli.notes import TIME, time_of
+from liaison.cli.notes import time_of
 from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Approval, Authority, Request, fingerprint
 from liaison.client.authority import Current
@@ -127,7 +127,14 @@ def _approve(
     groups = " ".join(fingerprint(approval.party.payload.authority))
     name = approval.member.payload.name
     who = request.member if name == request.member else f"{request.member} ({visible(name)})"
-    say(f"{who} is to hold {request.post}. Hand back {path}, and read them")
+    others = [m for m in approval.posting.payload.holders if m != request.member]
+    if others:
+        warn(
+            f"{request.post} is held by {', '.join(others)}, too: what it is sent, each of them reads. "
+            "If that isn't meant: liaison posting set POST MEMBER"
+        )
+    roles = ", ".join(approval.member.payload.roles)
+    say(f"{who} is to hold {request.post}, as {roles}. Hand back {path}, and read them")
     say(f"the fingerprint of {approval.party.payload.party}: {groups}")
     answer(
         {
@@ -164,6 +171,46 @@ def device_list(
     if not found:
         say("There are no devices.")
     answer({"devices": found})
+
+
+@member.command("list")
+def member_list(context: typer.Context) -> None:
+    """Show this party's members: their roles, the posts that they hold, and how many devices."""
+
+    async def work(authority: Authority) -> list[tuple[Member, list[str]]]:
+        return [
+            (one, [p.post for p in authority.postings if one.member in p.holders])
+            for one in authority.members
+        ]
+
+    found = desk.as_authority(context, work)
+    say_table(
+        (
+            one.member,
+            one.state.value,
+            ", ".join(one.roles),
+            ", ".join(posts) or "no post",
+            f"{len(one.devices)} device{'s' * (len(one.devices) != 1)}",
+        )
+        for one, posts in found
+    )
+    if not found:
+        say("There are no members.")
+    answer(
+        {
+            "members": [
+                {
+                    "member": one.member,
+                    "name": one.name,
+                    "state": one.state.value,
+                    "roles": list(one.roles),
+                    "posts": posts,
+                    "devices": len(one.devices),
+                }
+                for one, posts in found
+            ]
+        }
+    )
 
 
 @member.command()
@@ -239,7 +286,8 @@ def key_revoke(
         ),
     ] = False,
     since: Annotated[
-        str | None, typer.Option(help=f"With --lost: since when; now unless said. {TIME}")
+        str | None,
+        typer.Option(help="With --lost: since when; now unless said. As a DTG, RFC 3339, or -4h."),
     ] = None,
     is_posted: Post = False,
     node: NodeCard = None,
@@ -248,15 +296,20 @@ def key_revoke(
     """Take a device's key away for good."""
     if since is not None and not is_lost:
         raise typer.BadParameter("--since says since when a key is --lost")
-    ask(
-        f"Is that device of {name} never to be used again?",
-        is_yes=is_yes,
-        safe="nothing was signed",
-    )
 
     def signed(authority: Authority) -> Statement[Any]:
         now = authority.now()
         time = time_of("--since", since, now) if since else now
+        assert time is not None
+        rows = [("Member", name), ("Device", device)]
+        then = ["it signs nothing more, and nothing more is sealed for it, for good"]
+        if is_lost:
+            rows.append(("Since", to_dtg(time)))
+            then.append(
+                "what it alone took on since then is asked again, and what it wrote is doubtful"
+            )
+        show("To revoke:", rows, then)
+        ask("Is it never to be used again?", is_yes=is_yes, safe="nothing was signed")
         return authority.revoke_key(name, device, time if is_lost else None)
 
     said = f"The device {device} of {name} is revoked"
@@ -306,6 +359,11 @@ def posting_set(
         path = written(context, post.partition("@")[0], statement)
         said = f"{post} is held by {who}"
         answer(await send(authority, is_posted, said, path, statement))
+        for member in authority.members:
+            if member.member in statement.payload.holders:
+                roles = ", ".join(member.roles) or "nothing"
+                say(f"{member.member} is {roles}: what they may do there (liaison member roles)")
+        say("Next: liaison directory sign --post")
 
     desk.as_authority(context, work, node=node, is_online=is_posted)
 

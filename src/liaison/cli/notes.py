@@ -658,6 +658,7 @@ def status(
     """Show where each addressee stands, what is due next, and what happens then."""
 
     async def one(client: Client, name: str) -> Shape:
+        name = client.known_as(name)
         state = await client.status(name)
         now = client.now()
         for line in note_in_words(name, state, now):

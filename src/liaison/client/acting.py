@@ -44,6 +44,7 @@ from liaison.words.times import SECOND, to_dtg
 
 S = TypeVar("S", bound=InChannel)
 
+ENTRY: Final = "entry-"
 SEEN: Final = "queue.json"
 SEEN_KEPT: Final = 2048
 """So many notes of the operators' queue are known by their references."""
@@ -169,6 +170,7 @@ class Actor(Opener):
             NotHere: neither knows it.
         """
         await self.tend()
+        reference = self.known_as(reference)
         alias = reference.rpartition("/")[0]
         view = await self.book.channel(alias)
         if self.cabinet.has(reference):
@@ -183,6 +185,19 @@ class Actor(Opener):
             safe="nothing was changed",
             do="run: liaison inbox, or for operators: liaison desk; the reference stands in front",
         )
+
+    def known_as(self, reference: str) -> str:
+        """Return the reference that a note has here, where it is named by its entry.
+
+        So is it to whoever is told of a note that they can't read: ``london-hotline/entry-63``.
+        """
+        alias, _, name = reference.rpartition("/")
+        if not name.startswith(ENTRY):
+            return reference
+        for known in self.cabinet.references():
+            if known.rpartition("/")[0] == alias and name == f"{ENTRY}{self.kept(known).index}":
+                return known
+        return reference
 
     async def _check_named(self, digest: str, reference: str, view: ChannelView) -> None:
         """Return if the log gave a note that this member can't read this reference.

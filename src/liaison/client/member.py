@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, cast
 
+from liaison.client.acting import ENTRY
 from liaison.client.answers import object_of, objects_of, place_of, text_of
 from liaison.client.cabinet import Kept
 from liaison.client.doubts import Doubted
@@ -498,7 +499,7 @@ class Client(Granter):
         try:
             answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
         except NotHere:
-            return f"{alias}/a note" if index is None else f"{alias}/entry-{index}"
+            return f"{alias}/a note" if index is None else f"{alias}/{ENTRY}{index}"
         number = object_of(answer, "state").get("reference")
         return f"{alias}/{number}" if isinstance(number, int) and number else f"{alias}/a draft"
 

@@ -63,7 +63,7 @@ def from_dtg(text: str) -> int:
     return (t - _EPOCH) // timedelta(microseconds=1)
 
 
-_SPAN: Final = re.compile(r"\+([1-9][0-9]{0,5})([smhd])\Z", re.ASCII)
+_SPAN: Final = re.compile(r"([+-])([1-9][0-9]{0,5})([smhd])\Z", re.ASCII)
 _DTG_SECONDS: Final = re.compile(r"([0-9]{6})([0-5][0-9])(Z [A-Z]{3} [0-9]{2})\Z", re.ASCII)
 _RFC3339: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?"
@@ -74,7 +74,7 @@ _UNITS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 
 
 def from_typed(text: str, now: int) -> int:
-    """Return the time that a person typed: ``+4h`` from ``now`` (s, m, h, d), a DTG, RFC 3339.
+    """Return the time that a person typed: ``+4h`` or ``-4h`` from ``now`` (s, m, h, d), a DTG, RFC 3339.
 
     A DTG may have seconds, as screens show them.
 
@@ -83,7 +83,8 @@ def from_typed(text: str, now: int) -> int:
     """
     span = _SPAN.match(text)
     if span:
-        return now + int(span[1]) * _UNITS[span[2]]
+        us = int(span[2]) * _UNITS[span[3]]
+        return now + us if span[1] == "+" else now - us
     if _DTG.match(text.upper()):
         return from_dtg(text.upper())
     exact = _DTG_SECONDS.match(text.upper())
