@@ -9,15 +9,18 @@ import pytest
 
 from liaison.client import Letter
 from liaison.client.folding import LinkBroken
+from liaison.client.pins import AuthorityPin
 from liaison.client.reading import Delivery, check_answer
 from liaison.client.watching import Entry
 from liaison.ledger.facts import AnsweredFacts, AnswerFacts
+from liaison.rules.refusal import Refused
 from liaison.statements.payloads import Answer, MemberRole, Verdict
+from liaison.statements.statement import make_statement
 from liaison.words.errors import LogUntrusted, Malformed
 from liaison.words.precedence import Precedence
 from tests.client.hostile import Desk, HostileWorld, delivery_of, note_in
 from tests.client.hotline import ALIAS, CANARY, draft, hotline
-from tests.world import ANNA, DORA, EDWIN, FCO, LONDON, MOD
+from tests.world import ANNA, DORA, EDWIN, FCO, LONDON, MOD, signing
 from tests.world import DUTY as DESK
 
 
@@ -97,12 +100,41 @@ async def test_pages_that_never_end_end(line):
 async def test_an_outsider_writes_nothing_into_a_channel(tmp_path):
     world = HostileWorld.peopled_and_open()
     anna, dora = Desk(tmp_path / "anna", world, ANNA), Desk(tmp_path / "dora", world, DORA)
+    un, ulla, registrar = "un.example", "ulla@un.example", signing("un.example/registrar")
+    for made in (world.admission(un), world.party(un), world.member(ulla)):
+        world.accept(made)
+    desk = {"post": "desk@un.example", "by": un, "sequence": 1, "previous": None}
+    world.accept(world.posting(DESK, (ulla,), key=registrar, **desk))
+    directory = world.accept(world.directory(un))
+    dora.pins.pin_authority(
+        AuthorityPin(un, signing("un.example/1").id, "test", "by hand", world.clock)
+    )
     signed = await anna.write()
-    note = world.force(*_with_facts(world, signed))
-    view = await dora.book.channel(ALIAS)
-    view.cell.__dict__["parties"] = tuple(p for p in view.cell.parties if p != FCO)
-    with pytest.raises(LinkBroken, match="not a party of"):
-        await dora.open(note, Delivery(b"", {}))
+    honest = note_in(signed).payload
+    theirs = next(reliance for reliance in honest.parties if reliance.party == MOD)
+    own = theirs.model_copy(update={"party": un, "directory": directory.digest, "roster": None})
+    copied = honest.addressees[-1].model_copy(update={"post": "desk@un.example"})
+    outsiders = make_statement(
+        honest.model_copy(
+            update={
+                "by": ulla,
+                "key": signing(f"{ulla}/1").id,
+                "parties": (theirs, own.model_copy(update={"serial": None})),
+                "addressees": (*honest.addressees[:-1], copied),
+                "label": honest.label.model_copy(update={"releasable_to": (MOD, un)}),
+            }
+        ),
+        signing(f"{ulla}/1"),
+    )
+    refused = world.submit(outsiders)
+    assert isinstance(refused, Refused)
+    assert refused.code == "not-a-party"
+    entry = world.force(outsiders, world.note_facts(outsiders))
+    with pytest.raises(LinkBroken, match=r"un\.example is not a party of london-hotline") as caught:
+        await dora.open(entry, Delivery(b"", {}))
+    assert caught.value.link == "charter"
+    entry = world.force(*_with_facts(world, signed))
+    assert (await dora.open(entry, delivery_of(signed))).body == CANARY
 
 
 async def test_nobody_answers_for_a_post_of_another_party(tmp_path):
