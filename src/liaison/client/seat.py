@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -184,7 +184,13 @@ class Seat:
 
     async def close(self, *, is_settled: bool = True) -> None:
         """Compare the checkpoints seen, destroy keys that are due, and give the home back."""
-        try:
+        async with AsyncExitStack() as ending:
+            # The last first; what can't be saved, for a full disk, keeps back none of the others.
+            ending.callback(self._held.close)
+            ending.callback(self.cabinet.close)
+            ending.callback(self.outbox.close)
+            ending.push_async_callback(self.transport.close)
+            ending.callback(self.watch.save)
             if self._settling is not None:
                 self._settling.cancel()
                 with suppress(asyncio.CancelledError):
@@ -195,12 +201,6 @@ class Seat:
             self.device.destroy(self.watch.log_time)
             self.keeping.retain(self.watch.log_time)
             self._keep_known()
-        finally:
-            self.watch.save()
-            await self.transport.close()
-            self.outbox.close()
-            self.cabinet.close()
-            self._held.close()
 
     def _keep_known(self) -> None:
         """Keep what completing a line may offer: it can ask neither node nor keystore."""

@@ -93,19 +93,11 @@ def _decide_party(view: View, statement: Statement[Party], at: int) -> Drafted |
             return Refused("not-the-authority", f"{payload.party} is admitted under another key")
         refused = follows(payload, 0, None)
     else:
-        refused = follows(payload, party.sequence, party.statement)
-        if party.state is State.REVOKED:
-            return Refused("party-not-active", f"party {payload.party} is revoked")
-        if payload.key not in (id_of(party.authority), party.next):
-            return Refused(
-                "not-the-authority", "neither the authority key nor the announced next one"
-            )
+        refused = _continues(view, party, payload)
     if refused is not None:
         return refused
     if payload.next == payload.key:
         return Refused("next-key", "the announced next key is the present one")
-    if party is not None and version_of(view) >= 2 and not keeps_next(party, payload):
-        return Refused("next-key", "another next key is announced by a succession only")
     capacities = {id_of(payload.authority): "authority"}
     capacities |= {id_of(registrar.key): "registrar" for registrar in payload.registrars}
     for claimed, capacity in capacities.items():
@@ -117,6 +109,18 @@ def _decide_party(view: View, statement: Statement[Party], at: int) -> Drafted |
     if len(capacities) != 1 + len(payload.registrars):
         return Refused("key-in-use", "a registrar's key is the authority's")
     return Drafted(party_facts(statement))
+
+
+def _continues(view: View, party: cells.Party, payload: Party) -> Refused | None:
+    """Return why a statement isn't the next one of a party that is known."""
+    if party.state is State.REVOKED:
+        return Refused("party-not-active", f"party {payload.party} is revoked")
+    if payload.key not in (id_of(party.authority), party.next):
+        return Refused("not-the-authority", "neither the authority key nor the announced next one")
+    refused = follows(payload, party.sequence, party.statement)
+    if refused is None and version_of(view) >= 2 and not keeps_next(party, payload):
+        return Refused("next-key", "another next key is announced by a succession only")
+    return refused
 
 
 def keeps_next(before: cells.Party | Party, payload: Party) -> bool:
