@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +15,9 @@ from liaison.cli.registrar import keep_looking
 from liaison.client.registrar import Renewed
 from liaison.words.canonical import format_canonical
 from liaison.words.errors import ChainBroken, LiaisonError, NodeUnreachable
-from tests.cli.screen import Screen, last_groups, serving
+from tests.cli.screen import Screen, last_groups, serving, steady
+from tests.deploy.test_units import UNITS
+from tests.faults.process import environment
 from tests.world import hotline
 
 
@@ -182,6 +187,28 @@ def test_an_authority_that_is_offline_goes_on_from_a_file(begun, monkeypatch):
     shown = begun.ok("--home FA directory sign --post")
     assert "never posted" not in shown
     assert "1 members" in shown
+
+
+def test_its_unit_starts_what_renews_the_directory_until_it_is_stopped(begun):
+    delegate(begun)
+    begun.ok("--home N node advance 20h")
+    text = (UNITS / "liaison-registrar.service").read_text()
+    started = re.search("^ExecStart=/opt/liaison/bin/liaison (.+)$", text, re.MULTILINE)
+    assert started is not None
+    command = (sys.executable, "-m", "liaison.cli", *started[1].split())
+    home = {**environment(), "LIAISON_HOME": str(begun.folder / "RG")}
+    with subprocess.Popen(command, env=home, stdout=subprocess.PIPE, text=True) as service:
+        try:
+            assert service.stdout is not None
+            line = steady(service.stdout.readline())
+            assert line == "Directory 2 of fco.example, valid until DTG, is in the log.\n"
+            assert service.poll() is None
+            # The home is free between two looks.
+            begun.ok("--home RG posting set legal@fco.example attache.london.1@fco.example --post")
+            service.terminate()
+            assert service.wait(30) == 0
+        finally:
+            service.kill()
 
 
 async def test_a_look_that_fails_is_said_once_and_tried_again(capsys):

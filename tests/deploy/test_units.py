@@ -36,7 +36,12 @@ def placed(tmp_path):
 
 
 def test_the_units_are_there():
-    assert SERVICES == ["liaison-backup.service", "liaison-check.service", "liaison-node.service"]
+    assert [name.removesuffix(".service") for name in SERVICES] == [
+        "liaison-backup",
+        "liaison-check",
+        "liaison-node",
+        "liaison-registrar",
+    ]
     assert {path.stem for path in UNITS.glob("*.timer")} == {"liaison-backup", "liaison-check"}
 
 
@@ -77,5 +82,14 @@ def test_the_node_s_unit_says_what_the_node_does():
     assert int(service["TimeoutStopSec"]) > 10  # main.DRAIN_S
     for name in SERVICES:
         service = read(name)["Service"]
-        assert service["User"] == "liaison"
-        assert service["Environment"] == "LIAISON_HOME=/var/lib/liaison"
+        # A registrar is a party's, not the node's: it can have nothing of the node in hand.
+        whose = "liaison-registrar" if name == "liaison-registrar.service" else "liaison"
+        assert service["User"] == service["Group"] == service["StateDirectory"] == whose
+        assert f"Environment=LIAISON_HOME=/var/lib/{whose}\n" in (UNITS / name).read_text()
+        assert service["StateDirectoryMode"] == "0700"
+
+
+def test_the_registrar_s_passphrase_is_handed_to_its_service_alone():
+    text = (UNITS / "liaison-registrar.service").read_text()
+    assert "LoadCredential=passphrase:/etc/liaison/registrar.passphrase\n" in text
+    assert "Environment=LIAISON_PASSPHRASE_FILE=%d/passphrase\n" in text
