@@ -253,7 +253,10 @@ class Typed:
             f"member revoke {who} --yes",
         ):
             assert self.type(f"--home XA {line} --post")["signed"] == "member"
-        assert self.type("--home XA party succeed --yes --post")["signed"] == "party"
+        apart = "XA.next --next-passphrase-file passphrase"
+        assert self.type(f"--home XA party next {apart}")["party"] == "x.example"
+        succeed = f"--home XA party succeed --next {apart} --yes --post"
+        assert self.type(succeed)["signed"] == "party"
         assert self.type("channel defaults hotline")["terms"]["kind"]
         assert "_LIAISON_COMPLETE" in self.type("completion bash")["script"]
         proposed = "--home FA channel propose hotline --alias second --with mod.example"
