@@ -12,7 +12,8 @@ from liaison.client import Authority, Home, Pins
 from liaison.client.transport import Transport
 from liaison.statements.keys import SigningKey
 from liaison.words.errors import NodeUnreachable, RefusedByNode
-from tests.cli.screen import CANARY, PASSPHRASE, Screen, last_groups
+from tests.cli.screen import CANARY, PASSPHRASE, Screen, last_groups, steady
+from tests.cli.test_enrolment import NOBODY
 
 DUTY = "duty.desk.1@mod.example"
 SEND = "--home F send london-hotline --to duty.desk@mod.example --subject Convoy --yes"
@@ -109,7 +110,34 @@ def test_a_lost_laptop_is_revoked_and_what_it_alone_took_on_is_asked_again(counc
     assert code == 1
     assert f"{DUTY} has no device AAAA" in shown
     lost = f"--home MA key revoke {DUTY} {group} --lost --since 2026-01-01T00:00:00Z --yes --post"
-    assert "is revoked: in the log at DTG" in council.ok(lost)
+    (other,) = {
+        row.split()[-1]
+        for row in council.type("--home MA device list")[1].splitlines()
+        if DUTY in row
+    } - {group}
+    # Before it asks, and with --yes too: which key, since when, and what falls.
+    code, shown = council.at(NOBODY, lost.replace(" --yes", ""))
+    assert (code, "Nobody is here to say yes · nothing was signed" in shown) == (1, True)
+    assert steady(shown).startswith(
+        "To revoke:\n"
+        f"  Member:      {DUTY}\n"
+        "  Device:      FINGERPRINT\n"
+        f"  Left:        {other}\n"
+        "  Lost:        since DTG\n"
+        "  Then:        it reads and signs nothing more, for good;\n"
+        "               what it alone took on or answered since DTG is asked again, its senders are "
+        "told;\n"
+        "               whatever it signed since is shown as DOUBTFUL, to everybody; no later word "
+        "takes it back.\n"
+    )
+    (row,) = [row for row in shown.splitlines() if row.startswith("  Device:")]
+    assert row.endswith(f" {group}")
+    code, shown = council.at(NOBODY, f"--home MA key revoke {DUTY} {group}")
+    assert "  Lost:        no: nobody else had it\n" in shown
+    assert "what it signed stands; if others may have used it, say --lost.\n" in shown
+    shown = council.ok(lost)
+    assert "  Lost:        since DTG\n" in shown
+    assert "is revoked: in the log at DTG" in shown
     again = (
         "! london-hotline/1 is taken on no more for duty.desk@mod.example, and climbs again: the key "
         "of duty.desk.1@mod.example that acknowledged it was in other hands since DTG, says "
@@ -395,8 +423,8 @@ def test_what_could_only_be_refused_is_not_signed(council):
     )
     shown = council.ok(lost)
     assert shown.startswith(f"To revoke:\n  Member:      {other}\n  Device:      ")
-    assert "  Since:       DTG\n" in shown
-    assert "what it alone took on since then is asked again" in shown
+    assert "  Lost:        since DTG\n" in shown
+    assert "what it alone took on or answered since DTG is asked again" in shown
     assert "is revoked: in the log at DTG" in shown
 
 

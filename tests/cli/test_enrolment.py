@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from liaison.client import Request, fingerprint
 from liaison.statements.keys import SigningKey
 from liaison.words.canonical import format_canonical
 from liaison.words.encoding import to_base64
@@ -43,6 +44,14 @@ def test_the_words_of_the_device_and_two_files_enrol_it(begun):
     assert code == 0
     assert steady(shown) == (
         "attache.london.1@fco.example asks to hold attache.london@fco.example.\n"
+        "To approve:\n"
+        "  Member:      attache.london.1@fco.example\n"
+        "  Roles:       attache\n"
+        "  Device:      FINGERPRINT\n"
+        "  Post:        attache.london@fco.example\n"
+        "  Then:        this device can read all that is sent to attache.london@fco.example, and acts "
+        "for it;\n"
+        "               others seal to it once a directory says so: liaison directory sign --post.\n"
         "Call them by a number you had before, and have the five words read to you.\n"
         "attache.london.1@fco.example is to hold attache.london@fco.example, as attache. Hand back "
         "FA/approval.liaison, and read them\n"
@@ -57,6 +66,36 @@ def test_the_words_of_the_device_and_two_files_enrol_it(begun):
     shown = begun.ok("--home F party show")
     assert "fco.example  pinned by  anna  groups of the fingerprint heard" in shown
     assert shown.endswith("FINGERPRINT\n")
+
+
+def device_group(screen: Screen, home: str) -> str:
+    request = Request.from_bytes((screen.folder / home / "request.liaison").read_bytes())
+    return fingerprint(request.device)[-1]
+
+
+def test_a_second_reader_of_a_post_and_a_second_device_are_named_before_they_are_approved(begun):
+    begun.ok("--home FA party new fco.example")
+    begun.ok("--home F enrol attache.london@fco.example")
+    first = device_group(begun, "F")
+    assert "so can" not in begun.ok(begun.compared(APPROVE))
+    begun.ok("--home X enrol attache.london@fco.example --as bob")
+    line = "--home FA member approve X/request.liaison --role attache --role releaser"
+    shown = begun.ok(begun.compared(line))
+    assert "  Roles:       attache, releaser\n" in shown
+    assert "  Held also by: attache.london.1@fco.example\n" in shown
+    assert (
+        "so can attache.london.1@fco.example, as before: what is sent to the post goes to each of "
+        "them;\n"
+        "               if it is to be theirs alone: liaison posting set attache.london@fco.example "
+        "bob@fco.example;\n"
+    ) in shown
+    begun.ok("--home F2 enrol attache.london@fco.example --as attache.london.1")
+    code, shown = begun.at(NOBODY, "--home FA device add F2/request.liaison")
+    assert code == 1
+    assert f"  Beside:      {first}, theirs\n" in shown
+    (row,) = [row for row in shown.splitlines() if row.startswith("  Device:")]
+    assert row.endswith(f" {device_group(begun, 'F2')}")
+    assert "  Held also by: bob@fco.example\n" in shown
 
 
 def test_a_request_that_was_exchanged_on_its_way_has_other_words(begun):

@@ -5,7 +5,7 @@ Each writes into the home, and sends only with ``--post``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -39,6 +39,7 @@ NodeCard = Annotated[
     Path | None, typer.Option("--node", help="The node's card, at the first use of a home.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write it; the home by default.")]
+Rows = Iterator[tuple[str, str]]
 _ROLES: Final = ", ".join(MemberRole)
 
 
@@ -84,9 +85,14 @@ def approve(
     heard: comparing.HeardWords = "",
 ) -> None:
     """Sign a device into a member and the member into the post, offline."""
-    request = _compared(context, file, heard)
+    request = _request(context, file)
     _approve(
-        context, request, out, lambda of: of.approve(request, [str(r) for r in role], name=name)
+        context,
+        request,
+        out,
+        lambda of: of.approve(request, [str(r) for r in role], name=name),
+        roles=role,
+        heard=heard,
     )
 
 
@@ -98,18 +104,16 @@ def add(
     heard: comparing.HeardWords = "",
 ) -> None:
     """Sign a further device into a member, offline; the new device enrols with --as MEMBER."""
-    request = _compared(context, file, heard)
-    _approve(context, request, out, lambda of: of.add_device(request))
+    request = _request(context, file)
+    _approve(context, request, out, lambda of: of.add_device(request), roles=(), heard=heard)
 
 
-def _compared(context: typer.Context, file: Path, heard: str) -> Request:
-    """Return the request if its words are those that were heard from who has the device."""
+def _request(context: typer.Context, file: Path) -> Request:
     try:
         request = Request.from_bytes(desk.read(context, file))
     except Malformed as exc:
         raise wrong_file(file, "a device's request", exc) from exc
     say(f"{request.member} asks to hold {request.post}.")
-    comparing.compare_phrase(request.phrase, heard)
     return request
 
 
@@ -118,8 +122,15 @@ def _approve(
     request: Request,
     out: Path | None,
     approve: Callable[[Authority], Approval],
+    *,
+    roles: Sequence[str],
+    heard: str,
 ) -> None:
+    """Show what is granted, have the words of the request compared, and sign it."""
+
     async def work(authority: Authority) -> Approval:
+        show("To approve:", _granted(authority, request, roles), _reads(authority, request))
+        comparing.compare_phrase(request.phrase, heard)
         return approve(authority)
 
     approval = desk.as_authority(context, work)
@@ -127,24 +138,47 @@ def _approve(
     groups = " ".join(fingerprint(approval.party.payload.authority))
     name = approval.member.payload.name
     who = request.member if name == request.member else f"{request.member} ({visible(name)})"
-    others = [m for m in approval.posting.payload.holders if m != request.member]
-    if others:
-        warn(
-            f"{request.post} is held by {', '.join(others)}, too: what it is sent, each of them reads. "
-            "If that isn't meant: liaison posting set POST MEMBER"
-        )
-    roles = ", ".join(approval.member.payload.roles)
-    say(f"{who} is to hold {request.post}, as {roles}. Hand back {path}, and read them")
+    given = ", ".join(approval.member.payload.roles)
+    say(f"{who} is to hold {request.post}, as {given}. Hand back {path}, and read them")
     say(f"the fingerprint of {approval.party.payload.party}: {groups}")
     answer(
         {
             "member": request.member,
             "post": request.post,
             "phrase": " ".join(request.phrase),
+            "roles": approval.member.payload.roles,
+            "holders": approval.posting.payload.holders,
             "fingerprint": groups,
             "file": path,
         }
     )
+
+
+def _granted(authority: Authority, request: Request, roles: Sequence[str]) -> Rows:
+    known = next((m for m in authority.members if m.member == request.member), None)
+    all_roles = sorted({*roles, *(known.roles if known else ())})
+    yield "Member", request.member
+    yield "Roles", ", ".join(all_roles) or "none"
+    yield "Device", " ".join(fingerprint(request.device))
+    others = [d.key for d in known.devices if d.key != request.device] if known else []
+    yield "Beside", ", ".join(f"{fingerprint(each)[-1]}, theirs" for each in others)
+    yield "Post", request.post
+    yield "Held also by", ", ".join(_others_at(authority, request))
+
+
+def _reads(authority: Authority, request: Request) -> Iterator[str]:
+    """Say who reads what, once it is in a directory."""
+    yield f"this device can read all that is sent to {request.post}, and acts for it"
+    others = _others_at(authority, request)
+    if others:
+        yield f"so can {', '.join(others)}, as before: what is sent to the post goes to each of them"
+        yield f"if it is to be theirs alone: liaison posting set {request.post} {request.member}"
+    yield "others seal to it once a directory says so: liaison directory sign --post"
+
+
+def _others_at(authority: Authority, request: Request) -> list[str]:
+    holders = [h for p in authority.postings if p.post == request.post for h in p.holders]
+    return [holder for holder in holders if holder != request.member]
 
 
 @device.command("list")
@@ -299,21 +333,38 @@ def key_revoke(
 
     def signed(authority: Authority) -> Statement[Any]:
         now = authority.now()
-        time = time_of("--since", since, now) if since else now
-        assert time is not None
-        rows = [("Member", name), ("Device", device)]
-        then = ["it signs nothing more, and nothing more is sealed for it, for good"]
-        if is_lost:
-            rows.append(("Since", to_dtg(time)))
-            then.append(
-                "what it alone took on since then is asked again, and what it wrote is doubtful"
-            )
-        show("To revoke:", rows, then)
-        ask("Is it never to be used again?", is_yes=is_yes, safe="nothing was signed")
-        return authority.revoke_key(name, device, time if is_lost else None)
+        time = (time_of("--since", since, now) if since else now) if is_lost else None
+        key = authority.key_to_revoke(name, device, is_lost=is_lost)
+        show("To revoke:", _revoked(authority, name, key, time), _falls(time))
+        ask(
+            f"Is that device of {name} never to be used again?",
+            is_yes=is_yes,
+            safe="nothing was signed",
+        )
+        return authority.revoke_key(name, device, time)
 
     said = f"The device {device} of {name} is revoked"
     _change(context, signed, said, is_posted=is_posted, node=node)
+
+
+def _revoked(authority: Authority, name: str, key: str, since: int | None) -> Rows:
+    known = next(m for m in authority.members if m.member == name)
+    groups = {id_of(d.key): " ".join(fingerprint(d.key)) for d in known.devices}
+    yield "Member", name
+    yield "Device", groups.get(key, f"{key}, which was taken away before")
+    left = [fingerprint(d.key)[-1] for d in known.devices if id_of(d.key) != key]
+    yield "Left", ", ".join(left) or f"none: {name} can do nothing until another is added"
+    yield "Lost", "no: nobody else had it" if since is None else f"since {to_dtg(since)}"
+
+
+def _falls(since: int | None) -> Iterator[str]:
+    """Say what a revocation takes away."""
+    yield "it reads and signs nothing more, for good"
+    if since is None:
+        yield "what it signed stands; if others may have used it, say --lost"
+        return
+    yield f"what it alone took on or answered since {to_dtg(since)} is asked again, its senders are told"
+    yield "whatever it signed since is shown as DOUBTFUL, to everybody; no later word takes it back"
 
 
 def _change(

@@ -168,18 +168,9 @@ class Staff(AuthorityHome):
             NotReady: the member has no such device, or had none; or ``since`` is said, and this home
                 is a registrar's.
         """
-        if since is not None and self.is_registrar:
-            raise authoritys("says since when a key was in other hands", meanwhile=_SUSPEND)
         before = self._member(member)
         said = {one.key: one.since for one in before.compromised or ()}
-        named = [d for d in before.devices if device in (id_of(d.key), fingerprint(d.key)[-1])]
-        key = id_of(named[0].key) if len(named) == 1 else device
-        if not named and (since is None or device not in self._current()["revoked"]):
-            raise NotReady(
-                f"{member} has no device {device}",
-                safe="nothing was signed",
-                do="see which there are: liaison device list",
-            )
+        key = self.key_to_revoke(member, device, is_lost=since is not None)
         if since is not None:
             if since > self.now():
                 raise NotReady(
@@ -198,6 +189,25 @@ class Staff(AuthorityHome):
             ],
             **({"compromised": compromised} if compromised else {}),
         )
+
+    def key_to_revoke(self, member: str, device: str, *, is_lost: bool) -> str:
+        """Return the id of a member's key, named by it or by the last group of its fingerprint.
+
+        One that ``is_lost``, by its id, also of a device that was taken away. Raises as ``revoke_key``.
+        """
+        if is_lost and self.is_registrar:
+            raise authoritys("says since when a key was in other hands", meanwhile=_SUSPEND)
+        devices = self._member(member).devices
+        named = [d for d in devices if device in (id_of(d.key), fingerprint(d.key)[-1])]
+        if len(named) == 1:
+            return id_of(named[0].key)
+        if named or not (is_lost and device in self._current()["revoked"]):
+            raise NotReady(
+                f"{member} has no device {device}",
+                safe="nothing was signed",
+                do="see which there are: liaison device list",
+            )
+        return device
 
     def _member(self, member: str) -> Member:
         before: Member | None = self._newest_of(Member, member)
