@@ -333,6 +333,31 @@ def test_a_next_key_that_lay_apart_takes_over_from_who_has_the_whole_home(counci
     council.ok("audit replay N")
 
 
+def test_a_backup_of_before_a_succession_says_that_it_is_nobodys_any_more(council):
+    for name in ("before", "after"):
+        council.ok(
+            f"--home MA key backup {name}.backup --backup-passphrase-file "
+            f"{council.folder}/passphrase"
+        )
+        council.ok(
+            f"--home MA {'party succeed --yes' if name == 'before' else 'directory sign'} --post"
+        )
+    for name in ("before", "after"):
+        shown = council.ok(
+            f"--home {name} key restore {name}.backup --backup-passphrase-file "
+            f"{council.folder}/passphrase"
+        )
+        assert "Was the party succeeded since, then this is not its key" in shown
+    code, shown = council.type("--home before directory sign --post")
+    assert code == 1
+    assert "nothing was signed · if the party was succeeded since this home was backed up" in shown
+    shown = council.ok("--home after directory sign --post")
+    assert shown.startswith(
+        "Signed with this home's key since its backup was made: directory mod.example. See whether"
+    )
+    assert "in the log at DTG" in shown
+
+
 def registrar_group(screen: Screen) -> str:
     """Give mod.example a registrar, RG; return the last group of its key's fingerprint."""
     registrar(screen, "MA", "mod.example")

@@ -654,7 +654,8 @@ class AuthorityHome:
         """Go on from what the log holds of the party, whoever signed it; return what surprises.
 
         Raises:
-            NotReady: the node lets this registrar read no more: its delegation ended.
+            NotReady: the node lets this key read no more: a registrar's delegation ended, or another
+                key took up the authority's.
         """
         try:
             surprises = await self._catch_up()
@@ -666,7 +667,12 @@ class AuthorityHome:
                 await self.post()  # the succession that lets this key speak
                 return await self._catch_up()
             if not self.is_registrar:
-                raise
+                raise NotReady(
+                    exc.happened,
+                    safe="nothing was signed",
+                    do="if the party was succeeded since this home was backed up, restore a newer backup: "
+                    "liaison key restore FILE",
+                ) from exc
             self._state[SHUT_OUT] = exc.happened
             self._save()
             raise NotReady(exc.happened, safe="nothing was signed", do=_DELEGATE) from exc
