@@ -26,14 +26,14 @@ from liaison.node.queueing import OLDEST_EVERY, Queue
 from liaison.statements import payloads
 from liaison.statements.charters import Standing
 from liaison.statements.payloads import Compromised, NotePrecedence, State, Verdict
-from liaison.statements.procedures import WatchAction
+from liaison.statements.procedures import Released, WatchAction
 from liaison.statements.statement import Statement
 from liaison.words.errors import Overloaded
 from liaison.words.precedence import STOP_BAND, Precedence
-from liaison.words.times import SECOND
+from liaison.words.times import MINUTE, SECOND
 from tests.faults.writers import BrokenWriter
 from tests.node.live import HandClock, LiveNode, Sent, live_node, until
-from tests.world import ANNA, DORA, EDWIN, FCO, MOD, digest, signing
+from tests.world import ANNA, DORA, DUTY, EDWIN, FCO, MOD, digest, signing
 
 ROUTINE, PRIORITY, FLASH = Precedence.ROUTINE, Precedence.PRIORITY, Precedence.FLASH
 
@@ -187,9 +187,14 @@ async def test_what_stops_something_goes_above_override(node: LiveNode) -> None:
     world = node.world
     note = world.note().digest
     lost = Compromised(key=signing(f"{ANNA}/9").id, since=world.clock)
+    released = Released(post=DUTY, wraps=world.note().payload.addressees[0].wraps)
     stops: tuple[Statement[Any], ...] = (
         world.answer(DORA, Verdict.ACKNOWLEDGED, note),
         world.answer(DORA, Verdict.DECLINED, note),
+        world.objection(note),
+        world.extension(note, world.clock + MINUTE, by=DORA),
+        world.withdrawal(note),
+        world.release(world.note(), by=ANNA, addressees=(released,)),
         world.admission(FCO, state=State.SUSPENDED),
         world.participation(FCO, Standing.LEFT),
         world.party(FCO, state=State.REVOKED),
