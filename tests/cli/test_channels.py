@@ -106,7 +106,8 @@ def test_an_operator_minimizes_a_channel_and_both_sides_see_it(council):
     assert shown.endswith("(minimize)\n")
     screen.ok(SEND, CANARY)  # FLASH
     assert screen.type("--home O desk minimize london-hotline --end --below FLASH")[0] == 2
-    screen.ok("--home O desk minimize london-hotline --end")
+    ended = screen.ok("--home O desk minimize london-hotline --end")
+    assert ended.startswith("MINIMIZE ENDED london-hotline at DTG (receipt: ")
     assert "MINIMIZE" not in screen.ok("--home W desk")
     screen.ok(f"{SEND} --precedence ROUTINE", CANARY)
 

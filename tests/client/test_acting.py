@@ -10,9 +10,9 @@ from liaison.client import Content, Draft, Told
 from liaison.client.watching import check_digest
 from liaison.ledger.facts import RungFacts
 from liaison.statements.charters import Standing
-from liaison.statements.payloads import Verdict
+from liaison.statements.payloads import AddresseeRole, Verdict
 from liaison.statements.procedures import WatchAction
-from liaison.words.errors import Malformed, NotHere, RefusedByNode
+from liaison.words.errors import Malformed, NotHere, NotReady, RefusedByNode
 from liaison.words.precedence import Precedence
 from liaison.words.times import MINUTE, SECOND
 from tests.client.council import (
@@ -368,6 +368,40 @@ async def test_line_tests_are_sent_in_turn_and_compare_both_sides_checkpoints(wo
     async with world.client("M") as m:
         await m.inbox()
         assert m.watch.disputed == []
+
+
+async def test_a_line_test_needs_one_post_of_the_other_side_not_each_of_them(world):
+    consul = "consul@fco.example"
+    async with world.authority("FA") as fa, world.authority("MA") as ma:
+        fa.set_posting(consul, [])
+        fa.set_roster("london-hotline", [("desk", [consul, LONDON])])
+        fa.sign_directory()
+        await fa.post()
+        ma.set_roles("duty.desk.1@mod.example", ["attache", "line-test"])
+        ma.sign_directory()
+        await ma.post()
+    hour = 3600 * SECOND
+    await world.passes((hour - world.clock.now() % hour) / SECOND)
+    asked = await _tested(world)
+    assert [a.post for a in asked if a.role is not AddresseeRole.COPY] == [LONDON]
+    async with world.authority("FA") as fa:
+        fa.set_posting(LONDON, [])
+        fa.sign_directory()
+        await fa.post()
+    with pytest.raises(NotReady, match="is vacant: nobody holds it"):
+        await _tested(world)
+
+
+async def _tested(world):
+    """Let M test the line in its turn, which is this hour or the next; return who was addressed."""
+    asked = []
+    for _ in range(2):
+        async with world.client("M") as m:
+            sent = await m.line_test("london-hotline")
+            if not isinstance(sent, int):
+                asked += m.kept(sent.reference).note.addressees
+        await world.passes(3600)
+    return asked
 
 
 async def test_a_party_that_suspends_its_part_is_not_written_to(world):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from liaison.client import Home, News, Told
+from liaison.client import Client, Home, News, Told
 from liaison.client.doubts import Doubt
 from liaison.client.folding import forget_seen
 from liaison.client.transport import Transport
-from liaison.words.errors import NodeUnreachable
+from liaison.words.errors import NodeUnreachable, NotAllowed
 from liaison.words.times import MINUTE
-from tests.client.council import DUTY, LONDON, Council, council, letters
+from tests.client.council import CANARY, DUTY, LONDON, PASSPHRASE, Council, council, letters
 from tests.client.test_acting import flash
 
 HOLDER = "duty.desk.1@mod.example"
@@ -99,3 +99,17 @@ async def test_the_doubt_stays_where_nobody_is_asked_and_under_another_pin(
             assert f.kept("london-hotline/1").doubt is None
         # The party begins anew; what its lost key signed doesn't.
         forget_seen(Home(world.folder / "F"), "mod.example")
+
+
+async def test_what_is_kept_is_read_also_with_a_clock_that_is_wrong(world: Council) -> None:
+    await _say(world)
+    async with world.client("F") as f:
+        await f.inbox()
+    home = Home(world.folder / "F")
+    for minutes in (-10, 10):
+        now = world.clock.now() + minutes * MINUTE
+        async with Client.open(home, PASSPHRASE, now=lambda now=now: now) as f:  # type: ignore[misc]
+            letter = await f.read("london-hotline/3")
+            assert letter.content.body == CANARY
+            with pytest.raises(NotAllowed):
+                await f.inbox()

@@ -565,10 +565,12 @@ def show_letter(letter: Letter, related: list[tuple[str, str]], kept: str) -> No
     for name, time in (
         ("Reply by", note.reply_by),
         ("Expires", note.expiry),
-        ("Silence", note.silence_until),
     ):
         if time is not None:
             say(f"{name + ':':<9} {to_dtg(time)}")
+    if note.silence_until is not None:
+        as_proposed = f"as proposed; if it was extended: liaison status {letter.reference}"
+        say(f"Silence:  {to_dtg(note.silence_until)}, {as_proposed}")
     for name, other in (*related, *([("Kept", kept)] if kept else [])):
         say(f"{name + ':':<9} {other}")
     say(f"Subject:  {visible(letter.content.subject)}")

@@ -33,7 +33,7 @@ def sent_in_words(done: Sent) -> Iterator[str]:
     """Return where a note stands now; a draft has no reference yet."""
     if done.reference.rpartition("/")[2].startswith("draft-"):
         yield f"DRAFTED {done.reference} at {to_dtg(done.at)} (receipt: {done.receipt})"
-        yield "Nobody else can read it. Next: clearances (ack), then: liaison release REF"
+        yield f"Nobody else can read it. Next: clearances (ack), then: liaison release {done.reference}"
         return
     number = f", number {done.number}" if done.number else ""
     yield f"ACCEPTED {done.reference}{number} at {to_dtg(done.at)} (receipt: {done.receipt})"

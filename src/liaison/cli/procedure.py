@@ -94,8 +94,10 @@ def object_to(
     """Object to a proposal: its silence is broken, if the log has this before silence ends."""
 
     async def work(client: Client) -> Done:
+        letter = await client.read(reference)
         rows = [
             ("Proposal", reference),
+            ("Subject", visible(letter.content.subject)),
             ("Reason", f"{visible(reason)} (visible)" if reason else ""),
         ]
         show(

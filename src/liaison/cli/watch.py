@@ -51,7 +51,7 @@ def listing(context: typer.Context) -> None:
             raise NotReady(
                 "The queue is for operators: this member has not that role",
                 safe="nothing was changed",
-                do="ask your authority: member approve FILE --role operator",
+                do="ask your authority: liaison member roles MEMBER --role operator, and each role kept",
             ) from exc
 
     items, minimized, now = desk.as_member(context, work)

@@ -6,6 +6,8 @@ first byte leaves, sent again as the same bytes, taken once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -265,17 +267,29 @@ class Actor(Opener):
         if self._tested(alias, line.kind, slot * every):
             return mine[1] * every
         subject = f"Line test {to_dtg(slot * every)}"
-        others = await self.other_posts(alias)
         text = f"This side verified the log up to {self.watch.seen.size} entries."
-        return await self.send(
-            Draft(
-                channel=alias,
-                to=others[:1],
-                info=others[1:],
-                content=Content.text(subject, text),
-                kind=line.kind,
-            )
-        )
+        test = Draft(alias, (), Content.text(subject, text), kind=line.kind)
+        others = await self._reachable(test, await self.other_posts(alias))
+        return await self.send(replace(test, to=others[:1], info=others[1:]))
+
+    async def _reachable(self, draft: Draft, posts: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the posts that can be written to: one is enough to test a line.
+
+        Raises:
+            NotReady: none can; why the last one can't.
+        """
+        found: list[str] = []
+        why: NotReady | None = None
+        for post in posts:
+            try:
+                await self._planner.plan(replace(draft, to=(post,)))
+            except NotReady as exc:
+                why = exc
+            else:
+                found.append(post)
+        if not found and why is not None:
+            raise why
+        return tuple(found)
 
     def kept(self, reference: str) -> Letter:
         """Return a note that this home opened or sent."""

@@ -23,10 +23,11 @@ from liaison.client.receipts import prove_refusal
 from liaison.client.seat import Seat
 from liaison.client.watching import Entry, check_digest
 from liaison.client.writing import Draft, Plan, Spent, seal_note
-from liaison.ledger.facts import NoteFacts, ObjectionFacts, ReleaseFacts, WatchFacts
+from liaison.ledger.facts import HoldFacts, NoteFacts, ObjectionFacts, ReleaseFacts, WatchFacts
 from liaison.sealing.content import Content
 from liaison.statements.charters import Terms
 from liaison.statements.payloads import Note, Void
+from liaison.statements.procedures import WatchAction
 from liaison.statements.statement import parse_statement
 from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.errors import (
@@ -333,6 +334,9 @@ class Sender(Seat):
                 self.cabinet.rename(self.cabinet.digest(before), reference)
         elif isinstance(facts, WatchFacts):
             what = facts.action.value
+        if isinstance(facts, HoldFacts) or what == WatchAction.MINIMIZE.value:
+            # Without what it is below, the statement ends it.
+            what += "" if getattr(facts, "below", None) is not None else "-ended"
         path = self._keep_receipt(name.replace("@", ".at."), entry)
         await self._receipts.flush()
         is_late = isinstance(facts, ObjectionFacts) and facts.late
