@@ -10,9 +10,10 @@ import pytest
 from liaison.client import Letter
 from liaison.client.folding import LinkBroken
 from liaison.client.pins import AuthorityPin
-from liaison.client.reading import Delivery, check_answer
+from liaison.client.reading import Delivery, check_answer, check_said
 from liaison.client.watching import Entry
-from liaison.ledger.facts import AnsweredFacts, AnswerFacts
+from liaison.ledger.facts import AnsweredFacts, AnswerFacts, HoldFacts
+from liaison.rules.deriving import watch_facts
 from liaison.rules.refusal import Refused
 from liaison.statements.payloads import Answer, MemberRole, Verdict
 from liaison.statements.statement import make_statement
@@ -190,6 +191,38 @@ async def test_a_note_is_written_by_who_has_the_role_and_holds_the_post_it_is_fr
     anna = Desk(tmp_path / "anna", world, ANNA)
     with pytest.raises(LinkBroken, match="may not write a note of kind leader"):
         await anna.open(entry, delivery_of(last))
+
+
+async def test_a_hold_is_by_who_holds_the_post_and_minimize_by_an_operator(tmp_path):
+    world = HostileWorld.peopled_and_open()
+    anna = Desk(tmp_path / "anna", world, ANNA)
+    view = await anna.book.channel(ALIAS)
+
+    def held(by: str) -> Entry:
+        said = world.hold(by, post=DESK)
+        facts = HoldFacts(
+            statement=said.digest,
+            payload=said.payload_digest,
+            channel=world.channel,
+            post=DESK,
+            below=said.payload.below,
+            until=said.payload.until,
+            shown=(),
+        )
+        return world.force(said, facts)
+
+    def minimized(by: str) -> Entry:
+        said = world.minimize(by)
+        return world.force(said, watch_facts(said))
+
+    for entry in (held(DORA), minimized(EDWIN)):
+        await check_said(anna.book, entry, view)
+    for entry, why in (
+        (held(EDWIN), "does not hold the post"),
+        (minimized(DORA), "has not the role operator"),
+    ):
+        with pytest.raises(LinkBroken, match=why):
+            await check_said(anna.book, entry, view)
 
 
 def _answered(world: HostileWorld, by: str, note: Entry) -> Entry:
