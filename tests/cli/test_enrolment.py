@@ -62,6 +62,8 @@ def test_the_words_of_the_device_and_two_files_enrol_it(begun):
     assert shown.endswith(
         "attache.london.1@fco.example holds attache.london@fco.example at localhost/test; "
         "fco.example is pinned.\n"
+        "Next: your authority signs a directory, with this device in it (directory sign --post);\n"
+        "and you pin each other party, from its file: liaison party pin NAME.party\n"
     )
     shown = begun.ok("--home F party show")
     assert "fco.example  pinned by  anna  groups of the fingerprint heard" in shown

@@ -247,3 +247,8 @@ def test_who_is_out_of_force_is_not_asked_to_renew_a_key(begun):
     assert warned in begun.ok("--home RG registrar run --once")
     begun.ok("--home RG member suspend attache.london.1@fco.example --post")
     assert warned not in begun.ok("--home RG registrar run --once")
+    # Nor who holds no post: nobody seals to them.
+    begun.ok("--home FA member reinstate attache.london.1@fco.example --post")
+    assert warned in begun.ok("--home RG registrar run --once")
+    begun.ok("--home RG posting set attache.london@fco.example --post")
+    assert warned not in begun.ok("--home RG registrar run --once")

@@ -95,6 +95,8 @@ def finish(
     desk.as_member(context, work)
     member, post = approval.member.payload.member, approval.posting.payload.post
     say(f"{member} holds {post} at {card.origin}; {party.party} is pinned.")
+    say("Next: your authority signs a directory, with this device in it (directory sign --post);")
+    say("and you pin each other party, from its file: liaison party pin NAME.party")
     answer(
         {
             "member": member,

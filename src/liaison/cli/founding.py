@@ -142,7 +142,7 @@ async def found(
             authority.pins.pin_node(card)
             await admit_party(url, card.origin, administrator, statement)
             key = statement.payload.key
-            cards[one.home] = AuthorityPin(one.party, key, one.name, "heard by telephone", 0)
+            cards[one.home] = AuthorityPin(one.party, key, one.name, "heard by telephone", now())
         for home, authority in authorities.items():
             for other, pin in cards.items():
                 if other != home:

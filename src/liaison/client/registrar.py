@@ -115,7 +115,10 @@ async def ending(registrar: Authority) -> list[str]:
     now = registrar.now()
     said = list(_delegation_ends(registrar, now))
     standing = await registrar.standing()
+    holders = {holder for post in standing.posts.values() for holder in post.holders}
     for member in standing.members.values():
+        if member.member not in holders:
+            continue  # nothing is sealed to who holds no post
         keys = [key.use_until for key, _ in standing.keys.get(member.member, ())]
         until = max(keys, default=0)
         if member.state is State.ACTIVE and member.devices and until < now + WARNED_BEFORE:
