@@ -79,7 +79,8 @@ def backup(
         keystore = Keystore.open(home.path(KEYSTORE), desk.passphrase(context))
         typed = desk.secret(own, _OPTION, prompt="Backup's passphrase", is_new=True)
         made = back_up(home, keystore, file, typed, now=wall_clock())
-    say(f"{file} holds {len(made.secrets)} keys of {made.who}, and what this home trusts:")
+    keys = f"{len(made.secrets)} key{'s' * (len(made.secrets) != 1)}"
+    say(f"{file} holds {keys} of {made.who}, and what this home trusts:")
     say(
         "  its names and certified keys, the node and the authorities it pinned, the newest checkpoint"
     )
