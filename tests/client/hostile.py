@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from liaison.client.folding import Book, ChannelView
+from liaison.client.folding import Book
 from liaison.client.home import Home
+from liaison.client.links import ChannelView
 from liaison.client.outbox import Signed
 from liaison.client.pins import AuthorityPin, NodePin, Pins
 from liaison.client.reading import Delivery, check_note, open_content

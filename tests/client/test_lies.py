@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from liaison.client import Letter
-from liaison.client.folding import LinkBroken
+from liaison.client.links import LinkBroken
 from liaison.client.pins import AuthorityPin
 from liaison.client.reading import Delivery, check_answer, check_said
 from liaison.client.watching import Entry

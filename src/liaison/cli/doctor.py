@@ -25,9 +25,9 @@ from liaison.client import device as of_device
 from liaison.client.backup import who_has
 from liaison.client.device import Certified, certified_in
 from liaison.client.folding import FILE as DIRECTORIES
-from liaison.client.folding import LinkBroken, Standing
 from liaison.client.home import KEYSTORE, RESTORED
 from liaison.client.lapses import Lapse, left, of_directory, of_key
+from liaison.client.links import LinkBroken, Standing
 from liaison.client.outbox import waiting_in
 from liaison.client.pins import NodePin, Pins, groups_of
 from liaison.client.registrar import WARNED_BEFORE

@@ -6,9 +6,9 @@ receipt under the pinned log key. HTTP details stay in ``transport``.
 
 from liaison.client.chartering import Authority
 from liaison.client.enrolment import check_approval, post_approval, request_device, take_approval
-from liaison.client.folding import ChannelView, LinkBroken, Standing
 from liaison.client.handover import Approval, Records, RegistrarRequest, Request
 from liaison.client.home import Home
+from liaison.client.links import ChannelView, LinkBroken, Standing
 from liaison.client.member import Client, Item, Unopened
 from liaison.client.news import News
 from liaison.client.outbox import Waiting

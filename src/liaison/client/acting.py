@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 from liaison.client.answers import object_of, objects_of, text_of, texts_of
 from liaison.client.doubts import Doubt
-from liaison.client.folding import ChannelView
 from liaison.client.keeping import NOT_KEPT
+from liaison.client.links import ChannelView
 from liaison.client.opening import Opener
 from liaison.client.outbox import Signed
 from liaison.client.outcomes import Done, Sent

@@ -20,9 +20,10 @@ from typing import Any, Final, Self, TypeVar, cast
 from pydantic import ValidationError
 
 from liaison.client.evidence import keep
-from liaison.client.folding import Book, Standing
+from liaison.client.folding import Book
 from liaison.client.handover import RegistrarRequest
 from liaison.client.home import KEYSTORE, Home
+from liaison.client.links import Standing
 from liaison.client.nextkey import NEXT, bring_back, next_in, set_aside
 from liaison.client.pins import AuthorityPin, Pins, fingerprint
 from liaison.client.receipts import keep_refusal

@@ -13,7 +13,7 @@ from typing import Final
 
 from liaison.client.acting import Actor
 from liaison.client.answers import objects_of
-from liaison.client.folding import Standing
+from liaison.client.links import Standing
 from liaison.client.outcomes import Done
 from liaison.client.pins import groups_of
 from liaison.client.reading import (

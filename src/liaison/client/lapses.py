@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from liaison.client.folding import Standing
+from liaison.client.links import Standing
 from liaison.statements.payloads import Key, Scope
 from liaison.words.times import DAY, HOUR, to_dtg
 

@@ -14,9 +14,9 @@ from liaison.client.answers import object_of, objects_of, place_of, text_of
 from liaison.client.cabinet import Kept
 from liaison.client.doubts import Doubted
 from liaison.client.evidence import STOP, keep
-from liaison.client.folding import ChannelView, LinkBroken
 from liaison.client.following import PACING, WINDOW, Batch, Flow, Frame, Gathering, Pacing
 from liaison.client.granting import Granter
+from liaison.client.links import ChannelView, LinkBroken
 from liaison.client.news import (
     News,
     armed_in,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liaison.client.doubts import Doubt
-from liaison.client.folding import LinkBroken
+from liaison.client.links import LinkBroken
 from liaison.client.watching import Entry, Happening
 from liaison.ledger.facts import (
     AboutNote,

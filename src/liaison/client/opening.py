@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from liaison.client.answers import text_of
-from liaison.client.folding import ChannelView, LinkBroken
+from liaison.client.links import ChannelView, LinkBroken
 from liaison.client.reading import (
     Delivery,
     Letter,

@@ -18,9 +18,10 @@ from liaison.client.answers import objects_of, place_of, text_of
 from liaison.client.cabinet import Cabinet
 from liaison.client.device import Device
 from liaison.client.evidence import STOP, keep
-from liaison.client.folding import Book, ChannelView, LinkBroken
+from liaison.client.folding import Book
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.keeping import Keeping
+from liaison.client.links import ChannelView, LinkBroken
 from liaison.client.outbox import Outbox, Signed, Waiting
 from liaison.client.outcomes import Outcome, Told
 from liaison.client.pins import NodePin, Pins

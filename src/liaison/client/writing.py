@@ -12,15 +12,8 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from liaison.client.folding import (
-    FRESH_US,
-    Book,
-    ChannelView,
-    DirectoryLink,
-    LinkBroken,
-    Standing,
-    not_listed,
-)
+from liaison.client.folding import FRESH_US, Book
+from liaison.client.links import ChannelView, DirectoryLink, LinkBroken, Standing, not_listed
 from liaison.client.outbox import Signed
 from liaison.client.reading import sha256
 from liaison.rules.cells import Channel
