@@ -87,7 +87,7 @@ def test_the_examples_have_the_members_that_the_program_gives():
     told = Told("c/1", Verdict.ACKNOWLEDGED, "a@x.example", "b@x.example", 1, None, Path("r"))
     news = News("alert", "c/1", 1, "text", True, Path("r"))
     unopened = Unopened("c/2", NotReady("why"))
-    refused = RefusedByNode("why", problem="p", refusal=b"r", safe="s")
+    refused = RefusedByNode("why", problem="p", refusal=b"r", safe="s", do="d")
     given = {
         frozenset(json.loads(one_line(shape)))
         for shape in (

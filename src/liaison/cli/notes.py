@@ -16,7 +16,7 @@ from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock, of_note
 from liaison.cli.context import Shape, answer, is_json, say
-from liaison.cli.failure import exit_code_of, tell, warn
+from liaison.cli.failure import REFUSED, tell, warn
 from liaison.cli.outcomes import done_in_words, doubt_in_words, sent_in_words, told_in_words
 from liaison.cli.progress import bar
 from liaison.cli.shapes import (
@@ -436,7 +436,7 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
     answer({"items": [of_item(item) for item in items]})
     for item in items:
         if isinstance(item, Unopened) and isinstance(item.error, STOP):
-            raise typer.Exit(exit_code_of(item.error))
+            raise typer.Exit(REFUSED)
 
 
 def say_items(items: list[Item]) -> None:
