@@ -157,6 +157,8 @@ def test_a_note_verbale_is_drafted_released_numbered_and_answered(council):
     screen.ok("--home R inbox")
     shown = screen.ok(f"--home R release {drafted[1]} --yes")
     assert f"\n{CANARY}\n" in shown
+    assert "  Then:        these posts can read it from now on;\n" in shown
+    assert "until a releaser lets it go" not in shown
     assert re.search(r"RELEASED london-notes/1, number \S+ 1/20[0-9]{2} at DTG", shown)
     assert "london-notes/1  EXERCISE  " in screen.ok("--home M inbox")
     shown = screen.ok(

@@ -85,14 +85,17 @@ def _effect(rung: Rung, asked: str, tiers: Callable[[str], str]) -> str:
     )
 
 
-def of_note(draft: Draft, plan: Plan, now: int) -> Iterator[str]:
-    """Say what happens after ``draft`` is sent as ``plan`` has it."""
+def of_note(draft: Draft, plan: Plan, now: int, *, is_release: bool = False) -> Iterator[str]:
+    """Say what happens after ``draft`` is sent, or released, as ``plan`` has it."""
     kind = plan.kind
     if plan.turned_away is not None:
         yield f"the node REFUSES it now: {visible(plan.turned_away.text)}"
         yield f"what helps: {plan.turned_away.do}"
         return
-    if kind.release is not None:
+    if is_release:
+        yield "these posts can read it from now on"
+        start: int | None = now
+    elif kind.release is not None:
         yield f"it is a draft: nobody else can read it until a {kind.release} lets it go"
         start = None
     else:

@@ -146,7 +146,11 @@ def release(context: typer.Context, reference: Reference, is_yes: Yes = False) -
             ("Label", visible(note.label.classification)),
             ("Subject", visible(letter.content.subject)),
         ]
-        show(f"To let go, of kind {note.kind}:", rows, of_note(draft, plan, client.now()))
+        show(
+            f"To let go, of kind {note.kind}:",
+            rows,
+            of_note(draft, plan, client.now(), is_release=True),
+        )
         say("")
         say(visible(letter.content.body).rstrip("\n"))
         say("")
