@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -163,7 +164,7 @@ class Transport:
             ) from exc
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise NodeUnreachable(
-                f"No stream from the node at {self._url}: {str(exc) or type(exc).__name__}",
+                f"No stream from the node at {self._url}: {_why(exc)}",
                 safe="what waits stays in the inbox",
                 do="try again later",
             ) from exc
@@ -230,7 +231,7 @@ class Transport:
                 data = await _body(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise NodeUnreachable(
-                f"No answer from the node at {self._url}: {str(exc) or type(exc).__name__}",
+                f"No answer from the node at {self._url}: {_why(exc)}",
                 safe=_safe(path),
                 do="try again later",
             ) from exc
@@ -240,6 +241,14 @@ class Transport:
                 self.answers.add(path, data)
             return data
         raise _error(status, data, retry, self._url, _safe(path))
+
+
+def _why(exc: Exception) -> str:
+    """Return in a few words why there is no connection, or what ended it."""
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        number = exc.os_error.errno or 0
+        return os.strerror(number) if number > 0 else exc.os_error.strerror or "no connection"
+    return str(exc) or type(exc).__name__
 
 
 def _safe(path: str) -> str:
