@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from liaison.client.folding import Book
+from liaison.client.book import Book
 from liaison.client.home import Home
 from liaison.client.links import ChannelView
 from liaison.client.outbox import Signed

@@ -9,7 +9,7 @@ import pytest
 
 from liaison.client import Client, Home, News, Told
 from liaison.client.doubts import Doubt
-from liaison.client.folding import forget_seen
+from liaison.client.seen import forget_seen
 from liaison.client.transport import Transport
 from liaison.words.errors import NodeUnreachable, NotAllowed
 from liaison.words.times import MINUTE

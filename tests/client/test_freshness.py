@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from liaison.client import LinkBroken, Pins
-from liaison.client.folding import Book, forget_seen
+from liaison.client.book import Book
+from liaison.client.seen import forget_seen
 from liaison.client.watching import Entry
 from liaison.rules import cells
 from liaison.statements.payloads import State

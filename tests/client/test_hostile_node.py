@@ -22,8 +22,8 @@ from aiohttp import web
 from liaison.cli.channel import read_defaults
 from liaison.client import Authority, Client, Draft, Home, Pins, RegistrarRequest, Sent, Unopened
 from liaison.client.doubts import Doubt
-from liaison.client.folding import forget_seen
 from liaison.client.receipts import prove
+from liaison.client.seen import forget_seen
 from liaison.client.transport import Transport
 from liaison.client.watching import check_digest
 from liaison.ledger.facts import AddresseeFacts, NoteFacts, SerialFacts

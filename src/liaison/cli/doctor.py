@@ -24,7 +24,6 @@ from liaison.client import authority as of_authority
 from liaison.client import device as of_device
 from liaison.client.backup import who_has
 from liaison.client.device import Certified, certified_in
-from liaison.client.folding import FILE as DIRECTORIES
 from liaison.client.home import KEYSTORE, RESTORED
 from liaison.client.lapses import Lapse, left, of_directory, of_key
 from liaison.client.links import LinkBroken, Standing
@@ -32,6 +31,7 @@ from liaison.client.outbox import waiting_in
 from liaison.client.pins import NodePin, Pins, groups_of
 from liaison.client.registrar import WARNED_BEFORE
 from liaison.client.seat import KNOWN, wall_clock
+from liaison.client.seen import FILE as DIRECTORIES
 from liaison.client.transport import Transport
 from liaison.rules.chain import id_of
 from liaison.statements.payloads import Directory, Party

@@ -14,9 +14,9 @@ from liaison.cli.failure import warn
 from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Authority, AuthorityPin, Records, fingerprint
 from liaison.client.authority import Surprise
-from liaison.client.folding import forget_seen
 from liaison.client.home import RESTORED
 from liaison.client.seat import wall_clock
+from liaison.client.seen import forget_seen
 from liaison.rules.chain import id_of
 from liaison.words.errors import Malformed
 from liaison.words.times import to_dtg

@@ -19,8 +19,8 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
+from liaison.client.book import Book
 from liaison.client.evidence import keep
-from liaison.client.folding import Book
 from liaison.client.handover import RegistrarRequest
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.links import Standing

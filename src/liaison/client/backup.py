@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from liaison.client import authority, device, folding, pins, watching
+from liaison.client import authority, device, pins, seen, watching
 from liaison.client.home import KEYSTORE, RESTORED, Home
 from liaison.sealing.keystore import Keystore
 from liaison.statements.keys import SigningKey
@@ -19,7 +19,7 @@ from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.errors import Malformed, NotReady
 
 FORMAT: Final = "liaison/backup/1"
-STATES: Final = (device.FILE, authority.FILE, pins.FILE, watching.FILE, folding.FILE)
+STATES: Final = (device.FILE, authority.FILE, pins.FILE, watching.FILE, seen.FILE)
 STATEMENTS: Final = "statements"
 _ABOUT: Final = "about"
 _FILE: Final = "file:"

@@ -10,7 +10,7 @@ from typing import Any
 
 from liaison.client.answers import objects_of, text_of
 from liaison.client.authority import LAPSE, Surprise, made
-from liaison.client.folding import Book
+from liaison.client.book import Book
 from liaison.client.handover import Records
 from liaison.client.links import ChannelView, OwnPart
 from liaison.client.source import CarriedSource

@@ -1,6 +1,6 @@
 """Doubts: what a key signed while it was in other hands, as its own party says that it was.
 
-``folding.Book`` decides, by what the parties said to this home; that is kept, so it stands also
+``parties.Parties`` decides, by what the parties said to this home; that is kept, so it stands also
 where no node answers.
 """
 

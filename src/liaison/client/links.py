@@ -1,6 +1,6 @@
 """Links: what holds of a party and a channel, once its chain was followed; and what says that it doesn't.
 
-The shapes that ``folding`` makes, and where it has its statements from.
+The shapes that ``parties`` and ``book`` make, and where it has its statements from.
 """
 
 from __future__ import annotations

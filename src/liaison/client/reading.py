@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from liaison.client.answers import objects_of, text_of
+from liaison.client.book import Book
 from liaison.client.doubts import Doubt
-from liaison.client.folding import Book
 from liaison.client.links import ChannelView, LinkBroken
 from liaison.client.watching import Entry, Happening
 from liaison.ledger.facts import (

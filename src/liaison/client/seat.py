@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from liaison.client.answers import objects_of, place_of, text_of
+from liaison.client.book import Book
 from liaison.client.cabinet import Cabinet
 from liaison.client.device import Device
 from liaison.client.evidence import STOP, keep
-from liaison.client.folding import Book
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.keeping import Keeping
 from liaison.client.links import ChannelView, LinkBroken

@@ -21,7 +21,7 @@ _OF_CHANNEL: Final = ("accessions", "rosters")
 
 
 class NodeSource:
-    """``folding.Source`` over HTTP; of parties and channels also from memory, while the node is away.
+    """``links.Source`` over HTTP; of parties and channels also from memory, while the node is away.
 
     What it showed last is kept in the home's ``shown/``. It is verified as if it came now, and
     nothing is sealed under a directory that lapsed: a node that is away can keep no old view up for
@@ -137,7 +137,7 @@ def _texts(value: Iterable[object], name: str) -> list[str]:
 
 
 class CarriedSource:
-    """``folding.Source`` of what was carried to a home that is offline: one party, and no other."""
+    """``links.Source`` of what was carried to a home that is offline: one party, and no other."""
 
     def __init__(self, records: Records, watch: Watch) -> None:
         self._party = records.party

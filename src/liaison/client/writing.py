@@ -12,9 +12,10 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from liaison.client.folding import FRESH_US, Book
+from liaison.client.book import Book
 from liaison.client.links import ChannelView, DirectoryLink, LinkBroken, Standing, not_listed
 from liaison.client.outbox import Signed
+from liaison.client.parties import FRESH_US
 from liaison.client.reading import sha256
 from liaison.rules.cells import Channel
 from liaison.rules.chain import device_signs, key_in_force, key_opens

@@ -1,4 +1,4 @@
-"""Folding: from verified receipts to the rules' own cells, each link down from the pinned authority.
+"""What holds in a party: from verified receipts to the rules' own cells, down from the pinned authority.
 
 The chain itself is rules.chain, and the cells are rules.cells: what is here fetches, checks
 signatures, and asks them. A link that doesn't hold is named, and nothing below it is used.
@@ -6,37 +6,24 @@ signatures, and asks them. A link that doesn't hold is named, and nothing below 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from liaison.client.doubts import Doubt
+from liaison.client.entries import (
+    must_be_taken,
+    must_hold,
+    only,
+    payload_of,
+    same_facts,
+    statement_of,
+)
 from liaison.client.home import Home
-from liaison.client.links import (
-    ChannelView,
-    DirectoryLink,
-    Link,
-    LinkBroken,
-    OwnPart,
-    Proposed,
-    Source,
-    Standing,
-    public_of,
-)
+from liaison.client.links import DirectoryLink, Link, LinkBroken, Source, Standing, public_of
 from liaison.client.pins import Pins
+from liaison.client.seen import Seen
 from liaison.client.watching import Entry
-from liaison.ledger.facts import (
-    AccessionFacts,
-    CharterFacts,
-    DirectoryFacts,
-    Facts,
-    KeyFacts,
-    MemberFacts,
-    ParticipationFacts,
-    PartyFacts,
-    PostingFacts,
-    RosterFacts,
-    WatchFacts,
-)
+from liaison.ledger.facts import DirectoryFacts, KeyFacts, MemberFacts, PartyFacts, PostingFacts
 from liaison.rules import cells
 from liaison.rules.authority import (
     EDITIONS_KEPT,
@@ -50,51 +37,29 @@ from liaison.rules.authority import (
 )
 from liaison.rules.cells import Cell
 from liaison.rules.chain import authority_signs, device_signs, id_of, registrar_signs
-from liaison.rules.channels import accede, add_roster, channel_cell, participate
 from liaison.rules.deriving import (
-    accession_facts,
-    charter_facts,
     directory_facts,
     key_facts,
     member_facts,
-    participation_facts,
     party_facts,
     posting_facts,
-    roster_facts,
-    watch_facts,
 )
-from liaison.rules.minimizing import minimize
-from liaison.rules.refusal import Refused
-from liaison.statements import charters, payloads
+from liaison.statements import payloads
 from liaison.statements.payloads import Scope, Successive
-from liaison.statements.procedures import Watch
-from liaison.statements.statement import Statement
 from liaison.words.encoding import from_base64
-from liaison.words.errors import (
-    LogUntrusted,
-    Malformed,
-    NotHere,
-    NotReady,
-    SignatureInvalid,
-)
+from liaison.words.errors import LogUntrusted, NotHere, SignatureInvalid
 from liaison.words.ids import party_of
 
-FILE: Final = "directories.json"
 FRESH_US: Final = 60 * 1_000_000
 """So old may be what is known of a party, in microseconds, before it is asked for anew."""
-CHARTERS_MAX: Final = 64
-"""So many amendments are followed back."""
 
-P = TypeVar("P", bound=payloads.Payload)
 C = TypeVar("C", bound=Cell, covariant=True)
-Q = TypeVar("Q", bound=Cell)
 
 
-class Book:
-    """The cells that a client holds, by subject and position in the log."""
+class Parties:
+    """The cells of parties that a client holds, by subject and position in the log."""
 
     def __init__(self, home: Home, pins: Pins, source: Source, now: Callable[[], int]) -> None:
-        self._home = home
         self._pins = pins
         self._source = source
         self._now = now
@@ -102,12 +67,8 @@ class Book:
         self._members: dict[str, list[Link[cells.Member]]] = {}
         self._posts: dict[str, list[Link[cells.Post]]] = {}
         self._directories: dict[str, DirectoryLink] = {}
-        self._rosters: dict[str, tuple[payloads.Roster, cells.Rosters]] = {}
         self._standings: dict[str, Standing] = {}
-        self._channels: dict[str, ChannelView] = {}
-        self._seen = home.read_state(FILE)
-
-    # What is current
+        self._seen = Seen(home)
 
     async def standing(self, party: str, *, not_before: int = 0) -> Standing:
         """Return what is current in ``party``, asked for at ``not_before`` or later.
@@ -122,16 +83,16 @@ class Book:
         self._pins.authority(party)
         read_at = self._now()
         shown = await self._source.party(party)
-        own = await self._newest_party(_only(shown, "party"), party)
+        own = await self._newest_party(only(shown, "party"), party)
         directory = None
         if shown["directory"]:
-            directory = await self._fold_directory(_only(shown, "directory"), party)
-            self._remember(directory)
-        elif "sequence" in self._seen_of(party):
+            directory = await self._fold_directory(only(shown, "directory"), party)
+            self._seen.take_directory(directory)
+        elif "sequence" in self._seen.of(party):
             raise LinkBroken(
                 "directory",
                 f"The node shows no directory of {party}, and has shown "
-                f"{self._seen_of(party)['sequence']}",
+                f"{self._seen.of(party)['sequence']}",
             )
         members: dict[str, cells.Member] = {}
         for entry in await self._all_named(shown["members"], directory, "member"):
@@ -141,7 +102,7 @@ class Book:
             members[member.member] = member
             if directory is not None:
                 _none_revoked(directory, member)
-        self._doubt(party, members.values())
+        self._seen.keep_lost(party, members.values())
         posts: dict[str, cells.Post] = {}
         for entry in await self._all_named(shown["postings"], directory, "posting"):
             post = (await self._fold_posting(entry, party)).cell
@@ -189,98 +150,16 @@ class Book:
 
         As far as the party of the key said so to this home, now or before; it may say so later.
         """
-        since = self._compromised_of(party_of(said.by)).get(said.key)
+        since = self._seen.lost_keys(party_of(said.by)).get(said.key)
         return Doubt(said.by, since) if since is not None and since <= at else None
 
     def has_doubts(self) -> bool:
         """Return whether any key is known here that was in other hands."""
-        return any(self._compromised_of(party) for party in self._seen)
+        return any(self._seen.lost_keys(party) for party in self._seen.parties())
 
     def standings(self) -> tuple[Standing, ...]:
         """Return what was asked for of parties since this was opened."""
         return tuple(self._standings.values())
-
-    async def channel(self, alias: str, *, is_fresh: bool = False) -> ChannelView:
-        """Return a channel whose charter, accessions and rosters hold.
-
-        Raises:
-            LogUntrusted: the charter's log is another one than the pinned.
-            LinkBroken, SignatureInvalid: what the node shows doesn't hold.
-        """
-        known = self._channels.get(alias)
-        if known is not None and not is_fresh:
-            return known
-        try:
-            shown = await self._source.channel(alias)
-        except NotHere as exc:
-            raise NotHere(
-                f"There is no channel {alias} for you",
-                safe="nothing was signed or sent",
-                do="see which there are: liaison channel list",
-            ) from exc
-        entry = _only(shown, "charter")
-        charter = _payload(entry, charters.Charter)
-        self._pins.check_log(charter.log.origin, charter.log.log_key, charter.log.node_key)
-        if charter.alias != alias:
-            raise LinkBroken("charter", f"The node shows {charter.alias} where {alias} was asked")
-        facts = _same(entry, charter_facts(_of(entry, charter)), CharterFacts)
-        await self._authority_signed(entry, "charter")
-        cell = channel_cell(facts)
-        for accession in shown["accessions"]:
-            cell = await self._fold_accession(accession, cell)
-        if not cell.is_open and {a.party for a in cell.acceded} == set(cell.parties):
-            raise LogUntrusted(
-                "All parties acceded, but no record says that this opened the channel"
-            )
-        rosters: dict[str, cells.RosterEdition] = {}
-        for item in shown["rosters"]:
-            roster, editions = await self.roster(item, cell.channel)
-            rosters[roster.by] = editions.editions[-1]
-        for item in shown.get("participations", ()):
-            cell = await self._fold_participation(item, cell)
-        for item in shown.get("minimized", ()):
-            cell = await self._fold_minimized(item, cell)
-        proposed = await self._fold_proposed(shown.get("proposed", []), cell)
-        view = ChannelView(cell, charter, rosters, proposed)
-        self._channels[alias] = view
-        return view
-
-    async def own_part(self, alias: str, party: str) -> OwnPart | None:
-        """Return what ``party`` itself said of a channel: none of the others has to be pinned.
-
-        None where it has not acceded to the charter in force.
-
-        Raises:
-            LogUntrusted: the charter's log is another one than the pinned.
-            LinkBroken, SignatureInvalid: what the node shows doesn't hold.
-        """
-        shown = await self._source.channel(alias)
-        entry = _only(shown, "charter")
-        charter = _payload(entry, charters.Charter)
-        self._pins.check_log(charter.log.origin, charter.log.log_key, charter.log.node_key)
-        channel = charter.channel or entry.statement.digest
-        for accession in shown["accessions"]:
-            said = _payload(accession, charters.Accession)
-            if (said.by, said.channel, said.charter) == (party, channel, entry.statement.digest):
-                await self._authority_signed(accession, "charter")
-                break
-        else:
-            return None
-        rosters = [item for item in shown["rosters"] if item.statement.payload.by == party]
-        for item in rosters:
-            await self.roster(item, channel)
-        return OwnPart(channel, entry.statement, rosters[-1] if rosters else None)
-
-    def posts_known(self) -> dict[str, list[str]]:
-        """Return who can be written to on each channel that was asked for, by its alias."""
-        return {
-            alias: [post for party in view.cell.parties for post in view.posts(party)]
-            for alias, view in self._channels.items()
-        }
-
-    def channel_by_id(self, channel: str) -> ChannelView | None:
-        """Return a channel that was asked for before."""
-        return next((c for c in self._channels.values() if c.cell.channel == channel), None)
 
     async def statement(self, digest: str) -> Entry:
         """Return a logged statement; whether its chain holds is for the caller to ask."""
@@ -289,7 +168,6 @@ class Book:
     def forget(self) -> None:
         """Ask anew for what is current, next time: something of it was outdated."""
         self._standings.clear()
-        self._channels.clear()
 
     # What was in force at a position
 
@@ -349,7 +227,7 @@ class Book:
         """Return the party as its newest statement before entry ``index`` has it."""
         if not self._parties.get(party):
             shown = await self._source.party(party)
-            await self._newest_party(_only(shown, "party"), party)
+            await self._newest_party(only(shown, "party"), party)
 
         async def fold(entry: Entry) -> Link[cells.Party]:
             return await self._fold_party(entry, party, is_vouched=True)
@@ -433,7 +311,7 @@ class Book:
             )
         member = await self.member_at(named, said.by, entry.index)
         at_entry = await self.party_at(party, entry.index)
-        _held("device", device_signs(at_entry, member, said.key, who=said.by))
+        must_hold("device", device_signs(at_entry, member, said.key, who=said.by))
         assert current.party.party == party
         try:
             entry.statement.check_signature(public_of(member, said.key))
@@ -444,39 +322,6 @@ class Book:
                 do="keep the receipt and show it to the auditors",
             ) from exc
         return member
-
-    async def charter_named(
-        self, channel: ChannelView, digest: str, at: int
-    ) -> charters.Charter | None:
-        """Return the charter that a statement of ``at`` names, if the channel had it then.
-
-        It is the present one, or one that it succeeded later: each names the one before by its
-        digest, so what all acceded to vouches for the rest.
-        """
-        named, charter = channel.cell.charter, channel.charter
-        if named != digest and at > channel.cell.opened_at:
-            return None
-        for _ in range(CHARTERS_MAX):
-            if named == digest:
-                return charter
-            if charter.previous is None:
-                break
-            named = charter.previous
-            charter = _payload(await self._source.statement(named), charters.Charter)
-        return None
-
-    async def roster(self, entry: Entry, channel: str) -> tuple[payloads.Roster, cells.Rosters]:
-        """Return a roster for ``channel`` whose chain holds."""
-        known = self._rosters.get(entry.statement.digest)
-        if known is None:
-            payload = _payload(entry, payloads.Roster)
-            facts = _same(entry, roster_facts(_of(entry, payload)), RosterFacts)
-            await self._registrar_signed(entry, Scope.ROSTER)
-            known = payload, add_roster(None, facts, entry.at)
-            self._rosters[entry.statement.digest] = known
-        if known[0].channel != channel:
-            raise LinkBroken("roster", f"The roster of {known[0].by} is for another channel")
-        return known
 
     async def check_own(self, entry: Entry, party: str) -> None:
         """Return if a statement of a party's scope is by who may sign it, whichever kind it is."""
@@ -499,7 +344,7 @@ class Book:
 
         Else one that ended a registrar, or announced another key, could be taken back by the node.
         """
-        payload, seen = _payload(entry, payloads.Party), self._seen_of(party).get("party")
+        payload, seen = payload_of(entry, payloads.Party), self._seen.of(party).get("party")
         known: dict[str, Any] = seen if isinstance(seen, dict) else {"sequence": 0, "statement": ""}
         if payload.sequence < known["sequence"]:
             raise LinkBroken(
@@ -511,7 +356,7 @@ class Book:
         cell = (await self._fold_party(entry, party)).cell
         newest = {"sequence": payload.sequence, "statement": entry.statement.digest}
         if seen != newest:
-            self._see(party, party=newest)
+            self._seen.keep(party, party=newest)
         return cell
 
     async def _check_follows(self, entry: Entry, sequence: int, statement: str) -> None:
@@ -520,10 +365,10 @@ class Book:
         None of these follows on one that revoked the party: that is for good (PARTY-3); and none has
         another next key than was announced, but by a succession (PARTY-6).
         """
-        payload = _payload(entry, payloads.Party)
+        payload = payload_of(entry, payloads.Party)
         while payload.sequence > sequence and payload.previous is not None:
             before = await self._source.statement(payload.previous)
-            said = _payload(before, payloads.Party)
+            said = payload_of(before, payloads.Party)
             if (said.party, said.sequence) != (payload.party, payload.sequence - 1):
                 raise LogUntrusted(f"Entry {entry.index} is not the next one of {payload.party}")
             if said.state is payloads.State.REVOKED:
@@ -543,14 +388,14 @@ class Book:
         self, entry: Entry, party: str, *, is_vouched: bool = False
     ) -> Link[cells.Party]:
         """Fold a party statement. ``is_vouched``: a later one that holds names it as previous."""
-        payload = _payload(entry, payloads.Party)
+        payload = payload_of(entry, payloads.Party)
         if payload.party != party:
             raise LinkBroken("party", f"The node shows {payload.party} where {party} was asked")
         links = self._parties.setdefault(party, [])
         for link in links:
             if link.cell.statement == entry.statement.digest:
                 return link
-        facts = _same(entry, party_facts(_of(entry, payload)), PartyFacts)
+        facts = same_facts(entry, party_facts(statement_of(entry, payload)), PartyFacts)
         if id_of(payload.authority) != payload.key:
             raise LinkBroken("pin", f"The party statement of {party} isn't signed by its authority")
         entry.statement.check_signature(from_base64(payload.authority))
@@ -578,17 +423,17 @@ class Book:
         )
 
     async def _fold_directory(self, entry: Entry, party: str) -> DirectoryLink:
-        payload = _payload(entry, payloads.Directory)
+        payload = payload_of(entry, payloads.Directory)
         _of_party(payload, party)
-        _same(entry, directory_facts(_of(entry, payload)), DirectoryFacts)
+        same_facts(entry, directory_facts(statement_of(entry, payload)), DirectoryFacts)
         await self._registrar_signed(entry, Scope.DIRECTORY)
-        _allowed(entry, directory_dates(payload))
+        must_be_taken(entry, directory_dates(payload))
         link = DirectoryLink(entry, payload)
         self._directories[link.digest] = link
         return link
 
     async def _fold_member(self, entry: Entry, party: str) -> Link[cells.Member]:
-        payload = _payload(entry, payloads.Member)
+        payload = payload_of(entry, payloads.Member)
         _of_party(payload, party)
         links = self._members.setdefault(payload.member, [])
         for link in links:
@@ -596,7 +441,7 @@ class Book:
                 return link
         if party_of(payload.member) != party:
             raise LinkBroken("member", f"{payload.member} is not of {party}")
-        facts = _same(entry, member_facts(_of(entry, payload)), MemberFacts)
+        facts = same_facts(entry, member_facts(statement_of(entry, payload)), MemberFacts)
         await self._registrar_signed(entry, Scope.MEMBER)
         made = Link(entry, member_cell(facts))
         links.append(made)
@@ -604,7 +449,7 @@ class Book:
         return made
 
     async def _fold_posting(self, entry: Entry, party: str) -> Link[cells.Post]:
-        payload = _payload(entry, payloads.Posting)
+        payload = payload_of(entry, payloads.Posting)
         _of_party(payload, party)
         links = self._posts.setdefault(payload.post, [])
         for link in links:
@@ -612,7 +457,7 @@ class Book:
                 return link
         if party_of(payload.post) != party:
             raise LinkBroken("posting", f"{payload.post} is not of {party}")
-        facts = _same(entry, posting_facts(_of(entry, payload)), PostingFacts)
+        facts = same_facts(entry, posting_facts(statement_of(entry, payload)), PostingFacts)
         await self._registrar_signed(entry, Scope.POSTING)
         made = Link(entry, post_cell(facts))
         links.append(made)
@@ -623,9 +468,9 @@ class Book:
         self, entry: Entry, party: cells.Party, members: dict[str, cells.Member]
     ) -> tuple[cells.EncryptionKey, bytes] | None:
         """Fold a key statement; None where its device is no longer in force: nobody seals to it."""
-        payload = _payload(entry, payloads.Key)
-        facts = _same(entry, key_facts(_of(entry, payload)), KeyFacts)
-        _allowed(entry, key_dates(payload))
+        payload = payload_of(entry, payloads.Key)
+        facts = same_facts(entry, key_facts(statement_of(entry, payload)), KeyFacts)
+        must_be_taken(entry, key_dates(payload))
         member = members.get(payload.by)
         if device_signs(party, member, payload.key, who=payload.by) is not None:
             return None
@@ -633,201 +478,26 @@ class Book:
         entry.statement.check_signature(public_of(member, payload.key))
         return key_cell(facts), from_base64(payload.encryption)
 
-    async def _fold_accession(self, entry: Entry, cell: cells.Channel) -> cells.Channel:
-        payload = _payload(entry, charters.Accession)
-        facts = entry.record.facts
-        if not isinstance(facts, AccessionFacts) or facts != accession_facts(
-            _of(entry, payload), opens=facts.opens
-        ):
-            raise _contradicts(entry)
-        if (payload.channel, payload.charter) != (cell.channel, cell.charter):
-            raise LinkBroken("charter", f"{payload.by} acceded to another charter")
-        if payload.by not in cell.parties:
-            raise LinkBroken("charter", f"{payload.by} is not a party of {cell.alias}")
-        await self._authority_signed(entry, "charter")
-        return accede(cell, facts, entry.at)
-
-    async def _fold_participation(self, entry: Entry, cell: cells.Channel) -> cells.Channel:
-        payload = _payload(entry, charters.Participation)
-        facts = _same(entry, participation_facts(_of(entry, payload)), ParticipationFacts)
-        if payload.channel != cell.channel:
-            raise LinkBroken("charter", f"{payload.by} said that of another channel")
-        await self._authority_signed(entry, "charter")
-        return participate(cell, facts, entry.at)
-
-    async def _fold_minimized(self, entry: Entry, cell: cells.Channel) -> cells.Channel:
-        """Fold what an operator said of the whole channel; what doesn't hold is not heard.
-
-        It is a warning, and the node refuses by its own: nobody must be kept from writing because
-        an operator is in no directory any more.
-        """
-        payload = _payload(entry, Watch)
-        facts = _same(entry, watch_facts(_of(entry, payload)), WatchFacts)
-        party = party_of(payload.by)
-        if payload.channel != cell.channel or party not in cell.parties:
-            raise LinkBroken("charter", f"{payload.by} said that of another channel")
-        try:
-            standing = await self.standing(party)
-            if standing.directory is None:
-                return cell
-            await self.check_speaker(entry, payload, standing.directory.digest)
-        except (NotReady, LinkBroken, SignatureInvalid):
-            return cell
-        return minimize(cell, facts, entry.at)
-
-    async def _fold_proposed(self, shown: list[Entry], cell: cells.Channel) -> tuple[Proposed, ...]:
-        """Return the charters that are to succeed the present one, oldest first."""
-        found: dict[str, tuple[charters.Charter, list[str]]] = {}
-        for entry in shown:
-            payload = entry.statement.payload
-            await self._authority_signed(entry, "charter")
-            if isinstance(payload, charters.Accession) and payload.charter in found:
-                found[payload.charter][1].append(payload.by)
-            elif isinstance(payload, charters.Charter) and (payload.channel, payload.previous) == (
-                cell.channel,
-                cell.charter,
-            ):
-                found[entry.statement.digest] = (payload, [])
-        return tuple(
-            Proposed(digest, payload, tuple(acceded))
-            for digest, (payload, acceded) in found.items()
-        )
-
     # Signatures
 
     async def _authority_signed(self, entry: Entry, link: str) -> None:
         payload = entry.statement.payload
         party = await self.party_at(payload.by, entry.index)
-        _held(link, authority_signs(party, payload.key, who=payload.by))
+        must_hold(link, authority_signs(party, payload.key, who=payload.by))
         entry.statement.check_signature(from_base64(party.authority))
 
     async def _registrar_signed(self, entry: Entry, scope: Scope) -> None:
         payload = entry.statement.payload
         party = await self.party_at(payload.by, entry.index)
-        _held("registrar", registrar_signs(party, payload.key, scope, entry.at, who=payload.by))
+        must_hold("registrar", registrar_signs(party, payload.key, scope, entry.at, who=payload.by))
         signers = (party.authority, *(registrar.key for registrar in party.registrars))
         public = next(key for key in signers if id_of(key) == payload.key)
         entry.statement.check_signature(from_base64(public))
-
-    def _remember(self, link: DirectoryLink) -> None:
-        """Take no directory that is older than one seen: a node may not turn the clock back."""
-        party, sequence = link.payload.by, link.payload.sequence
-        seen = self._seen_of(party)
-        if "sequence" in seen:
-            if seen["sequence"] > sequence:
-                raise LinkBroken(
-                    "directory",
-                    f"The node shows directory {sequence} of {party}, and has shown {seen['sequence']}",
-                )
-            if seen["sequence"] == sequence and seen["statement"] != link.digest:
-                raise LinkBroken("directory", f"There are two directories {sequence} of {party}")
-            if seen["sequence"] == sequence:
-                return
-        self._see(
-            party,
-            sequence=sequence,
-            statement=link.digest,
-            until=link.payload.valid_until,
-        )
-
-    def _doubt(self, party: str, members: Iterable[cells.Member]) -> None:
-        """Keep in mind what a party says of its keys: who leaves it out later takes back nothing."""
-        known = self._compromised_of(party)
-        said = {one.key: one.since for member in members for one in member.compromised or ()}
-        if {**known, **said} != known:
-            self._see(party, compromised={**known, **said})
-
-    def _compromised_of(self, party: str) -> dict[str, int]:
-        """Return since when keys of a party are in other hands, by key id."""
-        known = self._seen_of(party).get("compromised")
-        return known if isinstance(known, dict) else {}
-
-    def _seen_of(self, party: str) -> dict[str, Any]:
-        """Return what this home has seen of a party: the newest directory and statement, lost keys."""
-        seen = self._seen.get(party)
-        return seen if isinstance(seen, dict) else {}
-
-    def _see(self, whose: str, **newest: object) -> None:
-        self._seen[whose] = {**self._seen_of(whose), **newest}
-        self._home.write_state(FILE, self._seen)
-
-
-def forget_seen(home: Home, party: str) -> None:
-    """Forget what was seen of a party: it begins anew, under a key that a person compared.
-
-    What its lost keys signed stays doubtful.
-    """
-    seen = home.read_state(FILE)
-    known = seen.pop(party, None)
-    if isinstance(known, dict):
-        if "compromised" in known:
-            seen[party] = {"compromised": known["compromised"]}
-        home.write_state(FILE, seen)
-
-
-F = TypeVar("F", bound=Facts)
-
-
-def _same(entry: Entry, derived: F, kind: type[F]) -> F:
-    """Return the record's facts if they are what follows from its statement."""
-    facts = entry.record.facts
-    if not isinstance(facts, kind):
-        raise _contradicts(entry)
-    comparable: Facts = facts
-    if isinstance(facts, MemberFacts):
-        # What an earlier statement named can't be told from this one alone.
-        comparable = facts.model_copy(update={"removed": ()})
-    if comparable != derived:
-        raise _contradicts(entry)
-    return facts
-
-
-def _contradicts(entry: Entry) -> LogUntrusted:
-    return LogUntrusted(
-        f"The facts of entry {entry.index} are not what its {entry.statement.kind} statement says",
-        safe="nothing of it is believed",
-        do="keep the receipt and show it to the auditors",
-    )
-
-
-def _payload(entry: Entry, kind: type[P]) -> P:
-    payload = entry.statement.payload
-    if not isinstance(payload, kind):
-        raise LinkBroken(
-            kind.kind_name,
-            f"The node shows a {entry.statement.kind} statement where a {kind.kind_name} was asked",
-        )
-    return payload
-
-
-def _of(entry: Entry, payload: P) -> Statement[P]:
-    """Return the entry's statement as one of the kind that its payload was found to be."""
-    return Statement(entry.statement.envelope, payload)
 
 
 def _of_party(payload: Successive, party: str) -> None:
     if payload.by != party:
         raise LinkBroken("registrar", f"The statement is by {payload.by}, not by {party}")
-
-
-def _only(shown: dict[str, list[Entry]], what: str) -> Entry:
-    if len(shown[what]) != 1:
-        raise Malformed(f"the node shows {len(shown[what])} of {what}, not one")
-    return shown[what][0]
-
-
-def _held(link: str, refused: Refused | None) -> None:
-    if refused is not None:
-        raise LinkBroken(link, refused.text)
-
-
-def _allowed(entry: Entry, refused: Refused | None) -> None:
-    if refused is not None:
-        raise LogUntrusted(
-            f"The log took entry {entry.index}, which it had to refuse: {refused.text}",
-            safe="nothing of it is believed",
-            do="keep this home as it is and tell the auditors",
-        )
 
 
 def _none_revoked(directory: DirectoryLink, member: cells.Member) -> None:
