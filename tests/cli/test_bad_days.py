@@ -244,7 +244,14 @@ def test_an_announced_key_succeeds_and_who_pinned_the_former_one_follows(council
     council.ok("--home M inbox")
     council.ok("--home M ack london-hotline/1")
     council.ok("--home MA directory sign --post")
-    council.ok("--home MA party succeed --yes")
+    # Typed twice by a slip it takes over once; in its turn it is succeeded later.
+    code, shown = council.type("--home MA party succeed --yes --post")
+    assert code == 1
+    assert steady(shown).startswith(
+        "The key of mod.example was succeeded at DTG already · nothing was signed · if what took over"
+    )
+    council.ok("--home N node advance 11m")
+    council.ok("--home MA party succeed --yes --post")
     council.ok("--home MA directory sign --post")
     assert "took up" in council.ok(SEND, CANARY)
     council.ok("audit replay N")
@@ -439,6 +446,9 @@ def test_what_could_only_be_refused_is_not_signed(council):
     code, shown = council.type("--home MA posting set duty.desk@mod.example deputy.1@mod.example")
     assert (code, "deputy.1@mod.example is suspended, and holds no post" in shown) == (1, True)
     assert council.ok("--home MA outbox list") == "Nothing that this home signed waits.\n"
+    # Who is named twice holds it once.
+    shown = council.ok(f"--home MA posting set duty.desk@mod.example {DUTY} {DUTY} --post")
+    assert shown.startswith(f"duty.desk@mod.example is held by {DUTY}: in the log")
     # Since now: by whichever clock. And since a time from now backwards.
     lost = f"--home MA key revoke {DUTY} {group_of(council, DUTY)} --lost --yes --post"
     assert "is revoked: in the log at DTG" in council.ok(lost)

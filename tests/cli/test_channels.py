@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from liaison.client.source import NodeSource
-from tests.cli.screen import CANARY, steady
+from tests.cli.screen import CANARY, Screen, steady
 
 SEND = (
     "--home F send london-hotline --to duty.desk@mod.example --kind leader --subject Convoy --yes"
@@ -145,6 +146,32 @@ def test_an_answer_is_due_from_each_post_at_its_own_time(council):
         assert (code, said in shown) == (1, True), shown
 
 
+def entry_of(screen: Screen, reference: str) -> str:
+    """Return how a note is named to who is told of it and can't read it."""
+    shown = screen.ok(f"--json --home F receipt show {reference}.receipt")
+    return f"london-hotline/entry-{json.loads(shown)['index']}"
+
+
+def test_a_note_that_somebody_was_told_of_is_read_and_answered_by_its_entry(council):
+    screen = council
+    for _ in range(2):
+        screen.ok(SEND, CANARY)
+    screen.ok("--home M inbox")
+    first, second = (entry_of(screen, f"london-hotline/{number}") for number in (1, 2))
+    assert screen.ok(f"--home M read {first}").startswith("london-hotline/1  FLASH  leader")
+    said = "was acknowledged by duty.desk.1@mod.example for duty.desk@mod.example at DTG"
+    assert screen.ok(f"--home M ack {first}") == f"london-hotline/1 {said}\n"
+    shown = screen.ok(f"--home M reply {first} --yes", "It is read.")
+    assert shown.startswith("In answer to london-hotline/1:\n")
+    assert screen.ok(f"--home M decline {second} --reason Twice").startswith(
+        "london-hotline/2 was declined by duty.desk.1@mod.example"
+    )
+    for command in ("read", "ack", "reply", "decline --reason No"):
+        name, _, rest = command.partition(" ")
+        code, shown = screen.type(f"--home M {name} london-hotline/entry-999 {rest}".rstrip())
+        assert (code, "There is no london-hotline/entry-999 for this member" in shown) == (1, True)
+
+
 def test_a_note_verbale_is_drafted_released_numbered_and_answered(council):
     screen = council
     drafted = re.search(r"DRAFTED (\S+)", screen.ok(DRAFT, CANARY))
@@ -153,9 +180,15 @@ def test_a_note_verbale_is_drafted_released_numbered_and_answered(council):
     assert drafted[1] in screen.ok("--home L inbox")
     code, shown = screen.type(f"--home F release {drafted[1]} --yes")
     assert code == 1
-    screen.ok(f"--home L ack {drafted[1]}")
+    assert shown.startswith(f"You drafted {drafted[1]}: another person lets it go · nothing was")
     screen.ok("--home R inbox")
+    code, shown = screen.type(f"--home R release {drafted[1]} --yes")
+    assert (code, "  Clearance:   legal@fco.example HAS NOT CLEARED IT\n" in shown) == (1, True)
+    screen.ok(f"--home L ack {drafted[1]}")
     shown = screen.ok(f"--home R release {drafted[1]} --yes")
+    assert "  Clearance:   legal@fco.example cleared it, by legal.1@fco.example\n" in shown
+    # Who cleared it is not asked any more.
+    assert " duty.desk@mod.example is alerted again" in screen.ok("--home R status london-notes/1")
     assert f"\n{CANARY}\n" in shown
     assert "  Then:        these posts can read it from now on;\n" in shown
     assert "until a releaser lets it go" not in shown
@@ -183,8 +216,8 @@ def test_silence_is_broken_extended_withdrawn_and_kept(council):
         assert f"ACCEPTED council/{number} at DTG" in screen.ok(propose, CANARY)
     assert screen.ok("--home P inbox").count("council/") == 3
     shown = screen.ok("--home P object council/1 --reason Not~this~week --yes")
-    assert "OBJECTION council/1 at DTG" in shown
-    assert "WITHDRAWAL council/2 at DTG" in screen.ok("--home F withdraw council/2 --yes")
+    assert "OBJECTED TO council/1 at DTG" in shown
+    assert "WITHDRAWN council/2 at DTG" in screen.ok("--home F withdraw council/2 --yes")
     screen.ok("--home C inbox")
     screen.ok("--home C extend council/3 --until +9m --yes")
     screen.ok("--home N node advance 6m")

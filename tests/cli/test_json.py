@@ -340,7 +340,7 @@ class Typed:
         """What waits goes by courier, and its end comes back; or it is dropped."""
         waiting = self.left()
         parcel = self.type("--home F outbox export --out a.parcel")
-        assert parcel == {**waiting, "file": "a.parcel"}
+        assert parcel == {**waiting, "file": "a.parcel", "node": "a.parcel.node"}
         refused = self.type("lodge a.parcel --node N/node.liaison", exit_code=1)
         assert refused["code"] == "already-declined"
         refused = self.type("--home F receipt import a.parcel.refusal", exit_code=1)
@@ -381,7 +381,7 @@ class Typed:
         self.screen.until("--home O desk", "EXHAUSTED")
         self.type(f"--home O desk close {note} --text Called --yes")
         again = "--post duty.desk@mod.example --text Again"
-        self.type(f"--home O desk reopen {note} {again}")
+        self.type(f"--home O desk reopen {note} {again} --yes")
         below = "--below FLASH --until +1h --text Storm --yes"
         self.type(f"--home O desk minimize london-hotline {below}")
 

@@ -6,14 +6,14 @@ import shutil
 
 import pytest
 
-from tests.cli.screen import PASSPHRASE, Screen
+from tests.cli.screen import PASSPHRASE, Screen, steady
 from tests.cli.test_first_hotline import open_line
 
 
 @pytest.fixture
 def enrolled(screen: Screen) -> Screen:
     screen.ok("--home F enrol attache.london@fco.example")
-    secret(screen, "own", "of its own")
+    secret(screen, "own", "one of its own")
     return screen
 
 
@@ -28,6 +28,12 @@ RESTORE = "--home G key restore F.backup --backup-passphrase-file own"
 
 
 def test_a_passphrase_is_changed_and_the_old_one_opens_no_more(enrolled):
+    secret(enrolled, "new", "too short")
+    code, shown = enrolled.type("--home F key passphrase --new-passphrase-file new")
+    assert code == 1
+    assert shown.startswith(
+        "A passphrase of 9 characters is guessed by who has a copy of the file · "
+    )
     secret(enrolled, "new", "battery staple")
     assert enrolled.ok("--home F key passphrase --new-passphrase-file new") == (
         "The keystore of attache.london.1@fco.example has another passphrase.\n"
@@ -41,7 +47,7 @@ def test_a_passphrase_is_changed_and_the_old_one_opens_no_more(enrolled):
 def test_a_home_is_backed_up_and_made_again(begun):
     screen = begun
     open_line(screen)
-    secret(screen, "own", "of its own")
+    secret(screen, "own", "one of its own")
     shown = screen.ok(BACKUP)
     assert shown == (
         "F.backup holds 2 keys of attache.london.1@fco.example, and what this home trusts:\n"
@@ -49,6 +55,12 @@ def test_a_home_is_backed_up_and_made_again(begun):
         "  and directories it saw; of an authority also what it signed.\n"
         "Not in it: notes, receipts, and what waits in the outbox. Copy the home for these.\n"
         "Keep file and passphrase apart. Make another when a new encryption key is made (weekly).\n"
+    )
+    code, shown = screen.type(BACKUP)
+    assert code == 1
+    assert steady(shown).startswith(
+        "There is already a file at F.backup · it was left as it is · give each its own name, such as "
+        "F.backup."
     )
     code, shown = screen.type(RESTORE.replace("--home G", "--home F"))
     assert (code, "There is a keystore in F already" in shown) == (1, True), shown

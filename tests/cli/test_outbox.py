@@ -54,15 +54,23 @@ def test_a_note_goes_by_courier_where_the_node_cant_be_reached_from_here(line):
     assert shown == "note  london-hotline  FLASH to duty.desk@mod.example  DIGEST\n"
     assert line.ok("--home F outbox export --out note.parcel") == (
         f"note.parcel holds {ABOUT}, sealed and signed: who carries it can't read or change it.\n"
-        "Where the node can be reached: liaison lodge FILE --node node.liaison\n"
+        "note.parcel.node names the node: carry both. Where that can be reached: liaison lodge FILE\n"
         "What that writes beside it, bring back: liaison receipt import FILE\n"
     )
     url = os.environ["LIAISON_URL"]
     with pytest.MonkeyPatch.context() as elsewhere:
         elsewhere.delenv("LIAISON_URL")
         elsewhere.delenv("LIAISON_PASSPHRASE_FILE")
-        lodged = line.ok("lodge note.parcel --node N/node.liaison")
+        lodged = line.ok("lodge note.parcel")
         assert lodged == line.ok("lodge note.parcel --node N/node.liaison")
+        (line.folder / "note.parcel.node").unlink()
+        code, shown = line.type("lodge note.parcel")
+        assert code == 1
+        assert shown == (
+            "Which node? Neither its card nor a home that has it pinned is named · nothing was sent · "
+            "name the card that the node's operator hands out: --node node.liaison; or a home: --home "
+            "(not-ready)\n"
+        )
     assert lodged == (
         "LODGED: entry 18, a note by attache.london.1@fco.example, accepted at DTG.\n"
         "Bring note.parcel.receipt back: liaison receipt import FILE\n"
@@ -188,8 +196,9 @@ def test_a_file_that_is_no_parcel_is_said_in_words(line):
     with away():
         assert line.type(SEND, CANARY)[0] == 75
     line.ok("--home F outbox export --out note.parcel")
+    (line.folder / "note.parcel.node").write_text("{}\n")
     code, shown = line.type("lodge note.parcel")
-    assert code != 0
+    assert (code, shown.startswith("note.parcel.node is not a node's card: ")) == (1, True), shown
     assert "Traceback" not in shown
     code, shown = line.type("--home FA outbox export")
     assert (code, "is not a member's home" in shown) == (1, True)

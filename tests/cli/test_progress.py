@@ -124,7 +124,7 @@ def test_what_can_take_longer_than_a_second_has_one(screen, monkeypatch):
         for module in ("notes", "audit", "upkeep"):
             monkeypatch.setattr(f"liaison.cli.{module}.bar", bar)
         for line, bars in (
-            (SEND, ["sending"]),
+            (SEND, ["sending; without an answer it waits in the outbox"]),
             ("--home M inbox", ["inbox"]),
             ("audit verify N", ["entries"]),
             ("audit replay N", ["entries"]),

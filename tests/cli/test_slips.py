@@ -7,9 +7,11 @@ import json
 
 import pytest
 
+from liaison.cli.consequence import roughly, typed
 from liaison.cli.failure import tell
 from liaison.words.canonical import format_canonical
 from liaison.words.errors import LogUntrusted, Malformed, NotAllowed, NotHere
+from liaison.words.times import from_typed
 from tests.cli.screen import CANARY, Screen
 from tests.cli.test_first_hotline import SEND, open_line
 from tests.cli.test_outbox import away
@@ -86,6 +88,25 @@ def test_a_variable_that_is_no_text_is_a_wrong_use(screen, monkeypatch):
     assert "Ä is nobody's home" in screen.type("--home Ä whoami")[1]
 
 
+@pytest.mark.parametrize("option", ["reply-by", "expires", "deliver-by", "not-before"])
+def test_a_time_that_has_passed_is_said_before_anything_is_shown_or_signed(line, option):
+    code, shown = line.type(f"{SEND} --{option} 010600Z~NOV~24", CANARY)
+    assert code == 1
+    assert shown == (
+        f"--{option}: 01060000Z NOV 24 has passed · nothing was signed or sent · name a time that "
+        "lies ahead (malformed)\n"
+    )
+    shown = line.ok(f"{SEND} --{option} +1d", CANARY)
+    assert shown.endswith("receipt: F/receipts/london-hotline/1.receipt)\n")
+
+
+def test_a_time_is_shown_as_it_was_typed_and_spans_as_people_say_them():
+    assert typed(from_typed("24160030Z NOV 26", 0)) == "24160030Z NOV 26"
+    assert typed(from_typed("241600Z NOV 26", 0)) == "241600Z NOV 26"
+    spans = {119: "119 seconds", 538: "8 minutes", 85232: "23 hours", 172800: "2 days"}
+    assert {seconds: roughly(seconds) for seconds in spans} == spans
+
+
 @pytest.mark.parametrize("label", ["\x1b[31mred", "a" * 201, "two\nlines"])
 def test_a_label_that_no_note_can_have_is_said_and_the_text_is_kept(line, label):
     words = [*(word.replace("~", " ") for word in SEND.split(" ")), "--label", label]
@@ -111,7 +132,7 @@ def test_what_was_typed_is_shown_without_what_disturbs_a_terminal(line):
 
 def test_a_post_that_is_none_is_said_without_a_pattern(line):
     line.ok(SEND, CANARY)
-    code, shown = line.type("--home F desk reopen london-hotline/1 --post /dev/null --text x")
+    code, shown = line.type("--home F desk reopen london-hotline/1 --post /dev/null --text x --yes")
     assert code == 1
     assert "String should match" not in shown
     assert "post: '/dev/null' is not spelled as one · nothing was signed or sent" in shown
@@ -132,7 +153,7 @@ def test_a_parcel_that_was_changed_on_its_way_says_what_helps(line):
         "who exported it has it still, and nothing was written for them · have them export it anew: it "
         "may have been changed on its way (malformed)\n"
     )
-    assert not list(line.folder.glob("note.parcel.*"))
+    assert not list(line.folder.glob("note.parcel.re*"))
     path.write_bytes(whole)
     assert "LODGED" in line.ok("lodge note.parcel --node N/node.liaison")
 

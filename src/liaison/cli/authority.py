@@ -405,7 +405,7 @@ def posting_set(
     """Say who holds a post from now on."""
 
     async def work(authority: Authority) -> None:
-        statement = authority.set_posting(post, holders or [])
+        statement = authority.set_posting(post, list(dict.fromkeys(holders or [])))
         who = ", ".join(statement.payload.holders) or "nobody"
         path = written(context, post.partition("@")[0], statement)
         said = f"{post} is held by {who}"

@@ -33,6 +33,17 @@ def clock(at: int, now: int) -> str:
     return to_dtg(at, exact=abs(at - now) < 10 * MINUTE)
 
 
+def typed(at: int) -> str:
+    """Return a moment that somebody typed: with seconds, where it is no whole minute."""
+    return to_dtg(at, exact=at % MINUTE >= SECOND)
+
+
+def roughly(seconds: int) -> str:
+    """Return a span in words, cut to its largest unit: how long ago, how long yet."""
+    unit = next((size for size in (86400, 3600, 60) if seconds >= 2 * size), 1)
+    return span(seconds - seconds % unit)
+
+
 def after(start: int | None) -> Moment:
     """Return how moments are said that count from ``start``; None: as spans."""
     if start is None:
@@ -101,10 +112,9 @@ def of_note(draft: Draft, plan: Plan, now: int, *, is_release: bool = False) -> 
     else:
         start = draft.deferred_until or now
     if draft.deferred_until is not None:
-        yield f"nobody can read it before {clock(draft.deferred_until, now)}; until then: cancel"
+        yield f"nobody can read it before {typed(draft.deferred_until)}; until then: cancel"
     if draft.silence_until is not None:
-        until = clock(draft.silence_until, now)
-        yield f"it is adopted at {until} unless a party objects or amends it before"
+        yield f"it is adopted at {typed(draft.silence_until)} unless a party objects or amends it before"
     yield from _ladder_of(draft, plan, kind, start)
     if kind.answer_within_s is not None:
         yield f"an answer is due {span(kind.answer_within_s)} after it is taken on"
@@ -114,9 +124,9 @@ def of_note(draft: Draft, plan: Plan, now: int, *, is_release: bool = False) -> 
         ("it is stale from", draft.expiry),
     ):
         if time is not None:
-            yield f"{name} {clock(time, now)}"
+            yield f"{name} {typed(time)}"
     for post, time in draft.replies_by.items():
-        yield f"of {post} an answer is due by {clock(time, now)}"
+        yield f"of {post} an answer is due by {typed(time)}"
     if plan.channel.cell.terms.cabinet is not None:
         yield "no device keeps its text, yours neither: so the charter has it"
     for post in plan.unreached:

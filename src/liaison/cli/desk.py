@@ -38,6 +38,8 @@ A = TypeVar("A", Client, Authority)
 
 PAUSES_S: Final = (1.0, 4.0)
 """Before what got no receipt is sent again at once; then it waits for the next command."""
+PASSPHRASE_LEAST: Final = 12
+"""So many characters has a new passphrase at least."""
 VISIBLE: Final = "Visible to the node and in the log: not sealed."
 
 
@@ -78,14 +80,16 @@ def secret(
     """Return the passphrase in ``file``, which ``option`` names, or as typed; twice for a new one.
 
     Raises:
-        NotReady: nobody can be asked, the two differ, or others can read the file.
+        NotReady: nobody can be asked, the two differ, a new one is too short, or others can read
+            the file.
     """
     if file is not None:
         _check_private(file)
         try:
-            return read_file(file, at_most_bytes=4096).decode("utf-8").rstrip("\r\n")
+            found = read_file(file, at_most_bytes=4096).decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as exc:
             raise Malformed(f"{file}: not UTF-8 at byte {exc.start}") from exc
+        return _long_enough(found) if is_new else found
     if not sys.stdin.isatty():
         raise NotReady(
             f"Nobody is here to type the {prompt.lower()}",
@@ -95,7 +99,22 @@ def secret(
     typed = getpass.getpass(f"{prompt}: ")
     if is_new and getpass.getpass("Again: ") != typed:
         raise NotReady("The two are not the same", safe="nothing was made", do="type them again")
-    return typed
+    return _long_enough(typed) if is_new else typed
+
+
+def _long_enough(text: str) -> str:
+    """Return a new passphrase that isn't guessed at once by who has a copy of the file.
+
+    Raises:
+        NotReady: it is too short.
+    """
+    if len(text.strip()) < PASSPHRASE_LEAST:
+        raise NotReady(
+            f"A passphrase of {len(text.strip())} characters is guessed by who has a copy of the file",
+            safe="nothing was made",
+            do=f"take one of {PASSPHRASE_LEAST} at least: four words that nobody said together before",
+        )
+    return text
 
 
 def _check_private(file: Path) -> None:
@@ -313,8 +332,20 @@ def read_node(context: typer.Context, file: Path) -> NodePin:
 
 
 def node_of(context: typer.Context, card: Path | None) -> NodePin:
-    """Return the node that a card names, else the one that this home pinned."""
-    return pins(context).node if card is None else read_node(context, card)
+    """Return the node that a card names, else the one that this home pinned.
+
+    Raises:
+        NotReady: neither is named.
+    """
+    if card is not None:
+        return read_node(context, card)
+    if named_home(context) is None:
+        raise NotReady(
+            "Which node? Neither its card nor a home that has it pinned is named",
+            safe="nothing was sent",
+            do="name the card that the node's operator hands out: --node node.liaison; or a home: --home",
+        )
+    return pins(context).node
 
 
 def write(context: typer.Context, name: str, data: bytes, out: Path | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -30,13 +31,14 @@ from liaison.cli.notes import (
     reply_times,
     say_sent,
     sent,
-    time_of,
+    time_ahead,
     unwritten,
     written,
 )
 from liaison.cli.shapes import of_done
 from liaison.client import Client, Done, Draft, Sent
 from liaison.sealing.content import visible
+from liaison.statements.payloads import AddresseeRole
 from liaison.words.errors import NotReady
 from liaison.words.times import to_dtg
 
@@ -102,8 +104,8 @@ def draft(
             in_reply_to=await digest_of(client, reply_to),
             reply_by=reply_by_all,
             replies_by=replies_by,
-            expiry=time_of("--expires", expires, now),
-            latest_delivery=time_of("--deliver-by", deliver_by, now),
+            expiry=time_ahead("--expires", expires, now),
+            latest_delivery=time_ahead("--deliver-by", deliver_by, now),
             supersedes=await digest_of(client, supersedes),
             corrects=await digest_of(client, corrects),
         )
@@ -139,8 +141,12 @@ def release(context: typer.Context, reference: Reference, is_yes: Yes = False) -
             silence_until=note.silence_until,
         )
         to = ", ".join(f"{a.post} ({a.role.value})" for a in plan.addressees)
+        asked = [a for a in note.addressees if a.role is AddresseeRole.ACTION]
+        stands = {one["post"]: one for one in await client.state(letter)}
+        cleared = [_cleared(a.post, stands.get(a.post, {})) for a in asked]
         rows = [
             ("Drafted by", note.by),
+            ("Clearance", ", ".join(cleared)),
             ("To", to),
             ("Precedence", note.precedence.action.value.upper()),
             ("Label", visible(note.label.classification)),
@@ -161,3 +167,10 @@ def release(context: typer.Context, reference: Reference, is_yes: Yes = False) -
     number = f", number {done.number}" if done.number else ""
     say(f"RELEASED {done.reference}{number} at {to_dtg(done.at)} (receipt: {done.receipt})")
     answer(of_done(done))
+
+
+def _cleared(post: str, stands: Mapping[str, object]) -> str:
+    """Return whether a post cleared a draft, and by whom."""
+    if stands.get("life") == "acknowledged":
+        return f"{post} cleared it, by {stands.get('by')}"
+    return f"{post} HAS NOT CLEARED IT"

@@ -8,7 +8,7 @@ import typer
 
 from liaison.cli import completing, desk
 from liaison.cli.context import answer, say
-from liaison.cli.notes import TIME, ChannelName, precedence_of, say_done, say_sent, time_of
+from liaison.cli.notes import TIME, ChannelName, precedence_of, say_done, say_sent, time_ahead
 from liaison.client import Client, Done, Sent
 from liaison.words.times import to_dtg
 
@@ -33,7 +33,7 @@ def hold(
     level = precedence_of(below)
 
     async def work(client: Client) -> Done:
-        time = time_of("--until", until, client.now())
+        time = time_ahead("--until", until, client.now())
         return await client.hold(channel, post, level, time)
 
     say_done(desk.as_member(context, work))

@@ -226,17 +226,33 @@ def time_of(name: str, text: str | None, now: int) -> int | None:
         raise exc.within(name) from exc
 
 
+def time_ahead(name: str, text: str | None, now: int) -> int | None:
+    """Return the time that an option names: one that has not passed. Else it could only be refused.
+
+    Raises:
+        Malformed: it names none, or one that has passed; the option is named.
+    """
+    time = time_of(name, text, now)
+    if time is not None and time <= now:
+        raise Malformed(
+            f"{name}: {to_dtg(time, exact=True)} has passed",
+            safe="nothing was signed or sent",
+            do="name a time that lies ahead",
+        )
+    return time
+
+
 def reply_times(texts: list[str] | None, now: int) -> tuple[int | None, dict[str, int]]:
     """Return the time for all that ``--reply-by`` names, and those of single posts.
 
     Raises:
-        Malformed: one names no time, or two name the same.
+        Malformed: one names no time, or one that has passed, or two name the same.
     """
     common: int | None = None
     single: dict[str, int] = {}
     for text in texts or ():
         post, _, typed = text.rpartition("=")
-        time = time_of("--reply-by", typed, now)
+        time = time_ahead("--reply-by", typed, now)
         assert time is not None
         if post in single or (not post and common is not None):
             raise Malformed(f"--reply-by: two times for {post or 'all'}", do="give one")
@@ -262,7 +278,7 @@ async def sent(client: Client, draft: Draft, *, is_yes: bool) -> Sent:
         await desk.warn_lapses(client)
         show(_title(plan), _rows(draft, plan), of_note(draft, plan, client.now()))
         ask("Send it?", is_yes=is_yes)
-        with bar("sending"):
+        with bar("sending; without an answer it waits in the outbox"):
             return await client.send(draft)
 
 
@@ -337,9 +353,9 @@ def send(
             no_redirect=is_not_redirected,
             reply_by=reply_by_all,
             replies_by=replies_by,
-            expiry=time_of("--expires", expires, now),
-            latest_delivery=time_of("--deliver-by", deliver_by, now),
-            deferred_until=time_of("--not-before", not_before, now),
+            expiry=time_ahead("--expires", expires, now),
+            latest_delivery=time_ahead("--deliver-by", deliver_by, now),
+            deferred_until=time_ahead("--not-before", not_before, now),
             supersedes=await digest_of(client, supersedes),
             corrects=await digest_of(client, corrects),
         )
@@ -378,11 +394,12 @@ def reply(
     level = precedence_of(precedence)
 
     async def work(client: Client) -> tuple[Sent, Told | None]:
-        letter = await client.read(reference)
-        cited = await client.citation(reference)
+        name = client.known_as(reference)
+        letter = await client.read(name)
+        cited = await client.citation(name)
         title = subject or f"Re: {letter.content.subject}"
         draft = Draft(
-            channel=reference.rpartition("/")[0],
+            channel=name.rpartition("/")[0],
             to=(letter.sender_post,),
             content=unwritten(title),
             info=tuple(info or ()),
@@ -391,18 +408,18 @@ def reply(
             precedence=level or letter.note.precedence.action,
             justification=justification,
             classification=label or letter.note.label.classification,
-            reply_by=time_of("--reply-by", reply_by, client.now()),
-            expiry=time_of("--expires", expires, client.now()),
+            reply_by=time_ahead("--reply-by", reply_by, client.now()),
+            expiry=time_ahead("--expires", expires, client.now()),
             in_reply_to=letter.digest,
         )
         if letter.doubt is not None:
             say(letter.doubt.in_words())
         is_asked = await client.is_asked(letter)
-        say(f"In answer to {reference}{', which you take on with it' if is_asked else ''}:")
+        say(f"In answer to {name}{', which you take on with it' if is_asked else ''}:")
         done = await sent(client, await written(client, draft, cited=cited), is_yes=is_yes)
         if not is_asked:
             return done, None
-        told = await client.acknowledge(reference)
+        told = await client.acknowledge(name)
         say(told_in_words(told))
         return done, told
 
@@ -513,7 +530,7 @@ def read(context: typer.Context, reference: Reference) -> None:
     """Show a note. Reading never acknowledges."""
 
     async def work(client: Client) -> tuple[Letter, list[tuple[str, str]], str]:
-        letter = await client.read(reference)
+        letter = await client.read(client.known_as(reference))
         related = [
             (name, client.cabinet.reference(digest))
             for name, digest in (
@@ -588,10 +605,11 @@ def ack(context: typer.Context, reference: Reference) -> None:
     """Acknowledge a note: you take it on, for the post that you hold."""
 
     async def work(client: Client) -> Told:
-        letter = await client.read(reference)
+        name = client.known_as(reference)
+        letter = await client.read(name)
         if letter.doubt is not None:
             warn(letter.doubt.in_words())
-        return await client.acknowledge(reference)
+        return await client.acknowledge(name)
 
     _say_told(desk.as_member(context, work))
 
@@ -604,7 +622,7 @@ def decline(
     """Decline a note, with a reason: it goes to the next rung of its ladder at once."""
 
     async def work(client: Client) -> Told:
-        return await client.decline(reference, reason)
+        return await client.decline(client.known_as(reference), reason)
 
     _say_told(desk.as_member(context, work))
 
@@ -620,7 +638,7 @@ def cancel(
     reason: Annotated[str | None, typer.Option(help=desk.VISIBLE)] = None,
     is_yes: Yes = False,
 ) -> None:
-    """Take back a note of yours: who has not settled it is no longer asked."""
+    """Withdraw a note of yours: who has not settled it is no longer asked."""
     withdraw_and_say(context, reference, reason, is_yes=is_yes)
 
 
@@ -633,8 +651,8 @@ def withdraw_and_say(
             "nobody is asked to act on it any more",
             "whoever had it is told; the log keeps both",
         ]
-        show("To take back:", rows, then)
-        ask("Take it back?", is_yes=is_yes)
+        show("To withdraw:", rows, then)
+        ask("Withdraw it?", is_yes=is_yes)
         return await client.withdraw(reference, reason=reason)
 
     say_done(desk.as_member(context, work))

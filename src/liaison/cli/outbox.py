@@ -110,10 +110,13 @@ def export(
         signed = _named(box, which)
     name = f"{signed.alias or signed.kind}.{check_digest(signed.digest)[:8]}.parcel"
     path = desk.write(context, name, Parcel.of(signed).to_bytes(), out)
+    card = _card_beside(path)
+    if path.is_file():  # else it went into a pipe
+        write_file(card, desk.pins(context).node.to_bytes())
     say(f"{path} holds {_what(signed)}, sealed and signed: who carries it can't read or change it.")
-    say("Where the node can be reached: liaison lodge FILE --node node.liaison")
+    say(f"{card} names the node: carry both. Where that can be reached: liaison lodge FILE")
     say("What that writes beside it, bring back: liaison receipt import FILE")
-    answer({**_as_shape(signed), "file": path})
+    answer({**_as_shape(signed), "file": path, "node": card if card.is_file() else None})
 
 
 @outbox.command("show")
@@ -240,7 +243,7 @@ def lodge(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A parcel, as `outbox export` wrote it.")],
     node: Annotated[
-        Path | None, typer.Option(help="The node's card, where no home has it pinned.")
+        Path | None, typer.Option(help="The node's card; else the one beside the parcel.")
     ] = None,
 ) -> None:
     """Hand in for somebody what they exported, from any machine; needs no home and no key.
@@ -251,13 +254,14 @@ def lodge(
         parcel = Parcel.from_bytes(desk.read(context, file))
     except Malformed as exc:
         raise wrong_file(file, "a parcel", exc) from exc
-    card = desk.node_of(context, node)
+    place = desk.find(context, file)
+    beside = _card_beside(place)
+    card = desk.node_of(context, node or (beside if beside.is_file() else None))
 
     async def hand_in() -> tuple[str, Proven]:
         async with Transport(desk.url_of(context) or card.address) as transport:
             return await lodge_at(parcel, card, transport)
 
-    place = desk.find(context, file)
     try:
         text, proven = asyncio.run(hand_in())
     except RefusedByNode as exc:
@@ -287,6 +291,11 @@ def lodge(
             "receipt": path,
         }
     )
+
+
+def _card_beside(parcel: Path) -> Path:
+    """Return where the card of a parcel's node stands: who brings the receipt back checks it anew."""
+    return parcel.with_name(f"{parcel.name}.node")
 
 
 @contextmanager

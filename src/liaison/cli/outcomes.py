@@ -68,9 +68,13 @@ _SAID = {
 }
 
 
+_DONE = {"withdrawal": "withdrawn", "objection": "objected to", "extension": "extended"}
+"""How it is said of a note that it was done; else by the kind of statement."""
+
+
 def done_in_words(done: Done) -> str:
     late = (
         " (too late: silence had ended; it is recorded and changes nothing)" if done.is_late else ""
     )
-    what = done.what.upper().replace("-", " ")
+    what = _DONE.get(done.what, done.what).upper().replace("-", " ")
     return f"{what} {done.reference} at {to_dtg(done.at)}{late} (receipt: {done.receipt})"

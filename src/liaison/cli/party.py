@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -18,8 +18,10 @@ from liaison.client.home import RESTORED
 from liaison.client.seat import wall_clock
 from liaison.client.seen import forget_seen
 from liaison.rules.chain import id_of
-from liaison.words.errors import Malformed
-from liaison.words.times import to_dtg
+from liaison.words.errors import Malformed, NotReady
+from liaison.words.times import MINUTE, to_dtg
+
+AGAIN_AFTER: Final = 10 * MINUTE
 
 party = typer.Typer(no_args_is_help=True, help="Authorities: make one, pin others, see pins.")
 
@@ -105,6 +107,7 @@ def succeed(
     """
 
     async def work(of: Authority) -> None:
+        _check_not_just_succeeded(of)
         _show_registrars(of, keep or [])
         ask(
             "Is the present authority key never to sign again?",
@@ -127,6 +130,23 @@ def succeed(
         answer({**done, "fingerprint": groups})
 
     desk.as_authority(context, work, node=node, is_online=is_posted)
+
+
+def _check_not_just_succeeded(of: Authority) -> None:
+    """Return if the present key did not take over just now: the command was typed twice.
+
+    Raises:
+        NotReady: it did.
+    """
+    own = of.pins.authorities.get(of.party)
+    is_followed = any(pin.party == of.party for pin in of.pins.former)
+    if own is not None and is_followed and of.now() - own.at < AGAIN_AFTER:
+        raise NotReady(
+            f"The key of {of.party} was succeeded at {to_dtg(own.at, exact=True)} already",
+            safe="nothing was signed",
+            do="if what took over then is to be succeeded in its turn, type it again from "
+            f"{to_dtg(own.at + AGAIN_AFTER, exact=True)} on",
+        )
 
 
 def _show_registrars(of: Authority, keep: list[str]) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
-from liaison.cli.consequence import clock
+from liaison.cli.consequence import typed
 from liaison.cli.notes import (
     TIME,
     ChannelName,
@@ -24,7 +24,7 @@ from liaison.cli.notes import (
     say_done,
     say_sent,
     sent,
-    time_of,
+    time_ahead,
     unwritten,
     withdraw_and_say,
     written,
@@ -80,7 +80,7 @@ def propose(
             precedence=level,
             justification=justification,
             classification=label,
-            silence_until=time_of("--until", until, client.now()),
+            silence_until=time_ahead("--until", until, client.now()),
             amends=await digest_of(client, amends),
         )
         return await sent(client, await written(client, draft), is_yes=is_yes)
@@ -115,10 +115,9 @@ def extend(context: typer.Context, reference: Reference, until: Until, is_yes: Y
     """Let silence on a proposal last longer, before it ends; for the chair. Never shorter."""
 
     async def work(client: Client) -> Done:
-        now = client.now()
-        time = time_of("--until", until, now)
+        time = time_ahead("--until", until, client.now())
         assert time is not None
-        show("To extend:", [("Proposal", reference)], [f"silence ends at {clock(time, now)}"])
+        show("To extend:", [("Proposal", reference)], [f"silence ends at {typed(time)}"])
         ask("Extend it?", is_yes=is_yes)
         return await client.extend(reference, time)
 

@@ -14,7 +14,7 @@ from liaison.cli import comparing, desk
 from liaison.cli.authority import NodeCard, Out, Post, send, written
 from liaison.cli.context import answer, say
 from liaison.cli.failure import warn
-from liaison.cli.notes import time_of
+from liaison.cli.notes import time_ahead
 from liaison.cli.showing import say_table, wrong_file
 from liaison.cli.stopping import until_stopped
 from liaison.client import (
@@ -30,10 +30,12 @@ from liaison.rules.chain import id_of
 from liaison.statements.payloads import Registrar as Delegated
 from liaison.statements.payloads import Scope
 from liaison.words.errors import Busy, LiaisonError, Malformed, NodeUnreachable, NotReady
-from liaison.words.times import to_dtg
+from liaison.words.times import DAY, to_dtg
 
 LOOK_S: Final = 300.0
 """So often it looks whether something changed, or is due."""
+
+LONG: Final = 366 * DAY
 
 registrar = typer.Typer(
     no_args_is_help=True, help="Who signs the daily business, within the authority's bounds."
@@ -83,8 +85,10 @@ def delegate(
     scopes = sorted(scope or Scope)
 
     async def work(authority: Authority) -> None:
-        time = time_of("--until", until, authority.now())
+        time = time_ahead("--until", until, authority.now())
         assert time is not None
+        if time - authority.now() > LONG:
+            warn(f"Until {to_dtg(time)} is longer than a year: who steals that machine has as long")
         statement = authority.delegate(request, scopes, time)
         path = written(context, authority.party.partition(".")[0], statement)
         said = f"A registrar may sign {', '.join(scopes)} until {to_dtg(time)}"

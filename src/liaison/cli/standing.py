@@ -7,6 +7,7 @@ from typing import cast
 
 from liaison.cli.consequence import clock, span
 from liaison.sealing.content import visible
+from liaison.words.ids import party_of
 
 State = dict[str, object]
 
@@ -68,12 +69,6 @@ def addressee_in_words(state: State, now: int) -> Iterator[str]:
 
 def next_in_words(state: State, now: int) -> Iterator[str]:
     """Say what is due and what happens then."""
-    waiting = [
-        str(one["post"])
-        for one in cast("list[State]", state.get("addressees", []))
-        if one.get("role") != "info" and one.get("life") in ("queued", "delivered", "acknowledged")
-    ]
-    who = ", ".join(waiting) or "whoever is asked"
     withheld = {
         one.get("tier")
         for one in cast("list[State]", state.get("addressees", []))
@@ -82,7 +77,9 @@ def next_in_words(state: State, now: int) -> Iterator[str]:
     coming = cast("list[State]", state.get("next", []))
     for number, one in enumerate(coming):
         then = _THEN.get(str(one["what"]), str(one["what"]))
-        said = then.format(who=who, tier=one.get("tier", "that the charter names"))
+        said = then.format(
+            who=_waited_for(one, state), tier=one.get("tier", "that the charter names")
+        )
         if one["what"] == "open" and one.get("tier") not in withheld:
             said = f"nobody else in the tier {one.get('tier')} can read it, and the next follows at once"
         times = f", {one['times']} times" if one.get("times") else ""
@@ -92,6 +89,22 @@ def next_in_words(state: State, now: int) -> Iterator[str]:
         yield f"{name} {clock(_int(one, 'due'), now)} {visible(said)}"
     if not coming:
         yield "nothing is due"
+
+
+def _waited_for(coming: State, state: State) -> str:
+    """Return who has not done yet what a coming moment is about: of a rung, those of its party."""
+    lives = {"acknowledgement": ("queued", "delivered"), "answer": ("acknowledged",)}.get(
+        str(coming.get("waits_for")), ("queued", "delivered", "acknowledged")
+    )
+    waiting = [
+        str(one["post"])
+        for one in cast("list[State]", state.get("addressees", []))
+        if one.get("role") != "info"
+        and one.get("life") in lives
+        and not one.get("replied")
+        and coming.get("party") in (None, party_of(str(one["post"])))
+    ]
+    return ", ".join(waiting) or "whoever is asked"
 
 
 def _int(state: State, name: str) -> int:

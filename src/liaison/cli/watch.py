@@ -9,9 +9,9 @@ import typer
 
 from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
-from liaison.cli.consequence import clock, span
+from liaison.cli.consequence import clock, roughly, typed
 from liaison.cli.context import answer, say
-from liaison.cli.notes import TIME, ChannelName, precedence_of, say_done, time_of
+from liaison.cli.notes import TIME, ChannelName, precedence_of, say_done, time_ahead
 from liaison.cli.standing import State
 from liaison.client import Client
 from liaison.sealing.content import visible
@@ -80,7 +80,7 @@ def _item(item: State, now: int) -> Iterator[str]:
     flags = "".join(f", {name}" for name in ("raised", "vacant") if item.get(name))
     yield (
         f"{'! ' if what == 'EXHAUSTED' else ''}{item['reference']}  {level}  {what}{flags}  "
-        f"from {item.get('from', '')}, {span(max(0, now - at) // SECOND)} old{_claimed(item, now)}"
+        f"from {item.get('from', '')}, {roughly(max(0, now - at) // SECOND)} old{_claimed(item, now)}"
     )
     for one in cast("list[State]", item.get("to", [])):
         tier = f", tier {one['tier']}" if one.get("tier") else ""
@@ -88,7 +88,7 @@ def _item(item: State, now: int) -> Iterator[str]:
     coming = item.get("next")
     if isinstance(coming, dict):
         due = _int(coming, "due")
-        left = f"in {span((due - now) // SECOND)}" if due > now else "now"
+        left = f"in {roughly((due - now) // SECOND)}" if due > now else "now"
         tier = f" the tier {coming['tier']}" if coming.get("tier") else ""
         yield f"    next: {coming.get('what', '')}{tier} at {clock(due, now)}, {left}"
     if item.get("annotation"):
@@ -123,7 +123,7 @@ def _act(
     post: str | None = None,
 ) -> None:
     async def work(client: Client) -> None:
-        time = time_of("--until", until, client.now())
+        time = time_ahead("--until", until, client.now())
         done = await client.watch_act(reference, action, text=text, until=time, post=post)
         say_done(done)
 
@@ -178,13 +178,13 @@ def minimize(
 
     async def work(client: Client) -> None:
         now = client.now()
-        time = time_of("--until", until, now)
+        time = time_ahead("--until", until, now)
         if level is not None and time is not None:
             what = (
                 f"new notes below {level.value.upper()} that ask or inform your party, and its own"
             )
             then = [
-                f"until {clock(time, now)}, {what}, are refused",
+                f"until {typed(time)}, {what}, are refused",
                 "answers, proposals, service notes, line tests and FLASH pass all the same",
             ]
             rows = [("Channel", channel), ("Reason", f"{visible(text or '')} (visible)")]
@@ -225,6 +225,10 @@ def reopen(
         ),
     ],
     text: Text,
+    is_yes: Yes = False,
 ) -> None:
     """Ask a post again that had acknowledged or declined: the ladder is armed anew."""
+    rows = [("Note", reference), ("Post", post), ("Reason", f"{visible(text)} (visible)")]
+    show("To reopen:", rows, ["the post is asked again, and its ladder climbs from the first rung"])
+    ask("Reopen it?", is_yes=is_yes)
     _act(context, reference, WatchAction.REOPEN, text=text, post=post)

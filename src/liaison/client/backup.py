@@ -17,6 +17,7 @@ from liaison.sealing.keystore import Keystore
 from liaison.statements.keys import SigningKey
 from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.errors import Malformed, NotReady
+from liaison.words.times import to_dtg
 
 FORMAT: Final = "liaison/backup/1"
 STATES: Final = (device.FILE, authority.FILE, pins.FILE, watching.FILE, seen.FILE)
@@ -68,7 +69,14 @@ def back_up(home: Home, keystore: Keystore, path: Path, passphrase: str, *, now:
         names += sorted(f"{STATEMENTS}/{path.name}" for path in home.path(STATEMENTS).iterdir())
     kept = {f"{_KEPT}{name}": secret for name, secret in keystore.secrets.items()}
     kept |= {f"{_FILE}{name}": home.read(name) for name in names}
-    return _read(keystore.copy(path, passphrase, {**kept, _ABOUT: format_canonical(about)}))
+    try:
+        return _read(keystore.copy(path, passphrase, {**kept, _ABOUT: format_canonical(about)}))
+    except NotReady as exc:
+        # The one before is good until this one is whole, and both may be needed: it stays.
+        exc.do = (
+            f"give each its own name, such as {path}.{to_dtg(now)[:6]}; delete old ones by hand"
+        )
+        raise
 
 
 def restore(home: Home, path: Path, passphrase: str, new_passphrase: str) -> Backup:
