@@ -40,11 +40,14 @@ PAUSES_S: Final = (1.0, 4.0)
 """Before what got no receipt is sent again at once; then it waits for the next command."""
 PASSPHRASE_LEAST: Final = 12
 """So many characters has a new passphrase at least."""
+WAIT_S: Final = 5.0
+"""So long a command waits for another to give the home back."""
 VISIBLE: Final = "Visible to the node and in the log: not sealed."
 
 
 def home_at(context: typer.Context) -> Home:
-    return Home(home_of(context))
+    """Return the home that is named; two commands at once work in it one after the other."""
+    return Home(home_of(context), wait_s=WAIT_S)
 
 
 def url_of(context: typer.Context) -> str:
@@ -141,9 +144,29 @@ def _check_private(file: Path) -> None:
 
 def as_member(context: typer.Context, work: Callable[[Client], Awaitable[T]]) -> T:
     """Do ``work`` with this home's client."""
+    home = members_home(context)
+    return asyncio.run(visit(home, opener(context), url_of(context), work))
+
+
+def members_home(context: typer.Context) -> Home:
+    """Return the home that is named, which is a member's.
+
+    Raises:
+        NotReady: it isn't.
+    """
     home = home_at(context)
     if not home.has("member.json"):
         raise not_a_members(home.root)
+    return home
+
+
+async def visit(
+    home: Home,
+    opens: str | StretchedKey,
+    url: str,
+    work: Callable[[Client], Awaitable[T]],
+) -> T:
+    """Open a member's home, do ``work``, and give the home back."""
     patience = Patience(PAUSES_S, told=_warn_sent_again)
 
     async def catching_up(client: Client) -> T:
@@ -152,10 +175,7 @@ def as_member(context: typer.Context, work: Callable[[Client], Awaitable[T]]) ->
         finally:
             _warn_caught_up(client.caught_up)
 
-    return _run(
-        lambda: Client.open(home, opener(context), url=url_of(context), patience=patience),
-        catching_up,
-    )
+    return await _run(lambda: Client.open(home, opens, url=url, patience=patience), catching_up)
 
 
 def not_a_members(home: Path) -> NotReady:
@@ -205,7 +225,7 @@ def as_authority(
             )
         return await work(authority)
 
-    return _run(opened, current)
+    return asyncio.run(_run(opened, current))
 
 
 def warn_surprises(surprises: Iterable[Surprise], *, is_restored: bool = False) -> None:
@@ -232,24 +252,21 @@ def warn_surprises(surprises: Iterable[Surprise], *, is_restored: bool = False) 
         )
 
 
-def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T:
-    async def main() -> T:
-        async with opening() as opened:
-            done = await work(opened)
-        _warn_unsettled(opened.unsettled)
-        for dispute in opened.disputed:
-            warn(
-                f"STOP: {dispute}. One of you is shown a false log, or it says so falsely: compare "
-                "your newest checkpoints by telephone and tell the auditors (log-untrusted)"
-            )
-        for pin in opened.pins.followed:
-            warn(
-                f"{pin.party} took up the authority key that it had announced, at {to_dtg(pin.at)}; "
-                f"it is pinned now: {' '.join(pin.fingerprint)}"
-            )
-        return done
-
-    return asyncio.run(main())
+async def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T:
+    async with opening() as opened:
+        done = await work(opened)
+    _warn_unsettled(opened.unsettled)
+    for dispute in opened.disputed:
+        warn(
+            f"STOP: {dispute}. One of you is shown a false log, or it says so falsely: compare "
+            "your newest checkpoints by telephone and tell the auditors (log-untrusted)"
+        )
+    for pin in opened.pins.followed:
+        warn(
+            f"{pin.party} took up the authority key that it had announced, at {to_dtg(pin.at)}; "
+            f"it is pinned now: {' '.join(pin.fingerprint)}"
+        )
+    return done
 
 
 def _warn_sent_again(exc: LiaisonError, pause_s: float) -> None:

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from liaison.cli.asking import Yes, ask, show
 from liaison.cli.consequence import clock, of_note
 from liaison.cli.context import Shape, answer, is_json, say
 from liaison.cli.failure import REFUSED, tell, warn
+from liaison.cli.following import follow
 from liaison.cli.outcomes import done_in_words, doubt_in_words, sent_in_words, told_in_words
 from liaison.cli.progress import bar
 from liaison.cli.shapes import (
@@ -31,7 +32,6 @@ from liaison.cli.shapes import (
     outcome_of,
 )
 from liaison.cli.standing import addressee_in_words, next_in_words, note_in_words
-from liaison.cli.stopping import until_stopped
 from liaison.client import (
     Client,
     Content,
@@ -437,7 +437,7 @@ Follow = Annotated[
 def inbox(context: typer.Context, is_followed: Follow = False) -> None:
     """Show what came since the last time, once. Opening says *delivered*, never *acknowledged*."""
     if is_followed:
-        desk.as_member(context, lambda client: until_stopped(_show(client)))
+        follow(context, _show)
         return
 
     async def work(client: Client) -> list[Item]:
@@ -479,27 +479,10 @@ def _first(item: Item) -> tuple[int, int, int]:
     return 1, -note.precedence.action.rank, due
 
 
-async def _show(client: Client) -> None:
-    nothing = "Nothing waits for you. Ctrl-C ends this."
-
-    def idle() -> None:
-        nonlocal nothing
-        if nothing:
-            say(nothing)
-        nothing = ""
-
-    def lost(exc: LiaisonError) -> None:
-        # Who sees nothing come must be able to tell that from nothing being there.
-        nonlocal nothing
-        nothing = "The node answers again, and nothing else waits for you."
-        warn(f"{exc.happened}. It is tried again until it answers ({exc.code})")
-
-    async with aclosing(client.follow(idle=idle, lost=lost)) as items:
-        async for item in items:
-            nothing = nothing if nothing.startswith("The node") else ""
-            _say_item(item)
-            answer(of_item(item))
-            sys.stdout.flush()
+def _show(item: Item) -> None:
+    _say_item(item)
+    answer(of_item(item))
+    sys.stdout.flush()
 
 
 def _say_item(item: Item) -> None:

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,14 +29,27 @@ _SUM: Final = "#sum"
 """The member of each JSON file that has the CRC-32 of the others; no other begins with #."""
 _HALF_WRITTEN: Final = re.compile(r"\.(?:keystore|outbox|cabinet|[a-z]+\.json)\.[a-z0-9_]{8}")
 """What is written beside the files that only who holds the home writes."""
+_LOCK: Final = "lock"
+_TURN: Final = "turn"
+"""Held by the one process that waits for the home, so that one who holds it for long can see it."""
+_FOLLOWING: Final = "following"
+_LOOK_AGAIN_S: Final = 0.02
 _OVERWRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-class Home:
-    """Paths below ``root``, and the ways to read and replace what they name."""
+class HomeTaken(NotReady):
+    """Another process works in the home."""
 
-    def __init__(self, root: Path | str) -> None:
+
+class Home:
+    """Paths below ``root``, and the ways to read and replace what they name.
+
+    ``wait_s``: how long to wait, in seconds, until another process gives the home back.
+    """
+
+    def __init__(self, root: Path | str, *, wait_s: float = 0.0) -> None:
         self.root = Path(root)
+        self._wait_s = wait_s
 
     def path(self, name: str) -> Path:
         """Return where ``name`` stands in the home; no name leads out of it.
@@ -67,7 +81,8 @@ class Home:
         """Hold the home: two processes would spend one serial twice.
 
         Raises:
-            NotReady: there is no such home, or another process holds it.
+            NotReady: there is no such home, or others can change it.
+            HomeTaken: another process holds it.
         """
         if not self.root.is_dir():
             raise NotReady(
@@ -75,19 +90,58 @@ class Home:
                 safe="nothing was done",
                 do="name it with --home, or begin with `enrol` or `party new`",
             )
-        descriptor = os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                raise NotReady(
+        with self._file(_LOCK) as lock:
+            if not _take(lock) and not self._wait(lock):
+                raise HomeTaken(
                     f"Another liaison process works in {self.root}",
                     safe="nothing was done",
-                    do="wait until it ends, or end it (inbox --follow: Ctrl-C), then repeat the command",
-                ) from exc
+                    do="wait until it ends, or end it, then repeat the command",
+                )
             self._check_own()
             self._sweep()
             yield
+
+    def _wait(self, lock: int) -> bool:
+        """Wait for the lock, holding the turn; return whether it came."""
+        until = time.monotonic() + self._wait_s
+        with self._file(_TURN) as turn:
+            while not (_take(turn) and _take(lock)):
+                if time.monotonic() >= until:
+                    return False
+                time.sleep(_LOOK_AGAIN_S)
+        return True
+
+    def is_wanted(self) -> bool:
+        """Return whether another process waits until this one gives the home back."""
+        with self._file(_TURN) as turn:
+            return not _take(turn)
+
+    def is_taken(self) -> bool:
+        """Return whether a process holds the home."""
+        with self._file(_LOCK) as lock:
+            return not _take(lock)
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Be the one process that shows what comes to this home; it may give the home back meanwhile.
+
+        Raises:
+            NotReady: another does.
+        """
+        with self._file(_FOLLOWING) as following:
+            if not _take(following):
+                raise NotReady(
+                    f"Another process follows in {self.root}",
+                    safe="nothing was done",
+                    do="what comes is shown there; end it with Ctrl-C to have it here",
+                )
+            yield
+
+    @contextmanager
+    def _file(self, name: str) -> Iterator[int]:
+        descriptor = os.open(self.path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield descriptor
         finally:
             os.close(descriptor)
 
@@ -185,6 +239,15 @@ def write_file(path: Path, data: bytes) -> Path:
         raise
     _sync_folder(path.parent)
     return path
+
+
+def _take(descriptor: int) -> bool:
+    """Lock a file until it is closed; return whether nobody else has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def read_file(path: Path, *, at_most_bytes: int = 64 * 2**20) -> bytes:
