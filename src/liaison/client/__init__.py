@@ -9,12 +9,13 @@ from liaison.client.enrolment import check_approval, post_approval, request_devi
 from liaison.client.handover import Approval, Records, RegistrarRequest, Request
 from liaison.client.home import Home
 from liaison.client.links import ChannelView, LinkBroken, Standing
-from liaison.client.member import Client, Item, Unopened
+from liaison.client.member import Client, Item
 from liaison.client.news import News
 from liaison.client.outbox import Waiting
 from liaison.client.outcomes import Done, Sent, Told
 from liaison.client.pins import AuthorityPin, NodePin, Pins, fingerprint
 from liaison.client.reading import Letter
+from liaison.client.receiving import Unopened
 from liaison.client.registrar import Renewed, renew, request_registrar, take_delegation
 from liaison.client.writing import Draft, Plan
 from liaison.sealing.content import Content, Part, Role

@@ -1,6 +1,7 @@
 """A member's home at work: keys, pins, log, channels, and the way to the node.
 
-``sending`` writes from it, ``member`` reads and answers; what a person uses is ``member.Client``.
+``sending`` writes from it, ``receiving`` reads, ``answering`` answers; what a person uses is
+``member.Client``.
 """
 
 from __future__ import annotations
