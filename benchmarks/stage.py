@@ -29,9 +29,10 @@ from liaison.client import (
     request_device,
     take_approval,
 )
+from liaison.client.planning import Planner
 from liaison.client.seat import wall_clock
 from liaison.client.transport import Transport
-from liaison.client.writing import Planner, Spent, seal_note
+from liaison.client.writing import Spent, seal_note
 from liaison.main import KEY_PURPOSES, begin, load_keys
 from liaison.settings import Settings
 from liaison.statements.payloads import Admission, Party, Session, State

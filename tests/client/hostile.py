@@ -14,9 +14,10 @@ from liaison.client.home import Home
 from liaison.client.links import ChannelView
 from liaison.client.outbox import Signed
 from liaison.client.pins import AuthorityPin, NodePin, Pins
+from liaison.client.planning import Planner
 from liaison.client.reading import Delivery, check_note, open_content
 from liaison.client.watching import Entry
-from liaison.client.writing import Draft, Planner, Spent, seal_note
+from liaison.client.writing import Draft, Spent, seal_note
 from liaison.ledger.facts import AddresseeFacts, Facts, NoteFacts, SerialFacts, Stated
 from liaison.ledger.record import Place, Record
 from liaison.rules import cells, deriving

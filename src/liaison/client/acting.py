@@ -15,13 +15,14 @@ from liaison.client.answers import object_of, objects_of, text_of, texts_of
 from liaison.client.doubts import Doubt
 from liaison.client.keeping import NOT_KEPT
 from liaison.client.links import ChannelView
+from liaison.client.making import made
 from liaison.client.opening import Opener
 from liaison.client.outbox import Signed
 from liaison.client.outcomes import Done, Sent
 from liaison.client.reading import Letter, note_of, sha256
 from liaison.client.sending import SEAL_ATTEMPTS, SERIAL_USED
 from liaison.client.watching import Entry, Happening, check_digest
-from liaison.client.writing import Draft, Plan, made
+from liaison.client.writing import Draft, Plan
 from liaison.ledger.facts import NoteFacts, ReleaseFacts
 from liaison.rules.kinds import load_rule
 from liaison.rules.kinds.line_tests import LineTests, turn_of

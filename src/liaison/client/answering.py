@@ -10,13 +10,13 @@ from typing import Final, cast
 
 from liaison.client.answers import object_of, objects_of
 from liaison.client.links import ChannelView, LinkBroken
+from liaison.client.making import made
 from liaison.client.outcomes import Told
 from liaison.client.reached import INBOX, list_in
 from liaison.client.reading import Letter
 from liaison.client.receipts import keep_refusal
 from liaison.client.receiving import Receiver
 from liaison.client.watching import check_digest
-from liaison.client.writing import made
 from liaison.statements.payloads import MAX_ANSWERED, AddresseeRole, Answer, Note, Verdict
 from liaison.statements.statement import make_statement
 from liaison.words.errors import (

@@ -8,7 +8,6 @@ signed, once it caught up.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
@@ -17,13 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
-from pydantic import ValidationError
-
 from liaison.client.book import Book
 from liaison.client.evidence import keep
 from liaison.client.handover import RegistrarRequest
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.links import Standing
+from liaison.client.making import made
 from liaison.client.nextkey import NEXT, bring_back, next_in, set_aside
 from liaison.client.pins import AuthorityPin, Pins, fingerprint
 from liaison.client.receipts import keep_refusal
@@ -61,7 +59,6 @@ from liaison.words.errors import (
     Busy,
     LiaisonError,
     LogUntrusted,
-    Malformed,
     NodeUnreachable,
     NotAllowed,
     NotHere,
@@ -897,16 +894,6 @@ class _Online:
         finally:
             self.watch.save()
             await self.transport.close()
-
-
-def made(model: type[Any], **members: Any) -> Any:
-    """Return a payload from its members as JSON has them; limits are the model's to check."""
-    try:
-        return model.model_validate_json(json.dumps(members))
-    except ValidationError as exc:
-        error = exc.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in error["loc"]) or model.kind_name
-        raise Malformed(f"{where}: {error['msg'].removeprefix('Value error, ')[:200]}") from exc
 
 
 def _subject_of(payload: Payload) -> str:

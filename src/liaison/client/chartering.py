@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from liaison.client.answers import objects_of, text_of
-from liaison.client.authority import LAPSE, Surprise, made
+from liaison.client.authority import LAPSE, Surprise
 from liaison.client.book import Book
 from liaison.client.handover import Records
 from liaison.client.links import ChannelView, OwnPart
+from liaison.client.making import made
 from liaison.client.source import CarriedSource
 from liaison.client.staffing import Staff
 from liaison.client.watching import Watch

@@ -16,6 +16,7 @@ from liaison.client.answers import objects_of
 from liaison.client.links import Standing
 from liaison.client.outcomes import Done
 from liaison.client.pins import groups_of
+from liaison.client.planning import Grantees
 from liaison.client.reading import (
     Letter,
     note_of,
@@ -23,7 +24,6 @@ from liaison.client.reading import (
 )
 from liaison.client.sending import SEAL_ATTEMPTS
 from liaison.client.watching import Entry, Happening
-from liaison.client.writing import Grantees
 from liaison.ledger.facts import GrantFacts
 from liaison.rules.chain import id_of
 from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, rewrap

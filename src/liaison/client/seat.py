@@ -26,6 +26,7 @@ from liaison.client.links import ChannelView, LinkBroken
 from liaison.client.outbox import Outbox, Signed, Waiting
 from liaison.client.outcomes import Outcome, Told
 from liaison.client.pins import NodePin, Pins
+from liaison.client.planning import Planner
 from liaison.client.reading import (
     reference_of,
 )
@@ -33,7 +34,6 @@ from liaison.client.receipts import ReceiptFiles, check_refusal, keep_refusal
 from liaison.client.source import NodeSource
 from liaison.client.transport import Transport
 from liaison.client.watching import PENDING_MAX, Entry, Watch
-from liaison.client.writing import Planner
 from liaison.ledger.facts import AnswerFacts
 from liaison.sealing.keystore import Keystore, StretchedKey
 from liaison.statements.payloads import (
