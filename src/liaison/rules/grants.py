@@ -33,11 +33,9 @@ from liaison.rules.showing import precedence_for
 from liaison.rules.speaking import (
     channel_of,
     name_of,
-    not_yet,
     speaker_needs,
-    speaks,
+    speaks_of,
     takes_part,
-    version_of,
 )
 from liaison.statements.payloads import MAX_WRAPS, AddresseeRole
 from liaison.statements.procedures import Grant
@@ -63,16 +61,10 @@ def _timed(statement: Statement[Grant], _: Peek) -> Iterable[CellKey]:
 
 def _decide(view: View, statement: Statement[Grant], at: int) -> Drafted | Refused:
     payload = statement.payload
-    if version_of(view) < 2:
-        return not_yet("grant")
-    channel = view.get(Channel, payload.channel)
-    refused = speaks(view, payload, channel)
-    if refused is not None:
-        return refused
-    assert channel is not None
-    note = view.get(cells.Note, payload.channel, payload.note)
-    if note is None:
-        return Refused("unknown-note", f"{channel.alias} has no note {payload.note}")
+    about = speaks_of(view, payload, payload.note)
+    if isinstance(about, Refused):
+        return about
+    channel, note = about
     own, theirs = party_of(payload.by), party_of(payload.post)
     addressee = _addressee(note, payload.post)
     refused = (

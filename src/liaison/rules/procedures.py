@@ -24,11 +24,9 @@ from liaison.rules.showing import act, superseding_needs, taken_back, who_had
 from liaison.rules.speaking import (
     channel_of,
     name_of,
-    not_yet,
     speaker_needs,
-    speaks,
+    speaks_of,
     takes_part,
-    version_of,
 )
 from liaison.statements.payloads import MemberRole
 from liaison.statements.procedures import Extension, InChannel, Objection, Withdrawal
@@ -54,20 +52,6 @@ def _timed(statement: Statement[Any], peek: Peek) -> Iterable[CellKey]:
     yield Note.key_of(payload.channel, payload.note)
     if isinstance(payload, Withdrawal):
         yield from superseding_needs(payload.channel, payload.note, peek)
-
-
-def _known(view: View, payload: InChannel, digest: str) -> tuple[Channel, Note] | Refused:
-    if version_of(view) < 2:
-        return not_yet(payload.kind_name)
-    channel = view.get(Channel, payload.channel)
-    refused = speaks(view, payload, channel)
-    if refused is not None:
-        return refused
-    assert channel is not None
-    note = view.get(Note, payload.channel, digest)
-    if note is None:
-        return Refused("unknown-note", f"{channel.alias} has no note {digest}")
-    return channel, note
 
 
 def _about(statement: Statement[Any], note: Note) -> dict[str, Any]:
@@ -97,7 +81,7 @@ def _drafted(note: Note, facts: AboutNote, outcome: str) -> Drafted:
 
 def _decide_withdrawal(view: View, statement: Statement[Withdrawal], at: int) -> Drafted | Refused:
     payload = statement.payload
-    known = _known(view, payload, payload.note)
+    known = speaks_of(view, payload, payload.note)
     if isinstance(known, Refused):
         return known
     channel, note = known
@@ -144,7 +128,7 @@ def _evolve_withdrawal(view: View, record: Record, index: int) -> Iterable[Cell]
 
 def _decide_objection(view: View, statement: Statement[Objection], at: int) -> Drafted | Refused:
     payload = statement.payload
-    known = _known(view, payload, payload.note)
+    known = speaks_of(view, payload, payload.note)
     if isinstance(known, Refused):
         return known
     channel, note = known
@@ -195,7 +179,7 @@ def _evolve_objection(view: View, record: Record, index: int) -> Iterable[Cell]:
 
 def _decide_extension(view: View, statement: Statement[Extension], at: int) -> Drafted | Refused:
     payload = statement.payload
-    known = _known(view, payload, payload.note)
+    known = speaks_of(view, payload, payload.note)
     if isinstance(known, Refused):
         return known
     channel, note = known

@@ -18,19 +18,17 @@ from liaison.rules.cells import (
     Register,
     View,
 )
+from liaison.rules.composing import asked_parties, standby, under_silence
 from liaison.rules.kinds import forum
 from liaison.rules.lives import Life, Step
 from liaison.rules.notes import (
-    asked_parties,
     informed_posts,
     last_opening,
     next_number,
     next_reference,
     numbered,
     serials_of,
-    standby,
     timed,
-    under_silence,
 )
 from liaison.rules.refusal import Refused
 from liaison.rules.reliances import (
@@ -54,11 +52,9 @@ from liaison.rules.showing import (
 from liaison.rules.speaking import (
     channel_of,
     name_of,
-    not_yet,
     speaker_needs,
-    speaks,
+    speaks_of,
     takes_part,
-    version_of,
 )
 from liaison.statements.charters import NoteKind
 from liaison.statements.payloads import AddresseeRole
@@ -99,16 +95,10 @@ def _timed(statement: Statement[Release], peek: Peek) -> Iterable[CellKey]:
 
 def _decide(view: View, statement: Statement[Release], at: int) -> Drafted | Refused:
     payload = statement.payload
-    if version_of(view) < 2:
-        return not_yet("release")
-    channel = view.get(Channel, payload.channel)
-    refused = speaks(view, payload, channel)
-    if refused is not None:
-        return refused
-    assert channel is not None
-    note = view.get(cells.Note, payload.channel, payload.note)
-    if note is None:
-        return Refused("unknown-note", f"{channel.alias} has no note {payload.note}")
+    about = speaks_of(view, payload, payload.note)
+    if isinstance(about, Refused):
+        return about
+    channel, note = about
     kind = channel.kind(note.kind)
     drafted = {a.post: a for a in note.addressees if a.life is Life.DRAFTED}
     refused = (

@@ -10,6 +10,7 @@ from liaison.rules.chain import admitted, device_signs
 from liaison.rules.refusal import Refused
 from liaison.statements.charters import Standing
 from liaison.statements.payloads import Logged
+from liaison.statements.procedures import InChannel
 from liaison.statements.statement import Statement
 from liaison.words.ids import party_of
 from liaison.words.times import SECOND
@@ -67,6 +68,21 @@ def speaks(view: View, payload: Logged, channel: Channel | None) -> Refused | No
             "lapse-too-long", f"its lapse is over {limit} s after issued, the charter's limit"
         )
     return None
+
+
+def speaks_of(view: View, payload: InChannel, digest: str) -> tuple[Channel, Note] | Refused:
+    """Return the channel and the note that a statement of rules version 2 is about, if ``speaks``."""
+    if version_of(view) < 2:
+        return not_yet(payload.kind_name)
+    channel = view.get(Channel, payload.channel)
+    refused = speaks(view, payload, channel)
+    if refused is not None:
+        return refused
+    assert channel is not None
+    note = view.get(Note, payload.channel, digest)
+    if note is None:
+        return Refused("unknown-note", f"{channel.alias} has no note {digest}")
+    return channel, note
 
 
 def takes_part(channel: Channel, parties: Iterable[str]) -> Refused | None:
