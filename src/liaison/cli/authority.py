@@ -19,7 +19,7 @@ from liaison.cli.key import key
 from liaison.cli.notes import time_of
 from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Approval, Authority, Request, fingerprint
-from liaison.client.authority import Current
+from liaison.client.filing import Current
 from liaison.client.pins import groups_of
 from liaison.rules.chain import id_of
 from liaison.sealing.content import visible

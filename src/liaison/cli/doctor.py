@@ -20,8 +20,8 @@ from liaison.cli import desk
 from liaison.cli.context import say
 from liaison.cli.findings import Finding, Mark, say_findings
 from liaison.client import Client, Home, watching
-from liaison.client import authority as of_authority
 from liaison.client import device as of_device
+from liaison.client import filing as of_authority
 from liaison.client.backup import who_has
 from liaison.client.device import Certified, certified_in
 from liaison.client.home import KEYSTORE, RESTORED

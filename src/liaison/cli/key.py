@@ -12,9 +12,9 @@ from liaison.adapters import agent
 from liaison.cli import desk
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
-from liaison.client.authority import FILE as AUTHORITY
 from liaison.client.backup import Backup, back_up, who_has
 from liaison.client.backup import restore as restore_home
+from liaison.client.filing import FILE as AUTHORITY
 from liaison.client.home import KEYSTORE
 from liaison.client.seat import wall_clock
 from liaison.sealing.keystore import Keystore

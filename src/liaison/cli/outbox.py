@@ -18,10 +18,10 @@ from liaison.cli.outcomes import as_shape, in_words
 from liaison.cli.shapes import of_part
 from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Authority, Client, Content
-from liaison.client.authority import FILE as AUTHORITY
-from liaison.client.authority import Unposted, unposted_in
 from liaison.client.courier import Parcel
 from liaison.client.courier import lodge as lodge_at
+from liaison.client.filing import FILE as AUTHORITY
+from liaison.client.filing import Unposted, unposted_in
 from liaison.client.home import write_file
 from liaison.client.outbox import Outbox, Signed
 from liaison.client.outcomes import Outcome

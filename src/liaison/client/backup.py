@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from liaison.client import authority, device, pins, seen, watching
+from liaison.client import device, filing, pins, seen, watching
 from liaison.client.home import KEYSTORE, RESTORED, Home
 from liaison.sealing.keystore import Keystore
 from liaison.statements.keys import SigningKey
@@ -20,7 +20,7 @@ from liaison.words.errors import Malformed, NotReady
 from liaison.words.times import to_dtg
 
 FORMAT: Final = "liaison/backup/1"
-STATES: Final = (device.FILE, authority.FILE, pins.FILE, watching.FILE, seen.FILE)
+STATES: Final = (device.FILE, filing.FILE, pins.FILE, watching.FILE, seen.FILE)
 STATEMENTS: Final = "statements"
 _ABOUT: Final = "about"
 _FILE: Final = "file:"
@@ -43,7 +43,7 @@ def who_has(home: Home) -> str:
     Raises:
         NotReady: nobody's.
     """
-    for name, member in ((device.FILE, "member"), (authority.FILE, "party")):
+    for name, member in ((device.FILE, "member"), (filing.FILE, "party")):
         if home.has(name):
             return str(home.read_state(name)[member])
     raise NotReady(
@@ -116,7 +116,7 @@ def _check_same(home: Home, backup: Backup, opened: Keystore) -> None:
     Raises:
         NotReady: it is another's; with these keys it would be nobody's.
     """
-    if not any(home.has(name) for name in (device.FILE, authority.FILE)):
+    if not any(home.has(name) for name in (device.FILE, filing.FILE)):
         return
     whose = who_has(home)
     signed = device.certified_in(home.read_state(device.FILE))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from liaison.client.authority import FILE, REGISTRAR
 from liaison.client.chartering import Authority
+from liaison.client.filing import FILE, REGISTRAR
 from liaison.client.handover import RegistrarRequest
 from liaison.client.home import KEYSTORE, Home
 from liaison.client.pins import AuthorityPin, NodePin, Pins

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from liaison.client.authority import AuthorityHome, authoritys
+from liaison.client.authority import authoritys
 from liaison.client.handover import Approval, Request
 from liaison.client.pins import fingerprint
+from liaison.client.signers import Signers
 from liaison.rules.chain import id_of
 from liaison.rules.decide import AHEAD_MAX
 from liaison.statements.payloads import (
@@ -31,7 +32,7 @@ DIRECTORY_VALID: Final = 7 * DAY
 _SUSPEND: Final = "here, at once: liaison member suspend MEMBER; then "
 
 
-class Staff(AuthorityHome):
+class Staff(Signers):
     """An authority's home, open, with what it says of its people."""
 
     def approve(self, request: Request, roles: Sequence[str], *, name: str = "") -> Approval:
