@@ -265,13 +265,17 @@ def test_a_succession_ends_the_registrar_that_a_thief_delegated(council):
     heard = last_groups(council.said[-1])
     council.ok(f"--home EVE registrar begin THIEF/mod.party --node N/node.liaison --heard {heard}")
     council.ok("--home EVE posting set duty.desk@mod.example deputy.1@mod.example --post")
-    # The authority hears of it with its next word, and sees who signed what.
-    shown = council.ok("--home MA directory sign --post")
+    # The authority hears of it with its next word, and signs nothing before it saw who signed what.
+    code, shown = council.type("--home MA directory sign --post")
+    assert code == 1
     assert shown.startswith(
         "STOP: signed with this home's key, and not in this home: party mod.example. If no copy of "
         "this home signed it, the key is in other hands · see who signed what: liaison directory show"
     )
-    assert "STOP" not in council.ok("--home MA directory sign --post")
+    assert "nothing was signed · see what it is: liaison directory show" in shown
+    for act in ("directory sign", "directory sign --post", "party succeed --yes --post"):
+        code, shown = council.type(f"--home MA {act}")
+        assert (code, "what nobody looked at in this home yet" in shown) == (1, True)
     shown = council.ok("--home MA directory show")
     (of_party,) = [line for line in shown.splitlines() if line.startswith("party")]
     assert of_party.endswith("by the authority, NOT IN THIS HOME")
@@ -280,6 +284,7 @@ def test_a_succession_ends_the_registrar_that_a_thief_delegated(council):
     assert "by the registrar" in of_post
     assert evil != group
     assert len(council.ok("--home MA registrar list").splitlines()) == 2
+    assert "STOP" not in council.ok("--home MA directory sign --post")
     # A succession takes along none, unless it is said.
     code, shown = council.type("--home MA party succeed --keep AAAA --post --yes")
     assert (code, "AAAA names 0 registrars of mod.example, not one" in shown) == (1, True)
@@ -293,7 +298,7 @@ def test_a_succession_ends_the_registrar_that_a_thief_delegated(council):
         code, shown = council.type(f"--home EVE {act} --post")
         assert code == 1
         assert "is neither the authority's nor a registrar's of mod.example" in shown
-    assert "Directory 4 of mod.example" in council.ok("--home RG directory sign --post")
+    assert "Directory 3 of mod.example" in council.ok("--home RG directory sign --post")
     assert f"by {evil}, which signs no more" in council.ok("--home MA directory show")
     assert "took up" in council.ok("--home F posting show duty.desk@mod.example")
     council.ok("audit replay N")
@@ -328,6 +333,9 @@ def test_a_next_key_that_lay_apart_takes_over_from_who_has_the_whole_home(counci
     shutil.copytree(council.folder / "MA", council.folder / "THIEF")
     registrar(council, "THIEF", "mod.example")
     assert council.type(f"--home MA party succeed --next passphrase {own} --yes")[0] == 1
+    code, shown = council.type(f"--home MA party succeed --next next.key {own} --post --yes")
+    assert (code, "STOP: signed with this home's key" in shown) == (1, True)
+    assert "NOT IN THIS HOME" in council.ok("--home MA directory show")
     code, shown = council.type(f"--home MA party succeed --next next.key {own} --post --yes")
     assert code == 0
     assert "The announced key is the authority of mod.example from now on" in shown

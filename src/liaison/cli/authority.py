@@ -487,12 +487,15 @@ def sign(context: typer.Context, is_posted: Post = False, node: NodeCard = None)
 def directory_show(context: typer.Context) -> None:
     """Show what is current in this party, as this home knows it, and whose key signed it.
 
-    To see what a key signed that was in other hands. Asks nobody in an authority's home: `party take`
-    or any command with --post brings what others signed.
+    To see what a key signed that was in other hands; where this home's own did, nothing more is signed
+    before. Asks nobody in an authority's home: `party take` or any command with --post brings what
+    others signed.
     """
 
     async def work(authority: Authority) -> list[tuple[Current, str]]:
-        return [(one, _signer(authority, one)) for one in authority.current()]
+        found = [(one, _signer(authority, one)) for one in authority.current()]
+        authority.looked()
+        return found
 
     found = desk.as_authority(context, work)
     say_table(

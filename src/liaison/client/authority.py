@@ -19,7 +19,7 @@ from typing import Any, Final, Self, TypeVar, cast
 from liaison.client.book import Book
 from liaison.client.evidence import keep
 from liaison.client.filing import FILE, REGISTRAR, SHUT_OUT, Filing, Unposted, file_of, subject_of
-from liaison.client.home import KEYSTORE, Home
+from liaison.client.home import KEYSTORE, RESTORED, Home
 from liaison.client.links import Standing
 from liaison.client.making import made
 from liaison.client.nextkey import NEXT
@@ -59,6 +59,8 @@ from liaison.words.ids import check_id
 from liaison.words.times import DAY, MINUTE
 
 SIGNING: Final = "authority"
+UNLOOKED: Final = "unlooked"
+"""Whether the key signed elsewhere what no person has seen in this home."""
 AFTER: Final = "authority/after"
 """What is announced next by a succession that is being made."""
 STANDALONE: Final = frozenset({"accession", "participation"})
@@ -244,8 +246,10 @@ class AuthorityHome(Filing):
         """Sign what this home may sign.
 
         Raises:
-            NotReady: it is a registrar's, and that is the authority's to say, or beyond its bounds.
+            NotReady: it is a registrar's, and that is the authority's to say, or beyond its bounds; or
+                nobody looked yet at what was signed with this home's key elsewhere.
         """
+        self._check_looked()
         if self.is_registrar:
             kind = payload.kind_name
             if kind not in list(Scope):
@@ -476,6 +480,23 @@ class AuthorityHome(Filing):
         marked = cast("list[str]", self._state.setdefault("elsewhere", []))
         if statement.digest not in marked:
             marked.append(statement.digest)
+            # Of a restored home it is expected: its backup is older than what it signed last.
+            if not self.home.has(RESTORED):
+                self._state[UNLOOKED] = True
+            self._save()
+
+    def _check_looked(self) -> None:
+        if self._state.get(UNLOOKED):
+            raise NotReady(
+                "STOP: this home's key signed elsewhere what nobody looked at in this home yet",
+                safe="nothing was signed",
+                do="see what it is: liaison directory show; if it isn't yours: docs/trust.md, "
+                "An authority's key in other hands",
+            )
+
+    def looked(self) -> None:
+        """A person saw what ``current`` says: from now on this home signs again."""
+        if self._state.pop(UNLOOKED, None) is not None:
             self._save()
 
     @property
