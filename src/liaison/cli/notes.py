@@ -442,16 +442,17 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
 
     async def work(client: Client) -> list[Item]:
         with bar("inbox"):
-            items = await client.inbox()
+            items = await client.unshown()
+        say_items(items)
+        if not items:
+            say("Nothing new.")
+        answer({"items": [of_item(item) for item in items]})
+        # Not before: what comes to no screen, because something ends this, is shown the next time.
+        client.shown()
         await desk.warn_lapses(client)
         return items
 
-    items = desk.as_member(context, work)
-    say_items(items)
-    if not items:
-        say("Nothing new.")
-    answer({"items": [of_item(item) for item in items]})
-    for item in items:
+    for item in desk.as_member(context, work):
         if isinstance(item, Unopened) and isinstance(item.error, STOP):
             raise typer.Exit(REFUSED)
 

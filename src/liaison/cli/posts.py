@@ -226,8 +226,9 @@ def posting_handover(
     async def work(client: Client) -> tuple[list[Unsettled], list[Done]]:
         await client.check_holder(post, to)
         with bar("inbox"):
-            came.extend(await client.inbox())
+            came.extend(await client.unshown())
         say_items(came)
+        client.shown()
         with bar("looking through what was sent"):
             open_notes = await client.unsettled_at(post)
             awaited.extend(await client.awaited_at(post))

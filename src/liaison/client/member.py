@@ -77,6 +77,16 @@ class Client(Answerer):
         Raises:
             LogUntrusted: the node shows what the log doesn't hold; nothing more is shown.
         """
+        items = await self.unshown()
+        self.shown()
+        return items
+
+    def shown(self) -> None:
+        """Write down that somebody was shown all that is ``unshown``: it isn't returned again."""
+        self._keep_unshown(self._read_state(), {})
+
+    async def unshown(self) -> list[Item]:
+        """As ``inbox``, but the same is returned again until it was said to be ``shown``."""
         await self.tend()
         state = self._read_state()
         unshown = _unshown_in(state)
@@ -106,8 +116,6 @@ class Client(Answerer):
             if not more or len(list_in(state, "owed")) >= MAX_ANSWERED:
                 # Not only at the end: what is owed is written down again with each page.
                 await self._answer_owed(state)
-        # Not before: a later page that can't be had must not lose what an earlier one brought.
-        self._keep_unshown(state, {})
         self._watch_on()
         return [item for item in unshown.values() if item is not None]
 
