@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 
 import pytest
@@ -215,6 +216,19 @@ def test_what_a_stolen_key_signed_is_marked_wherever_it_is_shown(council, monkey
     assert answer["doubtful"]["by"] == DUTY
     assert "doubtful" not in json.loads(council.ok("--json --home F read london-hotline/1"))
     assert council.ok("--home F ack london-hotline/2").startswith(f"{doubt}\n")
+    # All that the key signed, and what of it this home knows; by the whole log what was opened, too.
+    signed = council.ok(f"--home F key signed {DUTY} {group} --since -1h").splitlines()
+    assert [re.sub("entry [0-9]+", "entry N", line) for line in signed[:2]] == [
+        f"entry N  DTG  note          london-hotline/2  key {group}  {doubt}",
+        f"entry N  DTG  acknowledged  london-hotline/1  key {group}  {doubt}",
+    ]
+    assert signed[2].startswith("2 in this home: ")
+    assert council.ok(f"--home F key signed {DUTY} AAAA").startswith("0 in this home: ")
+    signed = council.ok(f"audit signed N {DUTY} {group} --since -1h").splitlines()
+    assert [line.split()[3] for line in signed[:4]] == ["key", "delivered", "note", "acknowledged"]
+    assert signed[4].startswith("4 in the log. ")
+    later = council.ok(f"audit signed N {DUTY} {group} --since 2099-01-01T00:00:00Z")
+    assert later.startswith("0 in the log. ")
     # What this home was told once it knows where nobody can be asked.
     monkeypatch.setattr(Transport, "read", unreached)
     assert council.ok("--home F cabinet show london-hotline/2").startswith(f"{doubt}\n")

@@ -61,7 +61,14 @@ def test_a_doctor_asks_the_node_too(line):
     for party in ("fco.example", "mod.example"):
         assert f"good  directory  that of {party} holds until DTG, 6 days\n" in shown
     assert shown.endswith("Nothing is bad.\n")
-    assert line.ok("--home FA doctor").endswith("Nothing is bad.\n")
+    shown = line.ok("--home FA doctor")
+    assert (
+        "good  directory  others seal to fco.example until DTG, 6 days (as this home last knew it)\n"
+        in shown
+    )
+    assert shown.endswith("Nothing is bad.\n")
+    # So says the offline home by itself.
+    assert "others seal to fco.example until DTG, 6 days" in line.ok("--home FA whoami")
 
 
 def test_what_is_bad_is_said_with_what_to_do_and_ends_with_1(line, monkeypatch):

@@ -322,6 +322,11 @@ class Typed:
         """Who holds a post, what they get, and what this device keeps."""
         shown = self.type("--home F posting show duty.desk@mod.example")["posts"]
         assert [holder["member"] for holder in shown[0]["holders"]] == ["duty.desk.1@mod.example"]
+        (device,) = shown[0]["holders"][0]["devices"]
+        signed = self.type("--home F key signed duty.desk.1@mod.example")["signed"]
+        assert {one["key"] for one in signed} == {device["key"]}
+        whole = self.type("audit signed N duty.desk.1@mod.example")["signed"]
+        assert {one["index"] for one in signed} < {one["index"] for one in whole}
         granted = self.type("--home F grant london-hotline/1 duty.desk@mod.example --yes")
         assert (granted["done"], granted["reference"]) == ("grant", "london-hotline/1")
         handover = "posting handover duty.desk@mod.example --to duty.desk.1@mod.example --yes"

@@ -115,6 +115,7 @@ def test_a_vacant_post_is_said_before_a_word_is_typed(line):
     assert screen.ok("--home MA posting show") == "duty.desk@mod.example  duty.desk.1@mod.example\n"
     assert screen.ok("--home F posting show duty.desk@mod.example") == (
         "duty.desk@mod.example  duty.desk.1@mod.example  can be written to until DTG\n"
+        "    FINGERPRINT  reads what is sent now: its key is sealed for until DTG\n"
     )
     code, shown = screen.type(SEND)
     assert (code, "The text or the subject is empty" in shown) == (1, True)
@@ -126,6 +127,11 @@ def test_a_second_device_gets_what_the_first_one_grants(line):
     screen.ok(SEND, CANARY)
     screen.ok("--home M inbox")
     enrol(screen, "M2", "device add", "duty.desk.1")
+    shown = screen.ok("--home F posting show duty.desk@mod.example")
+    assert (
+        shown.count("    FINGERPRINT  reads what is sent now: its key is sealed for until DTG\n")
+        == 2
+    )
     code, shown = screen.type("--home M2 inbox")
     assert code == 0
     wanted = re.search(r"run: (liaison grant --device \S+)", shown)

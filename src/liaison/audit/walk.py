@@ -12,6 +12,7 @@ from liaison.audit.replay import Replay
 from liaison.audit.report import Difference, Differs, Report, printable
 from liaison.audit.source import PAGE, Anchors, CellRow, End, Source
 from liaison.audit.verify import Verifier
+from liaison.ledger.record import Record, record_from
 from liaison.tlog.checkpoint import Checkpoint
 from liaison.words.errors import LiaisonError, LogUntrusted, Malformed, NotHere
 from liaison.words.times import MINUTE, to_rfc3339
@@ -151,6 +152,24 @@ async def replay(
         digest=None if difference else fold.digest(),
         difference=difference,
     )
+
+
+async def records(
+    source: Source, anchors: Anchors, progress: Progress | None = None
+) -> AsyncIterator[tuple[int, Record]]:
+    """Give each record with its index, as the source shows it: nothing of it is checked.
+
+    Raises:
+        LiaisonError: as ``verify``; Malformed, if a record has no reading.
+    """
+    text, end = await source.checkpoint(), await source.end()
+    published = None if text is None else Verifier(anchors).open_checkpoint(text).size
+    size = _size(published, end)
+    for start in range(0, size, PAGE):
+        stop = min(size, start + PAGE)
+        for entry in await source.opened(start, stop):
+            yield entry.index, record_from(entry.fields)
+        (progress or silent)(stop, size)
 
 
 def _signed(largest: int | None, size: int) -> tuple[str, ...]:

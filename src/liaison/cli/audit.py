@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import aiohttp
 import typer
@@ -24,12 +24,17 @@ from liaison.audit.source import Anchors, Source
 from liaison.audit.url import UrlSource
 from liaison.cli.configured import settings_at
 from liaison.cli.context import answer, home_of, say
+from liaison.cli.notes import time_of
 from liaison.cli.progress import bar
 from liaison.cli.showing import wrong_file
+from liaison.cli.traces import Since, Trace, Wanted, Which, Who, say_traces, what_in
+from liaison.ledger.record import Record
 from liaison.statements.keys import SigningKey
 from liaison.words.canonical import parse_canonical
 from liaison.words.encoding import from_base64
 from liaison.words.errors import Malformed, NotReady
+
+T = TypeVar("T")
 
 audit = typer.Typer(no_args_is_help=True, help="Recompute a log; trust neither node nor party.")
 
@@ -98,6 +103,43 @@ def replay_command(
     _tell(_run(aim, run))
 
 
+@audit.command("signed")
+def signed_command(
+    context: typer.Context,
+    target: Target,
+    member: Who,
+    which: Which = "",
+    since: Since = None,
+    node: Card = None,
+    key: KeyFile = None,
+    database: Database = None,
+) -> None:
+    """List all that a key signed since a time, by the whole log: for after a key was in other hands."""
+    aim = _aim(context, target, node, key, database)
+    wanted = Wanted(member, which, time_of("--since", since, SystemClock().now()) or 0)
+
+    async def run(source: Source, progress: walk.Progress) -> list[Trace]:
+        return [
+            Trace(index, record.at, what_in(record), _about(record), signer)
+            async for index, record in walk.records(source, aim.anchors, progress)
+            if (signer := wanted.key_of(record))
+        ]
+
+    traces = _read_through(aim, run)
+    say_traces(traces)
+    say(
+        f"{len(traces)} in the log. Reading leaves one trace in it, *delivered*: what a device that"
+    )
+    say(
+        "says nothing opened nobody can tell. Who could open a note its wraps say. That the log holds"
+    )
+    say("what it says is for: liaison audit verify")
+
+
+def _about(record: Record) -> str:
+    return f"entry {', '.join(map(str, record.urgency.about))}" if record.urgency.about else ""
+
+
 @dataclass(frozen=True)
 class Aim:
     """What is audited, and against what."""
@@ -156,13 +198,17 @@ def _read(path: Path) -> bytes:
         ) from exc
 
 
-def _run(aim: Aim, run: Callable[[Source, walk.Progress], walk.Audit]) -> Report:
-    async def main() -> Report:
+def _read_through(aim: Aim, run: Callable[[Source, walk.Progress], Coroutine[Any, Any, T]]) -> T:
+    async def main() -> T:
         async with _source(aim) as source:
             with bar("entries") as progress:
                 return await run(source, progress)
 
-    report = asyncio.run(main())
+    return asyncio.run(main())
+
+
+def _run(aim: Aim, run: Callable[[Source, walk.Progress], walk.Audit]) -> Report:
+    report = _read_through(aim, run)
     return replace(report, remarks=(*report.remarks, *aim.remarks))
 
 

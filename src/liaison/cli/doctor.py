@@ -237,7 +237,13 @@ def _signed(home: Home, now: int) -> Iterator[Finding]:
     directory, party = of_authority.newest_in(home, Directory), of_authority.newest_in(home, Party)
     key = of_authority.registrar_in(home)
     if directory is not None:
-        for lapse in of_directory(directory.by, directory.valid_until, now):
+        lapses = list(of_directory(directory.by, directory.valid_until, now))
+        if not lapses:
+            ends = directory.valid_until
+            said = f"others seal to {directory.by} until {to_dtg(ends)}, {left(ends, now)}"
+            known = "" if key else " (as this home last knew it)"
+            yield Finding("directory", Mark.GOOD, f"{said}{known}")
+        for lapse in lapses:
             if key:
                 yield _of_lapse(replace(lapse, do="liaison directory sign --post"), now)
             else:  # its registrar may have signed a newer one, which an offline home doesn't know

@@ -1,8 +1,9 @@
-"""``liaison key``: the keystore's passphrase, and a backup of what this home can't do without."""
+"""``liaison key``: passphrase, a backup of what this home can't do without, what a key signed."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,17 @@ from liaison.adapters import agent
 from liaison.cli import desk
 from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
+from liaison.cli.notes import time_of
+from liaison.cli.traces import Since, Trace, Wanted, Which, Who, say_traces, what_in
+from liaison.client import Client
 from liaison.client.backup import Backup, back_up, who_has
 from liaison.client.backup import restore as restore_home
 from liaison.client.filing import FILE as AUTHORITY
 from liaison.client.home import KEYSTORE
 from liaison.client.seat import wall_clock
 from liaison.sealing.keystore import Keystore
-from liaison.words.errors import NotReady
+from liaison.words.errors import LiaisonError, NotReady
+from liaison.words.ids import party_of
 from liaison.words.times import to_dtg
 
 key = typer.Typer(no_args_is_help=True, help="This home's keys: passphrase, backup, restore.")
@@ -124,6 +129,42 @@ def restore(
             "it."
         )
     answer({**_as_shape(made), "home": home.root})
+
+
+@key.command()
+def signed(context: typer.Context, member: Who, which: Which = "", since: Since = None) -> None:
+    """List what a key signed since a time, as far as this home has it; what of it is DOUBTFUL.
+
+    All that it signed shows who can read the whole log: liaison audit signed.
+    """
+
+    async def work(client: Client) -> list[Trace]:
+        wanted = Wanted(member, which, time_of("--since", since, client.now()) or 0)
+        with suppress(LiaisonError):  # what the party said before serves, too
+            await client.book.standing(party_of(member))
+        return [
+            Trace(
+                entry.index,
+                entry.at,
+                what_in(entry.record),
+                client.named_in(entry),
+                signer,
+                client.book.doubt(entry.statement.payload, entry.at),
+            )
+            for entry in client.signed_by(member)
+            if (signer := wanted.key_of(entry.record))
+        ]
+
+    traces = desk.as_member(context, work)
+    say_traces(traces)
+    say(f"{len(traces)} in this home: what it was sent, was told and did. Not here: what {member}")
+    say(
+        "wrote to others or said of their notes, what came and wasn't fetched yet (liaison inbox), and"
+    )
+    say(
+        "what was read: who opened your note says `status`. Who has the whole log sees all that was"
+    )
+    say("signed, *delivered* too: liaison audit signed NODE MEMBER KEY")
 
 
 def _as_shape(made: Backup) -> Shape:

@@ -6,7 +6,7 @@ device that can open it can hand on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -15,7 +15,7 @@ from liaison.cli import completing, desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.authority import posting
 from liaison.cli.consequence import clock
-from liaison.cli.context import answer, say
+from liaison.cli.context import Shape, answer, say
 from liaison.cli.failure import warn
 from liaison.cli.notes import say_items
 from liaison.cli.outcomes import done_in_words
@@ -23,6 +23,7 @@ from liaison.cli.progress import bar
 from liaison.cli.shapes import of_done, of_item
 from liaison.client import Authority, Client, Done, Item
 from liaison.client.granting import Granting, History, Holder, Unsettled
+from liaison.client.pins import groups_of
 from liaison.sealing.content import visible
 from liaison.statements.procedures import GrantReason
 from liaison.words.errors import NotReady, RefusedByNode, Unreadable
@@ -168,6 +169,7 @@ def posting_show(
 ) -> None:
     """Show who holds the posts of your party, or of another's, and how long they can be written to.
 
+    With a post named: by which devices what is sent there now can be read.
     An authority's home shows what it signed; it asks nobody, and knows no keys.
     """
 
@@ -190,12 +192,15 @@ def posting_show(
             say(f"{name}  VACANT: nobody holds it, and nothing can be sealed for it")
         for holder in holders:
             say(f"{name}  {holder.member}{_until(holder)}")
+            if post is not None:
+                for line in _by_device(holder):
+                    say(f"    {line}")
     answer(
         {
             "posts": [
                 {
                     "post": name,
-                    "holders": [{"member": h.member, "until": h.until or None} for h in holders],
+                    "holders": [_as_shape(holder) for holder in holders],
                 }
                 for name, holders in found.items()
             ]
@@ -209,6 +214,22 @@ def _until(holder: Holder) -> str:
     if not holder.until:
         return "  NO KEY: it makes one with its next command"
     return f"  can be written to until {clock(holder.until, holder.now)}"
+
+
+def _by_device(holder: Holder) -> Iterator[str]:
+    """Say which devices read what is sent to the post now: for each a note is wrapped."""
+    for device, until in (holder.devices or {}).items():
+        reads = f"reads what is sent now: its key is sealed for until {clock(until, holder.now)}"
+        yield f"{' '.join(groups_of(device))}  {reads if until else 'reads nothing that is sent now'}"
+
+
+def _as_shape(holder: Holder) -> Shape:
+    devices = holder.devices
+    return {
+        "member": holder.member,
+        "until": holder.until or None,
+        "devices": devices and [{"key": key, "until": at or None} for key, at in devices.items()],
+    }
 
 
 def posting_handover(

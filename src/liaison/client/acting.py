@@ -23,7 +23,7 @@ from liaison.client.reading import Letter, note_of, sha256
 from liaison.client.sending import SEAL_ATTEMPTS, SERIAL_USED
 from liaison.client.watching import Entry, Happening, check_digest
 from liaison.client.writing import Draft, Plan
-from liaison.ledger.facts import NoteFacts, ReleaseFacts
+from liaison.ledger.facts import AnswerFacts, NoteFacts, ReleaseFacts
 from liaison.rules.kinds import load_rule
 from liaison.rules.kinds.line_tests import LineTests, turn_of
 from liaison.sealing.content import Content
@@ -308,6 +308,25 @@ class Actor(Opener):
             found.receipt,
             self._doubt(entry, note, self._release_kept(reference, note)),
         )
+
+    def signed_by(self, member: str) -> list[Entry]:
+        """Return the entries that this home keeps of what a member signed, each once.
+
+        What they wrote to it, and what they said of what it knows; *delivered* is kept of nobody.
+        """
+        files = sorted(self.home.path("receipts").rglob("*.receipt"))
+        texts = [self.cabinet.get(name).receipt for name in self.cabinet.references()]
+        texts += [file.read_text("utf-8") for file in files]
+        found = [self.watch.verify_any(text) for text in texts]
+        theirs = [e for e in found if isinstance(e, Entry) and e.record.actor == member]
+        return list({entry.index: entry for entry in theirs}.values())
+
+    def named_in(self, entry: Entry) -> str:
+        """Return the references of the notes that an entry is, or is about, as far as they are known."""
+        facts = entry.record.facts
+        digests = [n.note for n in facts.notes] if isinstance(facts, AnswerFacts) else []
+        digests += [entry.record.note] if entry.record.note and not digests else []
+        return ", ".join(self.cabinet.reference(d) for d in digests if d in self.cabinet)
 
     def _release_kept(self, reference: str, note: Note) -> Entry | None:
         """Return the release of a note that this home has a receipt of."""

@@ -7,7 +7,7 @@ second device asks nobody; its owner types the command on the first one, which s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,14 +78,18 @@ class History:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a post, and until when they can be written to.
-
-    0: nobody can write to them now; None: it isn't known here.
-    """
+    """Who holds a post, and which of their devices can read what is sent there now."""
 
     member: str
-    until: int | None
+    devices: Mapping[str, int] | None
+    """By the id of its signing key until when its encryption key is sealed for, 0 where it has none;
+    None: it isn't known here."""
     now: int
+
+    @property
+    def until(self) -> int | None:
+        """Until when they can be written to; 0: not now; None: it isn't known here."""
+        return None if self.devices is None else max(self.devices.values(), default=0)
 
 
 @dataclass(frozen=True)
@@ -345,7 +349,7 @@ class Granter(Actor):
             raise NotHere(f"{party} names no post {post} in its directory", safe="nothing was done")
         return {
             name: [
-                Holder(holder, _written_to_until(standing, holder, now), now)
+                Holder(holder, _devices_of(standing, holder, now), now)
                 for holder in standing.posts[name].holders
             ]
             for name in sorted(standing.posts if post is None else [post])
@@ -405,20 +409,16 @@ class Granter(Actor):
         return found
 
 
-def _written_to_until(standing: Standing, member: str, now: int) -> int:
-    """Return until when the newest key of a member is in use, 0 where none is."""
+def _devices_of(standing: Standing, member: str, now: int) -> dict[str, int]:
+    """Return a member's devices in force, each with until when its newest key is in use, 0 without."""
     known = standing.members.get(member)
-    devices = {id_of(public) for public in known.devices} if known is not None else set()
     if known is None or known.state is not State.ACTIVE:
-        return 0
-    return max(
-        (
-            key.use_until
-            for key, _ in standing.keys.get(member, ())
-            if key.device in devices and key.use_from <= now < key.use_until
-        ),
-        default=0,
-    )
+        return {}
+    keys = [key for key, _ in standing.keys.get(member, ()) if key.use_from <= now < key.use_until]
+    return {
+        device: max((key.use_until for key in keys if key.device == device), default=0)
+        for device in map(id_of, known.devices)
+    }
 
 
 def addressed(note: Note) -> tuple[Addressed, ...]:
