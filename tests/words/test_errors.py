@@ -15,7 +15,8 @@ TREE = [
 
 
 def test_each_error_has_a_code_of_its_own():
-    codes = [error.code for error in TREE]
+    # One that names none is a closer word for its parent, to our own code and not to a peer.
+    codes = [error.code for error in TREE if "code" in vars(error)]
     assert "malformed" in codes
     assert len(codes) == len(set(codes))
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", code) for code in codes)

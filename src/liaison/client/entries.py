@@ -13,7 +13,7 @@ from liaison.ledger.facts import Facts, MemberFacts
 from liaison.rules.refusal import Refused
 from liaison.statements import payloads
 from liaison.statements.statement import Statement
-from liaison.words.errors import LogUntrusted, Malformed
+from liaison.words.errors import LogUntrusted, Malformed, RecordUntrusted
 
 P = TypeVar("P", bound=payloads.Payload)
 F = TypeVar("F", bound=Facts)
@@ -33,9 +33,9 @@ def same_facts(entry: Entry, derived: F, kind: type[F]) -> F:
     return facts
 
 
-def contradiction(entry: Entry) -> LogUntrusted:
-    return LogUntrusted(
-        f"The facts of entry {entry.index} are not what its {entry.statement.kind} statement says",
+def contradiction(entry: Entry) -> RecordUntrusted:
+    return RecordUntrusted(
+        f"The facts of entry {entry.index} are not what its {entry.statement.kind} says",
         safe="nothing of it is believed",
         do="keep the receipt and show it to the auditors",
     )

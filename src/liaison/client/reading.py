@@ -17,6 +17,7 @@ from typing import Final
 from liaison.client.answers import objects_of, text_of
 from liaison.client.book import Book
 from liaison.client.doubts import Doubt
+from liaison.client.entries import contradiction
 from liaison.client.links import ChannelView, LinkBroken
 from liaison.client.watching import Entry, Happening
 from liaison.ledger.facts import (
@@ -117,7 +118,7 @@ def note_of(entry: Entry) -> Note:
     """Return the note of an entry whose facts are what it says.
 
     Raises:
-        LogUntrusted: they aren't.
+        RecordUntrusted: they aren't.
     """
     note, facts = entry.statement.payload, entry.record.facts
     if not isinstance(note, Note) or not isinstance(facts, NoteFacts):
@@ -147,11 +148,7 @@ def note_of(entry: Entry) -> Note:
         *(getattr(facts, name) for name in _ALIKE),
     )
     if said != logged or entry.record.channel.id != note.channel:
-        raise LogUntrusted(
-            f"The facts of entry {entry.index} are not what its note says",
-            safe="nothing of it is shown",
-            do="keep the receipt and show it to the auditors",
-        )
+        raise contradiction(entry)
     return note
 
 
@@ -214,6 +211,30 @@ async def _check_holds(book: Book, entry: Entry, member: str, post: str) -> None
         raise LinkBroken("posting", f"At entry {entry.index} {refused.text}")
 
 
+def release_of(entry: Entry) -> tuple[Release, ReleaseFacts]:
+    """Return the release of an entry whose facts are what it says. Raises as ``note_of``."""
+    release, facts = entry.statement.payload, entry.record.facts
+    if not isinstance(release, Release) or not isinstance(facts, ReleaseFacts):
+        raise LinkBroken("release", f"Entry {entry.index} is not a release")
+    said = (
+        release.channel,
+        release.note,
+        release.key,
+        tuple(a.post for a in release.addressees),
+        tuple((r.party, r.serial) for r in release.parties if r.serial is not None),
+    )
+    logged = (
+        facts.channel,
+        facts.note,
+        facts.device,
+        tuple(a.post for a in facts.addressees),
+        tuple((s.party, s.serial) for s in facts.serials),
+    )
+    if said != logged:
+        raise contradiction(entry)
+    return release, facts
+
+
 async def check_release(
     book: Book, entry: Entry, note_entry: Entry, channel: ChannelView
 ) -> tuple[Release, ReleaseFacts]:
@@ -221,15 +242,11 @@ async def check_release(
 
     Raises as ``check_note``.
     """
-    release, facts = entry.statement.payload, entry.record.facts
-    if not isinstance(release, Release) or not isinstance(facts, ReleaseFacts):
-        raise LinkBroken("release", f"Entry {entry.index} is not a release")
+    release, facts = release_of(entry)
     note = note_of(note_entry)
     party = party_of(note.by)
-    said = (release.channel, release.note, release.key, tuple(a.post for a in release.addressees))
-    logged = (facts.channel, facts.note, facts.device, tuple(a.post for a in facts.addressees))
-    if said != logged or (facts.index, facts.sender) != (note_entry.index, note.by):
-        raise LogUntrusted(f"The facts of entry {entry.index} are not what its release says")
+    if (facts.index, facts.sender) != (note_entry.index, note.by):
+        raise contradiction(entry)
     if release.note != note_entry.statement.digest or party_of(release.by) != party:
         raise LinkBroken("release", "The release is not that of this note by its own party")
     if release.by == note.by:
@@ -256,6 +273,18 @@ async def check_release(
     return release, facts
 
 
+def grant_of(entry: Entry) -> tuple[Grant, GrantFacts]:
+    """Return the grant of an entry whose facts are what it says. Raises as ``note_of``."""
+    grant, facts = entry.statement.payload, entry.record.facts
+    if not isinstance(grant, Grant) or not isinstance(facts, GrantFacts):
+        raise LinkBroken("grant", f"Entry {entry.index} is not a grant")
+    given = tuple(wrap.key for wrap in grant.given)
+    said = (grant.channel, grant.note, grant.post, grant.reason, given)
+    if said != (facts.channel, facts.note, facts.post, facts.reason, facts.keys):
+        raise contradiction(entry)
+    return grant, facts
+
+
 async def check_grant(
     book: Book, entry: Entry, note_entry: Entry, channel: ChannelView
 ) -> tuple[Grant, GrantFacts]:
@@ -263,17 +292,12 @@ async def check_grant(
 
     Raises as ``check_note``.
     """
-    grant, facts = entry.statement.payload, entry.record.facts
-    if not isinstance(grant, Grant) or not isinstance(facts, GrantFacts):
-        raise LinkBroken("grant", f"Entry {entry.index} is not a grant")
+    grant, facts = grant_of(entry)
     note, digest = note_of(note_entry), note_entry.statement.digest
-    given = tuple(wrap.key for wrap in grant.given)
-    said = (grant.channel, grant.note, grant.post, grant.reason, given)
-    logged = (facts.channel, facts.note, facts.post, facts.reason, facts.keys)
     known = (note_entry.index, note.by, note.precedence.action, note.precedence.info)
     about = (facts.index, facts.sender, facts.precedence, facts.info_precedence)
-    if said != logged or known != about:
-        raise LogUntrusted(f"The facts of entry {entry.index} are not what its grant says")
+    if known != about:
+        raise contradiction(entry)
     if grant.note != digest or grant.channel != channel.cell.channel:
         raise LinkBroken("grant", "The grant is not one of this note")
     if grant.post not in {a.post for a in (*note.addressees, *(note.drafted or ()))}:
@@ -330,12 +354,8 @@ def _check_roster_is_current(
     )
 
 
-async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:
-    """Return what an answer says and what the log told of it, once its chain holds.
-
-    Raises:
-        NotReady, LinkBroken, SignatureInvalid, LogUntrusted: as ``check_note``.
-    """
+def answer_of(entry: Entry) -> tuple[Answer, AnswerFacts]:
+    """Return the answer of an entry whose facts are what it says. Raises as ``note_of``."""
     answer, facts = entry.statement.payload, entry.record.facts
     if not isinstance(answer, Answer) or not isinstance(facts, AnswerFacts):
         raise LogUntrusted(f"Entry {entry.index} is not an answer")
@@ -348,7 +368,17 @@ async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:
         tuple(n.note for n in facts.notes),
     )
     if said != logged:
-        raise LogUntrusted(f"The facts of entry {entry.index} are not what its answer says")
+        raise contradiction(entry)
+    return answer, facts
+
+
+async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:
+    """Return what an answer says and what the log told of it, once its chain holds.
+
+    Raises:
+        NotReady, LinkBroken, SignatureInvalid, LogUntrusted: as ``check_note``.
+    """
+    answer, facts = answer_of(entry)
     party = party_of(answer.by)
     if party_of(answer.post) != party:
         raise LinkBroken("posting", f"{answer.by} can't answer for {answer.post}, a post of others")
@@ -359,6 +389,17 @@ async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:
     await book.check_speaker(entry, answer, standing.directory.digest)
     await _check_holds(book, entry, answer.by, answer.post)
     return answer, facts
+
+
+def said_of(entry: Entry) -> InChannel:
+    """Return what a member did in a channel, where the facts are what it says. Raises as ``note_of``."""
+    said, facts = entry.statement.payload, entry.record.facts
+    if not isinstance(said, InChannel):
+        raise LinkBroken("news", f"Entry {entry.index} is not a member's statement in a channel")
+    names = ("channel", "note", *_ALIKE_LATER.get(entry.statement.kind, ()))
+    if any(getattr(facts, name, None) != getattr(said, name, None) for name in names):
+        raise contradiction(entry)
+    return said
 
 
 async def check_said(book: Book, entry: Entry, channel: ChannelView) -> None:
@@ -381,21 +422,15 @@ async def check_said(book: Book, entry: Entry, channel: ChannelView) -> None:
         raise LinkBroken("member", f"{said.by} has not the role {role}")
     if isinstance(said, Hold):
         await _check_holds(book, entry, said.by, said.post)
-    facts = entry.record.facts
-    names = ("channel", "note", *_ALIKE_LATER.get(entry.statement.kind, ()))
-    if any(getattr(facts, name, None) != getattr(said, name, None) for name in names):
-        raise LogUntrusted(
-            f"The facts of entry {entry.index} are not what its {entry.statement.kind} says",
-            safe="nothing of it is shown",
-            do="keep the receipt and show it to the auditors",
-        )
+    said_of(entry)
 
 
 _SAID_BY: Final = {"extension": MemberRole.CHAIR, "watch": MemberRole.OPERATOR}
 """The role that a member must have to say such a thing."""
 _ALIKE_LATER: Final = {
     "extension": ("silence_until",),
-    "watch": ("action", "by", "post", "text", "until"),
+    "hold": ("below", "post", "until"),
+    "watch": ("action", "below", "by", "post", "text", "until"),
 }
 """Members, beside channel and note, that a statement and the facts of its record have alike."""
 

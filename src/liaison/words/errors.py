@@ -51,6 +51,10 @@ class LogUntrusted(LiaisonError):
     code = "log-untrusted"
 
 
+class RecordUntrusted(LogUntrusted):
+    """One record isn't what its statement says: nothing of it is believed, and the others stand."""
+
+
 class ChainBroken(LiaisonError):
     """From the pinned authority no unbroken chain of statements leads to what was shown."""
 
