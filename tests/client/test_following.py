@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liaison.client import Content, Draft, Letter, Unopened
-from liaison.client.following import BACKOFF_MAX_S, BACKOFF_S, PACING, Delay, Pacing
+from liaison.client.following import BACKOFF_MAX_S, BACKOFF_S, GATHER_S, PACING, Delay, Pacing
 from liaison.main import run_node
 from liaison.node.streaming import FAILED, NOT_ALLOWED, REPLACED, SESSION_ENDED, SILENT, Ended
 from liaison.settings import Settings
 from liaison.words.errors import Busy, LogUntrusted, Malformed, NodeUnreachable, NotReady
 from liaison.words.precedence import Precedence
-from liaison.words.times import HOUR, SECOND
+from liaison.words.times import HOUR, MINUTE, SECOND
 from tests.client.council import CANARY, DUTY, council
 
 PATIENCE_S = 30
@@ -136,6 +136,60 @@ def _cut(stream, n: int) -> None:
     """End a stream in one of the ways in which a node may."""
     ways = (FAILED, SESSION_ENDED, SILENT, Ended(4430, "window-shut"), NOT_ALLOWED)
     stream.end(ways[n % len(ways)])
+
+
+@pytest.mark.parametrize("ended", [SESSION_ENDED, NOT_ALLOWED])
+async def test_a_node_that_ends_each_session_at_once_is_lost_and_asked_ever_more_seldom(
+    ended, world, monkeypatch
+):
+    """The session lasts; what the node says when it ends the stream is its own word."""
+    pauses: list[float] = []
+    lost: list[object] = []
+    streams = type(world.running.services.streams)
+    honest = streams.open
+
+    def ends(self, *whose):
+        stream = honest(self, *whose)
+        stream.end(Ended(ended.code, ended.reason, {"type": "ready"}))
+        return stream
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            monkeypatch.setattr(streams, "open", honest)
+        await PACING.sleep(0)
+
+    await f_sends(world, "waits")
+    monkeypatch.setattr(streams, "open", ends)
+    pacing = Pacing(sleep=pause, chance=lambda: 0.5, now=lambda: 0.0)
+    async with world.client("M") as m:
+        async with aclosing(m.follow(lost=lost.append, pacing=pacing)) as items:
+            assert subjects(await take(items, 1)) == ["waits"]
+    assert pauses[:5] == [0.25, 0.5, 1, 2, 4]
+    assert [str(one) for one in lost] == ["The node ends each session as soon as it began"]
+
+
+async def test_a_session_that_ends_after_its_time_is_followed_by_another_at_once(world):
+    pauses: list[float] = []
+    lost: list[object] = []
+    passed = [0.0]
+
+    async def pause(seconds: float) -> None:
+        if seconds > GATHER_S:  # so long *delivered* is gathered
+            pauses.append(seconds)
+        await PACING.sleep(0)
+
+    pacing = Pacing(sleep=pause, chance=lambda: 0.5, now=lambda: passed[0])
+    streams = world.running.services.streams
+    async with world.client("M") as m:
+        async with aclosing(m.follow(lost=lost.append, pacing=pacing)) as items:
+            for n in range(4):
+                await f_sends(world, f"note {n}")
+                assert subjects(await take(items, 1)) == [f"note {n}"]
+                passed[0] += 15 * MINUTE / SECOND
+                for stream in list(streams._of_key.values()):
+                    stream.end(SESSION_ENDED)
+    assert (pauses, lost) == ([], [])
 
 
 async def test_delivered_is_said_at_once_for_flash_and_together_for_the_rest(world):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ BACKOFF_MAX_S: Final = 60.0
 GATHER_S: Final = 0.05
 ASK_AGAIN_S: Final = 1.0
 CLOSE_S: Final = 5.0
+BRIEF_S: Final = 10.0
+"""A session lasts a quarter of an hour: a stream that ends with it so soon, and again, didn't serve."""
 SILENT_S: Final = 60.0
 """A node pings every 20 seconds (STREAM-18): after so long without a frame nobody is there."""
 
@@ -40,6 +43,8 @@ class Pacing:
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     chance: Callable[[], float] = random.random
     """From 0 up to but without 1."""
+    now: Callable[[], float] = time.monotonic
+    """Seconds, from anywhere on."""
 
 
 PACING: Final = Pacing()
@@ -98,6 +103,9 @@ class Flow:
         self._delay = Delay(pacing.chance)
         self._lost = lost
         self._is_lost = False
+        self._joined_at = 0.0
+        self._was_brief = False
+        """The node ended the session that the last stream was under as soon as it began."""
         self._wire: Wire | None = None
         self._hearing: asyncio.Task[None] | None = None
         # Items are bounded by the window; a node that sends more is not read any further.
@@ -158,6 +166,10 @@ class Flow:
             self._is_lost = True
             self._lost(exc)
 
+    def _succeeded(self) -> None:
+        self._delay.succeeded()
+        self._is_lost = False
+
     async def _connect(self) -> None:
         while True:
             pause_s = self._delay.next_s()
@@ -172,7 +184,7 @@ class Flow:
             except (NodeUnreachable, Busy) as exc:
                 self._failed(exc)
                 continue
-            self._wire = wire
+            self._wire, self._joined_at = wire, self._pacing.now()
             self._frames = asyncio.Queue(2 * WINDOW)
             self._hearing = asyncio.create_task(self._hear(wire, self._frames))
             return
@@ -195,8 +207,8 @@ class Flow:
         while frame is not None:
             kind = frame.get("type")
             if kind == "ready":
-                self._delay.succeeded()
-                self._is_lost = False
+                if not self._was_brief:  # else it says so each time, and ends it
+                    self._succeeded()
             elif kind == "item":
                 items.append(frame)
                 is_caught_up = frame.get("more") is False
@@ -235,11 +247,15 @@ class Flow:
                 safe="what was shown is kept, the rest is still in the inbox",
                 do="end one of them; if there is none, have the device revoked: its key was copied",
             )
-        if code not in (
-            _SESSION_ENDED,
-            _NOT_ALLOWED,
-        ):  # these begin a new session, or learn why not
+        is_brief = self._pacing.now() - self._joined_at < BRIEF_S
+        if self._was_brief and not is_brief:
+            self._succeeded()
+        if code not in (_SESSION_ENDED, _NOT_ALLOWED):
             self._delay.failed()
+        elif self._was_brief and is_brief:
+            self._failed(NodeUnreachable("The node ends each session as soon as it began"))
+        # The first time is nothing: a new session is begun at once (STREAM-19), or says why not.
+        self._was_brief = is_brief and code in (_SESSION_ENDED, _NOT_ALLOWED)
 
 
 class Gathering:
