@@ -29,7 +29,15 @@ from liaison.sealing.keystore import StretchedKey
 from liaison.statements.payloads import Party, Payload
 from liaison.statements.statement import Statement, parse_statement_of
 from liaison.words.encoding import from_base64
-from liaison.words.errors import LiaisonError, Malformed, NotReady, RefusedByNode
+from liaison.words.errors import (
+    Busy,
+    LiaisonError,
+    Malformed,
+    NodeUnreachable,
+    NotAllowed,
+    NotReady,
+    RefusedByNode,
+)
 from liaison.words.times import to_dtg
 
 T = TypeVar("T")
@@ -253,20 +261,27 @@ def warn_surprises(surprises: Iterable[Surprise], *, is_restored: bool = False) 
 
 
 async def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T:
-    async with opening() as opened:
-        done = await work(opened)
+    opened = opening()
+    try:
+        async with opened:
+            done = await work(opened)
+    finally:
+        _say_followed(opened.pins)  # however it ended: the pin is another from now on
     _warn_unsettled(opened.unsettled)
     for dispute in opened.disputed:
         warn(
             f"STOP: {dispute}. One of you is shown a false log, or it says so falsely: compare "
             "your newest checkpoints by telephone and tell the auditors (log-untrusted)"
         )
-    for pin in opened.pins.followed:
+    return done
+
+
+def _say_followed(pins: Pins) -> None:
+    for pin in pins.followed:
         warn(
             f"{pin.party} took up the authority key that it had announced, at {to_dtg(pin.at)}; "
             f"it is pinned now: {' '.join(pin.fingerprint)}"
         )
-    return done
 
 
 def _warn_sent_again(exc: LiaisonError, pause_s: float) -> None:
@@ -288,8 +303,12 @@ def _warn_caught_up(outcomes: Iterable[Outcome]) -> None:
 
 
 async def warn_lapses(client: Client) -> None:
-    """Say what ends soon, before it does; what can't be looked at now keeps nobody from anything."""
-    with contextlib.suppress(LiaisonError):
+    """Say what ends soon, before it does; what can't be looked at now keeps nobody from anything.
+
+    Raises:
+        LinkBroken, SignatureInvalid, LogUntrusted: what the node shows of this party doesn't hold.
+    """
+    with contextlib.suppress(NodeUnreachable, Busy, NotAllowed, NotReady):
         for lapse in await client.lapses():
             warn(f"{lapse.said} · {lapse.do}")
 

@@ -24,6 +24,7 @@ from liaison.client import device as of_device
 from liaison.client import filing as of_authority
 from liaison.client.backup import who_has
 from liaison.client.device import Certified, certified_in
+from liaison.client.evidence import keep
 from liaison.client.home import KEYSTORE, RESTORED
 from liaison.client.lapses import Lapse, left, of_directory, of_key
 from liaison.client.links import LinkBroken, Standing
@@ -365,13 +366,17 @@ async def in_force(client: Client) -> list[Finding]:
     """Look at what is in force: this member, its party's directory, and what ends soon."""
     now, own = client.now(), client.device.party
     findings: list[Finding] = []
+    is_own_broken = False
     for party in client.pins.authorities:
         try:
             await client.book.standing(party)
         except NotHere:
             continue  # pinned, and in no channel of ours yet
         except (LinkBroken, SignatureInvalid, LogUntrusted, Malformed) as exc:
-            findings.append(Finding("directory", Mark.BAD, f"{party}: {exc.happened}", exc.do))
+            findings.append(_broken(client, party, exc))
+            is_own_broken = is_own_broken or party == own
+    if is_own_broken:
+        return findings  # all else here rests on that chain
     findings += [_of_lapse(lapse, now) for lapse in await client.lapses() if lapse.what != "key"]
     for standing in client.book.standings():
         party, directory = standing.party.party, standing.directory
@@ -394,6 +399,13 @@ async def in_force(client: Client) -> list[Finding]:
                 )
             )
     return findings
+
+
+def _broken(client: Client, party: str, exc: LiaisonError) -> Finding:
+    """Say what isn't believed of a party; where one must stop at it, what the node said is kept."""
+    exc.happened = f"{party}: {exc.happened}"
+    keep(client.home, exc, client.transport.answers, client.now())
+    return Finding("directory", Mark.BAD, exc.happened, exc.do or "tell the node's operator")
 
 
 def _held(client: Client, standing: Standing) -> Finding:

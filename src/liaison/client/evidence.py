@@ -14,6 +14,8 @@ from liaison.words.times import to_dtg
 
 STOP: Final = (ChainBroken, LogUntrusted, SignatureInvalid)
 """Nobody goes on after one of these; others must be able to see why."""
+DO: Final = "call the other side; the auditors want the file and the receipts"
+"""Where the error itself doesn't say it."""
 FORMAT: Final = "liaison/evidence/1"
 ANSWERS: Final = 32
 ANSWERS_BYTES: Final = 4 * 1024 * 1024
@@ -52,7 +54,7 @@ def keep(home: Home, exc: BaseException | None, answers: Answers, now: int) -> N
         kept = f"what the node said is kept: {path}"
     if not exc.happened.startswith("STOP"):
         exc.happened = f"STOP: {exc.happened}"
-    exc.do = " · ".join(part for part in (exc.do, kept) if part)
+    exc.do = f"{exc.do or DO} · {kept}"
 
 
 def _spell(exc: LiaisonError, answers: Answers, now: int) -> bytes:
