@@ -190,6 +190,23 @@ def test_what_a_stolen_key_signed_is_shown_as_doubtful(council):
     assert "DOUBTFUL" not in council.ok("--home F read london-hotline/1")
 
 
+def test_a_new_device_says_once_whom_it_must_pin_and_shows_all_of_it_then(council):
+    second_device(council)
+    for _ in range(2):
+        council.ok(SEND, CANARY)
+    shown = council.ok("--home M2 inbox")
+    assert shown.count("Nobody compared the fingerprint of fco.example yet") == 1
+    assert re.match(r"\S[^:]*, \S[^:]* was not opened yet: Nobody compared", shown), shown
+    assert shown.endswith("(not-ready). `inbox` tries again each time\n")
+    assert council.ok("--home M2 inbox") == (
+        "Nothing new. Not opened yet: 2 of before; see why: liaison doctor\n"
+    )
+    theirs = Pins(Home(council.folder / "M")).authority("fco.example")
+    Pins(Home(council.folder / "M2")).pin_authority(theirs)
+    assert council.ok("--home M2 inbox").count("from attache.london.1@fco.example: Convoy\n") == 2
+    assert council.ok("--home M2 inbox") == "Nothing new.\n"
+
+
 def test_what_a_stolen_key_signed_is_marked_wherever_it_is_shown(council, monkeypatch):
     group = second_device(council)
     theirs = Pins(Home(council.folder / "M")).authority("fco.example")

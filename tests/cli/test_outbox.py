@@ -92,7 +92,7 @@ def test_a_note_that_gets_no_receipt_is_sent_again_at_once_and_that_is_said(line
     with away(times=1):
         shown = line.ok(SEND, CANARY)
     assert (
-        "cut. It is signed and in the outbox, and the same bytes are sent again in 0 s; Ctrl-C leaves "
+        "cut. What is in the outbox is signed, and its same bytes are sent again in 0 s; Ctrl-C leaves "
         "it there (node-unreachable)\n"
     ) in shown
     assert shown.endswith(
@@ -106,6 +106,19 @@ def test_what_waited_is_said_when_another_command_sends_it_along(line):
     shown = line.ok(SEND, "next")
     assert "What was in the outbox: ACCEPTED london-hotline/1 at DTG" in shown
     assert "\nACCEPTED london-hotline/2 at DTG" in shown
+
+
+def test_what_waits_still_is_told_from_what_was_typed_now(line):
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+        code, shown = line.type(SEND, "next")
+    assert code == 75
+    assert (
+        "What was in the outbox before still waits there: The node gave no receipt: cut\n" in shown
+    )
+    assert shown.endswith(WAITING)
+    assert shown.count("Do not write it again") == 1
+    assert line.ok("--home F outbox flush").count("ACCEPTED") == 2
 
 
 def test_dropping_says_what_it_means_and_asks(line):

@@ -286,7 +286,7 @@ def _say_followed(pins: Pins) -> None:
 
 def _warn_sent_again(exc: LiaisonError, pause_s: float) -> None:
     warn(
-        f"{exc.happened}. It is signed and in the outbox, and the same bytes are sent again in "
+        f"{exc.happened}. What is in the outbox is signed, and its same bytes are sent again in "
         f"{pause_s:.0f} s; Ctrl-C leaves it there ({exc.code})"
     )
 
@@ -295,8 +295,10 @@ def _warn_caught_up(outcomes: Iterable[Outcome]) -> None:
     """Say what came of statements that had waited: nobody else would hear of it."""
     for outcome in outcomes:
         if isinstance(outcome, LiaisonError):
-            what = "was REFUSED" if isinstance(outcome, RefusedByNode) else "still waits"
-            warn(f"What was in the outbox {what}: {outcome} ({code_of(outcome)})")
+            if isinstance(outcome, RefusedByNode):
+                warn(f"What was in the outbox was REFUSED: {outcome} ({code_of(outcome)})")
+            else:  # what is safe, and what to do, is said of what was typed now
+                warn(f"What was in the outbox before still waits there: {outcome.happened}")
         else:
             for line in in_words(outcome):
                 warn(f"What was in the outbox: {line}")

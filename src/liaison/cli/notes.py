@@ -48,6 +48,7 @@ from liaison.client import (
     Waiting,
 )
 from liaison.client.evidence import STOP
+from liaison.client.reached import INBOX, list_in
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole
 from liaison.words.canonical import MAX_INTEGER
@@ -55,6 +56,7 @@ from liaison.words.errors import (
     LiaisonError,
     LogUntrusted,
     Malformed,
+    NotReady,
     RefusedByNode,
 )
 from liaison.words.times import SECOND, from_typed, to_dtg
@@ -445,7 +447,11 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
             items = await client.unshown()
         say_items(items)
         if not items:
-            say("Nothing new.")
+            early = len(list_in(client.home.read_state(INBOX), "unopened"))
+            waiting = (
+                f" Not opened yet: {early} of before; see why: liaison doctor" if early else ""
+            )
+            say(f"Nothing new.{waiting}")
         answer({"items": [of_item(item) for item in items]})
         # Not before: what comes to no screen, because something ends this, is shown the next time.
         client.shown()
@@ -460,6 +466,7 @@ def inbox(context: typer.Context, is_followed: Follow = False) -> None:
 def say_items(items: list[Item]) -> None:
     """Say what came, and put it into that order: alerts, notes, what else happened."""
     items.sort(key=_first)
+    early: dict[str, list[str]] = {}
     rung = Counter((i.kind, i.reference) for i in items if isinstance(i, News) and i.is_urgent)
     for item in items:
         if isinstance(item, News) and item.is_urgent:
@@ -467,7 +474,16 @@ def say_items(items: list[Item]) -> None:
             rung[item.kind, item.reference] -= 1
             if rung[item.kind, item.reference]:
                 continue
-        _say_item(item)
+        if isinstance(item, Unopened) and isinstance(item.error, NotReady):
+            early.setdefault(_why(item.error), []).append(item.reference)
+        else:
+            _say_item(item)
+    # Each note of a party that isn't pinned yet says the same: once is enough.
+    for why, references in early.items():
+        if not is_json():
+            warn(
+                f"{', '.join(references)} was not opened yet: {why}. `inbox` tries again each time"
+            )
 
 
 def _first(item: Item) -> tuple[int, int, int]:
@@ -502,12 +518,12 @@ def _say_item(item: Item) -> None:
     elif isinstance(item.error, STOP):
         tell(item.error)
     elif not is_json():
-        warn(f"{item.reference} was not opened: {item.error} ({_code(item.error)})")
+        warn(f"{item.reference} was not opened: {_why(item.error)}")
 
 
-def _code(error: LiaisonError) -> str:
+def _why(error: LiaisonError) -> str:
     reason = getattr(error, "reason", "")
-    return f"{error.code}: {reason}" if reason else error.code
+    return f"{error} ({error.code}: {reason})" if reason else f"{error} ({error.code})"
 
 
 def read(context: typer.Context, reference: Reference) -> None:
