@@ -162,9 +162,8 @@ async def test_a_node_that_ends_each_session_at_once_is_lost_and_asked_ever_more
     await f_sends(world, "waits")
     monkeypatch.setattr(streams, "open", ends)
     pacing = Pacing(sleep=pause, chance=lambda: 0.5, now=lambda: 0.0)
-    async with world.client("M") as m:
-        async with aclosing(m.follow(lost=lost.append, pacing=pacing)) as items:
-            assert subjects(await take(items, 1)) == ["waits"]
+    async with world.client("M") as m, aclosing(m.follow(lost=lost.append, pacing=pacing)) as items:
+        assert subjects(await take(items, 1)) == ["waits"]
     assert pauses[:5] == [0.25, 0.5, 1, 2, 4]
     assert [str(one) for one in lost] == ["The node ends each session as soon as it began"]
 
@@ -181,14 +180,13 @@ async def test_a_session_that_ends_after_its_time_is_followed_by_another_at_once
 
     pacing = Pacing(sleep=pause, chance=lambda: 0.5, now=lambda: passed[0])
     streams = world.running.services.streams
-    async with world.client("M") as m:
-        async with aclosing(m.follow(lost=lost.append, pacing=pacing)) as items:
-            for n in range(4):
-                await f_sends(world, f"note {n}")
-                assert subjects(await take(items, 1)) == [f"note {n}"]
-                passed[0] += 15 * MINUTE / SECOND
-                for stream in list(streams._of_key.values()):
-                    stream.end(SESSION_ENDED)
+    async with world.client("M") as m, aclosing(m.follow(lost=lost.append, pacing=pacing)) as items:
+        for n in range(4):
+            await f_sends(world, f"note {n}")
+            assert subjects(await take(items, 1)) == [f"note {n}"]
+            passed[0] += 15 * MINUTE / SECOND
+            for stream in list(streams._of_key.values()):
+                stream.end(SESSION_ENDED)
     assert (pauses, lost) == ([], [])
 
 
