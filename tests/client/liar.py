@@ -16,20 +16,22 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from liaison.ledger.facts import Facts
+from liaison.ledger.facts import DueFacts, Facts
 from liaison.ledger.receipt import Receipt
 from liaison.ledger.record import Place, Record, Urgency
 from liaison.main import Running
 from liaison.node import deciding
 from liaison.node.sequencer import Accepted, Submitted
-from liaison.rules.cells import Counter
+from liaison.rules.cells import Cell, Counter
 from liaison.rules.decide import decide, scope_of
+from liaison.rules.evolve import evolve
 from liaison.statements.statement import Statement
 from liaison.tlog.checkpoint import open_checkpoint, sign_checkpoint
 from liaison.tlog.note import SignerKey, VerifierKey
 from liaison.tlog.proof import TlogProof
 from liaison.words.precedence import STOP_BAND
 from tests.client.hostile import FACTS
+from tests.client.hotline import ORIGIN
 
 Change = Callable[[Any], Any]
 
@@ -97,6 +99,68 @@ async def file(
     content: bytes | None = None,
 ) -> str:
     """Have the log take a statement that no rule was asked about; return its receipt."""
+
+    def made(place: Place, at: int) -> Record:
+        return Record(
+            kind=statement.kind,
+            at=at,
+            channel=place,
+            note=statement.digest if statement.kind == "note" else "",
+            actor=statement.payload.by,
+            urgency=Urgency(),
+            statement=statement.raw,
+            facts=facts or FACTS[statement.kind](statement),
+        )
+
+    return await _file(running, statement, monkeypatch, made, content)
+
+
+async def file_due(
+    running: Running,
+    instead_of: Statement[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    facts: DueFacts,
+    *,
+    ahead: int = 0,
+) -> str:
+    """Have the log say, in place of a note of that channel, that something was due; return that receipt.
+
+    ``ahead`` is how far its time is ahead of the log's, in microseconds.
+    """
+
+    def made(place: Place, at: int) -> Record:
+        return due_record(kind, facts, place, at + ahead)
+
+    def counted(*of: Any) -> list[Cell]:
+        return [cell for cell in evolve(*of) if isinstance(cell, Counter)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deciding, "evolve", counted)
+        return await _file(running, instead_of, monkeypatch, made)
+
+
+def due_record(kind: str, facts: DueFacts, place: Place, at: int) -> Record:
+    """Return the record of something that was due: the log's own word."""
+    return Record(
+        kind=kind,
+        at=at,
+        channel=place,
+        note="",
+        actor=ORIGIN,
+        urgency=Urgency(),
+        statement=b"",
+        facts=facts,
+    )
+
+
+async def _file(
+    running: Running,
+    statement: Statement[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    made: Callable[[Place, int], Record],
+    content: bytes | None = None,
+) -> str:
     honest = decide
 
     def forced(view: Any, said: Statement[Any], at: int) -> Any:
@@ -104,16 +168,7 @@ async def file(
             return honest(view, said, at)
         scope = scope_of(said)
         counter = view.get(Counter, scope)
-        return Record(
-            kind=said.kind,
-            at=at,
-            channel=Place(id=scope, n=counter.n + 1 if counter else 1),
-            note=said.digest if said.kind == "note" else "",
-            actor=said.payload.by,
-            urgency=Urgency(),
-            statement=said.raw,
-            facts=facts or FACTS[said.kind](said),
-        )
+        return made(Place(id=scope, n=counter.n + 1 if counter else 1), at)
 
     with monkeypatch.context() as patch:
         patch.setattr(deciding, "decide", forced)

@@ -1,7 +1,8 @@
 """A device: its signing key and its encryption keys, which it certifies itself. design.md 4.
 
 An encryption key is replaced 7 days after ``use_from``, usable for 35, and destroyed after
-``kept_until``: by log time and never by the local clock, which a stranger could set.
+``kept_until``: by log time, which this machine's clock has reached too. A stranger could set the clock,
+and a node the other; neither alone destroys anything (docs/decisions/0025).
 """
 
 from __future__ import annotations
@@ -184,9 +185,12 @@ class Device:
         certified.is_posted = True
         self._save()
 
-    def destroy(self, log_time: int) -> list[str]:
-        """Destroy the keys whose ``kept_until`` has passed in the log; return their digests."""
-        ended = [c for c in self.certified if c.statement.payload.kept_until <= log_time]
+    def destroy(self, passed: int) -> list[str]:
+        """Destroy the keys whose ``kept_until`` is ``passed`` or before; return their digests.
+
+        ``passed`` is a time that is behind both the log and this machine, in microseconds.
+        """
+        ended = [c for c in self.certified if c.statement.payload.kept_until <= passed]
         if ended:
             for certified in ended:
                 self.keystore.secrets.pop(certified.digest, None)

@@ -1,7 +1,7 @@
 """Keeping: how long a home keeps what it opened or sent, as the charters of its channels say.
 
 A charter may have nothing kept (``cabinet = "none"``), or everything for a time (``cabinet_s``).
-Time is the log's, as for keys: the local clock could be set by a stranger, or be wrong.
+Time is what both the log and this machine's clock have passed, as for keys (docs/decisions/0025).
 """
 
 from __future__ import annotations
@@ -65,24 +65,24 @@ class Keeping:
         """Channels of which nothing is kept, by their charters."""
         return sorted(alias for alias, seconds in self._terms.items() if seconds == 0)
 
-    def retain(self, log_time: int) -> list[str]:
+    def retain(self, passed: int) -> list[str]:
         """Forget what is older than its charter lets it be kept; return the references."""
         if not self._terms:
             return []
         over = [
             (digest, reference)
             for digest, reference in self._held()
-            if self._is_over(reference, self._cabinet.accepted_at(digest), log_time)
+            if self._is_over(reference, self._cabinet.accepted_at(digest), passed)
         ]
         if over:
             self._cabinet.forget(digest for digest, _ in over)
         return [reference for _, reference in over]
 
-    def _is_over(self, reference: str, at: int, log_time: int) -> bool:
+    def _is_over(self, reference: str, at: int, passed: int) -> bool:
         seconds = self.term(reference.rpartition("/")[0])
         if seconds is None:
             return False
-        return seconds == 0 or (at > 0 and at + seconds * SECOND <= log_time)
+        return seconds == 0 or (at > 0 and at + seconds * SECOND <= passed)
 
     def forget(self, references: list[str]) -> list[str]:
         """Forget what was opened or sent under these references; return those that were held."""

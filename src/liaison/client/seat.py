@@ -176,7 +176,7 @@ class Seat:
     ) -> None:
         keep(self.home, exc, self.transport.answers, self.now())
         try:
-            await self.close(is_settled=exc is None)
+            await self.close(ended_by=exc)
         except STOP as late:
             keep(self.home, late, self.transport.answers, self.now())
             raise
@@ -184,8 +184,11 @@ class Seat:
             if not isinstance(exc, LiaisonError):
                 raise  # else what happened first says what to do
 
-    async def close(self, *, is_settled: bool = True) -> None:
-        """Compare the checkpoints seen, destroy keys that are due, and give the home back."""
+    async def close(self, *, ended_by: BaseException | None = None) -> None:
+        """Compare the checkpoints seen, destroy keys that are due, and give the home back.
+
+        Nothing is destroyed where one must stop, or where the log wasn't found to be one growing tree.
+        """
         async with AsyncExitStack() as ending:
             # The last first; what can't be saved, for a full disk, keeps back none of the others.
             ending.callback(self._held.close)
@@ -198,10 +201,13 @@ class Seat:
                 with suppress(asyncio.CancelledError):
                     await self._settling
             await self._receipts.flush()
-            if is_settled:
+            if ended_by is None:
                 await self._settle()
-            self.device.destroy(self.watch.log_time)
-            self.keeping.retain(self.watch.log_time)
+            if not isinstance(ended_by, STOP) and not self.watch.pending:
+                # Of two times the earlier: neither log nor clock alone takes what can't be had again.
+                passed = min(self.watch.log_time, self.now())
+                self.device.destroy(passed)
+                self.keeping.retain(passed)
             self._keep_known()
 
     def _keep_known(self) -> None:

@@ -85,9 +85,13 @@ class Watch:
             seen = Seen.model_validate(item)
             self._pending[seen.size] = seen.root
         at = state.get("at", 0)
+        newest_at = state.get("newest_at", at)
         assert isinstance(at, int)
+        assert isinstance(newest_at, int)
         self.log_time = at
-        """The time of the newest record seen, in microseconds."""
+        """The time of the newest record in a tree that was compared, in microseconds."""
+        self._newest_at = newest_at
+        """The same of what was seen, also where its tree is yet to be compared."""
         disputed = state.get("disputed", [])
         self._gossip: dict[tuple[int, str], str] = {}
         self.disputed: list[str] = [str(text) for text in cast("list[object]", disputed)]
@@ -129,10 +133,16 @@ class Watch:
         """As ``verify``, also for what was due and has no statement."""
         entry, checkpoint = self._verify(text, known)
         self._add(checkpoint.size, to_base64(checkpoint.root))
-        if entry.at > self.log_time:
-            self.log_time = entry.at
-            self._is_changed = True
+        self._newest_at = max(self._newest_at, entry.at)
+        if not self._pending:
+            self._reach(entry.at)
         return entry
+
+    def _reach(self, at: int) -> None:
+        """Let the log's time go on: what isn't of one growing tree tells no time."""
+        if at > self.log_time:
+            self.log_time = at
+            self._is_changed = True
 
     def gossip(self, who: str, seen: Seen, index: int) -> None:
         """Compare, at the next settling, the checkpoint that another member saw with this log.
@@ -185,7 +195,7 @@ class Watch:
             LogUntrusted: no one tree has all the roots that the log signed: it shows two faces.
             NodeUnreachable: it couldn't be checked now; what is pending stays so.
         """
-        pending = dict(self._pending)
+        pending, newest_at = dict(self._pending), self._newest_at
         newest = max(pending, default=0)
         if newest <= self._kept.size:
             newest = self._kept.size
@@ -206,6 +216,7 @@ class Watch:
         for size in pending:
             self._pending.pop(size, None)
         self._is_changed = self._is_changed or bool(pending)
+        self._reach(newest_at)
         self.save()
 
     def _compare(self, gossip: dict[tuple[int, str], str], get: Callable[[Node], bytes]) -> None:
@@ -224,6 +235,7 @@ class Watch:
                 "at": self.log_time,
                 "checkpoint": self._kept.model_dump(),
                 **({"disputed": self.disputed} if self.disputed else {}),
+                "newest_at": self._newest_at,
                 "pending": [
                     {"root": root, "size": size} for size, root in sorted(self._pending.items())
                 ],
