@@ -340,6 +340,30 @@ def test_a_nodes_card_draws_nothing_on_a_screen(begun, url):
     assert "node  localhost/test at http://NODE" in begun.ok("--home FA party show")
 
 
+@pytest.mark.parametrize("name", ["origin", "log_key", "node_key", "administrator_key"])
+def test_a_card_with_another_log_or_other_keys_takes_no_node_s_place(begun, name):
+    card = begun.folder / "N" / "node.liaison"
+    other = {"origin": "other.example/log"}.get(name, to_base64(SigningKey(b"\x66" * 32).public))
+    members = {**json.loads(card.read_text()), name: other, "url": "http://127.0.0.1:9"}
+    (begun.folder / "evil.card").write_bytes(format_canonical(members) + b"\n")
+    begun.ok("--home FA party new fco.example")
+    begun.ok("--home FA directory sign --node N/node.liaison")
+    before = begun.ok("--home FA party show")
+    code, shown = begun.type("--home FA directory sign --node evil.card")
+    assert code == 1
+    assert shown.endswith(
+        "The file names other keys, or another log, than the pinned localhost/test · nothing was "
+        "sent; the pin stays as it was · ask the node's operator by another way which keys are right "
+        "(log-untrusted)\n"
+    )
+    assert begun.ok("--home FA party show") == before
+    # The same node at another address is the same node.
+    moved = {**json.loads(card.read_text()), "url": "https://moved.example"}
+    (begun.folder / "moved.card").write_bytes(format_canonical(moved) + b"\n")
+    begun.ok("--home FA directory sign --node moved.card")
+    assert "node  localhost/test at https://moved.example" in begun.ok("--home FA party show")
+
+
 def test_another_key_than_the_pinned_one_is_pinned_only_anew_and_loudly(begun):
     heard = heard_of(begun, "--home MA party new mod.example")
     other = heard_of(begun, "--home EVE party new mod.example")

@@ -22,6 +22,7 @@ from liaison.ledger.facts import AddresseeFacts, Facts, NoteFacts, SerialFacts, 
 from liaison.ledger.record import Place, Record
 from liaison.rules import cells, deriving
 from liaison.rules.cells import Overlay
+from liaison.rules.decide import scope_of
 from liaison.rules.evolve import evolve
 from liaison.sealing.content import Content
 from liaison.sealing.keys import EncryptionKey
@@ -30,7 +31,7 @@ from liaison.statements.payloads import Note, Seen
 from liaison.statements.statement import Statement, parse_statement_of
 from liaison.words.encoding import to_base64
 from liaison.words.errors import NotHere
-from liaison.words.ids import new_note_id, party_of
+from liaison.words.ids import new_note_id
 from tests.world import (
     ALIAS,
     ANNA,
@@ -73,7 +74,7 @@ class HostileWorld(MemoryWorld):
         if facts is None:
             facts = FACTS[statement.kind](statement)
         at = self.next_at
-        scope = getattr(statement.payload, "channel", party_of(statement.payload.by))
+        scope = scope_of(statement)
         record = Record(
             kind=statement.kind,
             at=at,

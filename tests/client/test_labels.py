@@ -193,13 +193,13 @@ async def test_the_reader_demands_the_release_that_the_charter_asks_for(tmp_path
     view = await desk.book.channel(world.alias)
     with pytest.raises(ChainBroken, match="without a release"):
         await check_note(desk.book, entry, view)
-    # Nor after an amendment: the charter that the note names asks for it.
+    # Nor after an amendment that asks for none: the charter that the note names does.
     cell, charter = view.cell, view.charter
-    later = {"charter": digest("amended"), "opened_at": entry.at + 1}
+    free = tuple(kind.model_copy(update={"release": None}) for kind in charter.kinds)
+    later = {"charter": digest("amended"), "opened_at": entry.at + 1, "kinds": free}
+    succeeds = {"channel": cell.channel, "previous": cell.charter, "kinds": free}
     amended = replace(
-        view,
-        cell=cell.model_copy(update=later),
-        charter=charter.model_copy(update={"channel": cell.channel, "previous": cell.charter}),
+        view, cell=cell.model_copy(update=later), charter=charter.model_copy(update=succeeds)
     )
     with pytest.raises(ChainBroken, match="without a release"):
         await check_note(desk.book, entry, amended)

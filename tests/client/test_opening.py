@@ -238,14 +238,36 @@ async def test_an_addressee_who_is_not_on_the_roster_named(world, anna, dora):
     signed = await anna.write()
     roster = world.roster(MOD, tiers=(payloads.Tier(name="desk", posts=("deputy@mod.example",)),))
     world.accept(roster)
-    note = note_in(signed).payload
-    parties = tuple(
-        r.model_copy(update={"roster": roster.digest}) if r.party == MOD else r
-        for r in note.parties
-    )
-    entry = forge(world, signed, parties=parties)
+    entry = forge(world, signed, parties=relying(signed, roster.digest))
     error = await broken(dora, entry, delivery_of(signed), LinkBroken)
     assert error.link == "roster"
+    assert "is not on the roster of mod.example that it names" in error.happened
+
+
+def relying(signed: Signed, roster: str) -> tuple[payloads.Reliance, ...]:
+    """Return on what a note relies, with another roster of its reader's party."""
+    return tuple(
+        r.model_copy(update={"roster": roster}) if r.party == MOD else r
+        for r in note_in(signed).payload.parties
+    )
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+async def test_the_roster_that_is_named_is_one_that_the_party_had_by_then(
+    world, anna, dora, is_later
+):
+    signed = await anna.write()
+    assert (await dora.open(log(world, signed), delivery_of(signed))).body == CANARY
+    # The sender's own party lists the reader's post; or the reader's own does, but only later.
+    party = MOD if is_later else FCO
+    roster = world.roster(party, tiers=(payloads.Tier(name="desk", posts=(DUTY,)),))
+    if not is_later:
+        world.force(roster)
+    entry = forge(world, signed, parties=relying(signed, roster.digest))
+    if is_later:
+        world.accept(roster)
+    error = await broken(dora, entry, delivery_of(signed), LinkBroken)
+    assert error.happened == "The note names a roster that isn't one of mod.example"
 
 
 async def test_facts_that_are_not_what_the_note_says_are_the_logs_fault(world, anna, dora):

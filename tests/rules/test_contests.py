@@ -209,6 +209,23 @@ def test_where_all_must_acknowledge_each_post_that_it_spoke_for_is_asked_again()
     assert lives(world, note) == {DUTY: Life.DELIVERED, DEPUTY: Life.ACKNOWLEDGED}
 
 
+@pytest.mark.parametrize(("acknowledge", "again"), [("all", [DEPUTY]), ("any-of-tier", [])])
+def test_what_it_took_on_for_one_post_before_it_was_stolen_stands_beside_what_it_did_since(
+    acknowledge, again
+):
+    world = two_devices(worlds.quiet_hotline(terms=worlds.terms(acknowledge=acknowledge)))
+    world.accept(world.posting(DEPUTY, (DORA,)))
+    note = world.accept(world.note(to={DUTY: ACTION, DEPUTY: ACTION})).digest
+    world.accept(world.answer(DORA, ACKNOWLEDGED, note, key=STOLEN, post=DUTY))
+    world.advance(SECOND)
+    since = world.clock
+    world.accept(world.answer(DORA, ACKNOWLEDGED, note, key=STOLEN, post=DEPUTY))
+    world.accept(lost(world, since))
+    (facts,) = contested(world.elapse(SECOND))
+    assert [r.post for one in facts.armed for r in one.reached] == again
+    assert addressee(world, note, DUTY).life is Life.ACKNOWLEDGED
+
+
 def stolen_reply(world: MemoryWorld, note: str, **changes: Any) -> str:
     return world.accept(world.note(DORA, in_reply_to=note, key=STOLEN, **changes)).digest
 
