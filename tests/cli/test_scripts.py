@@ -46,7 +46,7 @@ def test_the_page_and_the_readme_list_the_exit_codes_of_the_program():
 
 
 def test_each_error_has_the_exit_code_that_is_listed():
-    special = {GuardRefused: 3, DiskFull: 4, Waiting: 75}
+    special = {GuardRefused: 3, DiskFull: 4, Waiting: 75, failure.Interrupted: 130}
     assert set(special) < set(errors())
     for each in errors():
         error = each.__new__(each)
@@ -67,7 +67,8 @@ def test_ctrl_c_ends_with_130(screen, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(desk, "as_member", interrupted)
-    assert screen.type("--home F inbox")[0] == failure.INTERRUPTED
+    code, shown = screen.type("--home F inbox")
+    assert (code, shown) == (failure.INTERRUPTED, "Ended with Ctrl-C (interrupted)\n")
 
 
 def test_a_question_that_is_left_unanswered_is_a_refusal(screen, monkeypatch):

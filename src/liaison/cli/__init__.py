@@ -24,7 +24,7 @@ from typer.main import get_command, get_group
 
 from liaison import __version__
 from liaison.cli.context import Json, answer, check_profile, say
-from liaison.cli.failure import DONE, misused, tell
+from liaison.cli.failure import DONE, INTERRUPTED, Interrupted, misused, tell
 from liaison.words.errors import LiaisonError, NotReady
 
 MODULES: Final = {  # module: its commands
@@ -179,6 +179,8 @@ def _run() -> int:
                 "whether that was sent: liaison inbox",
             )
         )
+    if code == INTERRUPTED:
+        tell(Interrupted())
     return code if isinstance(code, int) else DONE
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from liaison.cli.context import is_json, say
+from liaison.cli.failure import Interrupted
 from liaison.words.errors import NotReady
 
 
@@ -45,11 +50,12 @@ def ask(question: str, *, is_yes: bool, safe: str = "nothing was sealed or sent"
 
     Raises:
         NotReady: no, or nobody can be asked.
+        Interrupted: it was ended with Ctrl-C.
     """
     if is_yes:
         return
     try:
-        answer = typed(f"{question} [y/N]")
+        answer = typed(f"{question} [y/N]", safe=safe)
     except OSError as exc:
         raise NotReady(
             "Nobody is here to say yes",
@@ -60,13 +66,45 @@ def ask(question: str, *, is_yes: bool, safe: str = "nothing was sealed or sent"
         raise NotReady("Not done: you said no", safe=safe)
 
 
-def typed(question: str) -> str:
-    """Return what a person types at the terminal.
+def typed(question: str, *, safe: str) -> str:
+    """Return what a person types at the terminal. ``safe`` is as of ``interruptible``.
 
     Raises:
         OSError: there is none.
+        Interrupted: it was ended with Ctrl-C.
     """
-    with _TERMINAL.open("w", encoding="utf-8") as screen:
-        screen.write(f"{question} ")
-    with _TERMINAL.open("r", encoding="utf-8") as keyboard:
-        return keyboard.readline()
+    with interruptible(safe):
+        with _TERMINAL.open("w", encoding="utf-8") as screen:
+            screen.write(f"{question} ")
+        with _TERMINAL.open("r", encoding="utf-8") as keyboard:
+            return keyboard.readline()
+
+
+@contextmanager
+def interruptible(safe: str) -> Iterator[None]:
+    """Have the first Ctrl-C end the command while a person is asked for something.
+
+    Else the event loop only takes note of it, and what is typed next would still be believed.
+    ``safe`` is what is said of what was not done.
+
+    Raises:
+        Interrupted: there was one, now or just before.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if _is_ending():
+            raise Interrupted(safe=safe)
+        yield
+    except KeyboardInterrupt:
+        if not is_json():
+            sys.stderr.write("\n")  # the question stands on that line
+        raise Interrupted(safe=safe) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _is_ending() -> bool:
+    with suppress(RuntimeError):  # there is no event loop
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return False

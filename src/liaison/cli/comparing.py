@@ -63,7 +63,7 @@ def compare_fingerprint(whose: str, groups: Sequence[str], heard: str) -> None:
     )
     _check(heard, "is not the last group", is_same=_plain(heard) == groups[-1])
     for place in sorted(secrets.SystemRandom().sample(range(len(groups) - 1), DRAWN)):
-        heard = typed(f"And group {place + 1} of the eight:")
+        heard = typed(f"And group {place + 1} of the eight:", safe="nothing was pinned")
         _check(heard, f"is not group {place + 1}", is_same=_plain(heard) == groups[place])
 
 
@@ -117,7 +117,7 @@ def _ask(read: str, question: str, option: str, safe: str) -> str:
         raise typer.BadParameter(f"with --json nothing is asked: add --heard {option}")
     say(f"Call them by a number you had before, and have {read} read to you.")
     try:
-        return typed(question)
+        return typed(question, safe=safe)
     except OSError as exc:
         raise NotReady(
             "Nobody is here to say what was heard by telephone",

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 import typer
 
 from liaison.adapters import agent
+from liaison.cli.asking import interruptible
 from liaison.cli.context import home_of, named_home
 from liaison.cli.failure import code_of, warn
 from liaison.cli.outcomes import in_words
@@ -107,8 +108,10 @@ def secret(
             safe="nothing was done",
             do=f"name a file with {option}, or run it at a terminal",
         )
-    typed = getpass.getpass(f"{prompt}: ")
-    if is_new and getpass.getpass("Again: ") != typed:
+    with interruptible("nothing was done"):
+        typed = getpass.getpass(f"{prompt}: ")
+        again = getpass.getpass("Again: ") if is_new else typed
+    if again != typed:
         raise NotReady("The two are not the same", safe="nothing was made", do="type them again")
     return _long_enough(typed) if is_new else typed
 
@@ -267,6 +270,8 @@ async def _run(opening: Callable[[], A], work: Callable[[A], Awaitable[T]]) -> T
             done = await work(opened)
     finally:
         _say_followed(opened.pins)  # however it ended: the pin is another from now on
+        for text in opened.gave_way:
+            warn(text)
     _warn_unsettled(opened.unsettled)
     for dispute in opened.disputed:
         warn(

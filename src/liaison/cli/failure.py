@@ -6,7 +6,7 @@ With ``--json`` each line of standard error is JSON, too: a problem, or a warnin
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import ClassVar, Final
 
 import typer
 from rich.console import Console
@@ -24,7 +24,12 @@ WAITING: Final = 75
 """EX_TEMPFAIL of sysexits: it may be tried again, and the outbox does."""
 INTERRUPTED: Final = 130
 
-_EXITS: Final = {"waiting": WAITING, "disk-full": DISK, "guard-refused": GUARD}
+_EXITS: Final = {
+    "waiting": WAITING,
+    "disk-full": DISK,
+    "guard-refused": GUARD,
+    "interrupted": INTERRUPTED,
+}
 """By the error's code; any other is 1."""
 
 _STOP: Final = "STOP: call the other side, and keep file and receipts for the auditors"
@@ -37,6 +42,16 @@ _DO: Final = {
     "not-here": "check what was named, and the node's URL",
 }
 """What to do by the error's code, as docs/errors.md has it, where the error itself doesn't say."""
+
+
+class Interrupted(LiaisonError):
+    """Somebody ended it with Ctrl-C."""
+
+    code: ClassVar[str] = "interrupted"
+
+    def __init__(self, *, safe: str = "") -> None:
+        super().__init__("Ended with Ctrl-C", safe=safe)
+
 
 _err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
