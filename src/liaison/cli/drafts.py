@@ -127,6 +127,12 @@ def release(context: typer.Context, reference: Reference, is_yes: Yes = False) -
     async def work(client: Client) -> Done:
         letter = await client.read(reference)
         note = letter.note
+        if note.by == client.device.member:  # the log would refuse it, after the whole screen
+            raise NotReady(
+                f"You drafted {letter.reference}: another person lets it go",
+                safe="nothing was wrapped or sent",
+                do="ask a releaser who can read it to run: liaison release",
+            )
         plan = await client.release_plan(letter)
         draft = Draft(
             channel=plan.channel.cell.alias,

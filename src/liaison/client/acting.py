@@ -357,18 +357,8 @@ class Actor(Opener):
     # Release
 
     async def release_plan(self, letter: Letter) -> Plan:
-        """Return for whom a draft would be wrapped by its release; nothing is sent.
-
-        Raises:
-            NotReady: this member drafted it: another person lets it go.
-        """
+        """Return for whom a draft would be wrapped by its release; nothing is sent."""
         await self.tend()
-        if letter.note.by == self.device.member:
-            raise NotReady(
-                f"You drafted {letter.reference}: another person lets it go",
-                safe="nothing was wrapped or sent",
-                do="ask a releaser who can read it to run: liaison release",
-            )
         view = await self._channel_of(letter.channel)
         return await self._planner.release_plan(view.cell.alias, letter.note)
 
