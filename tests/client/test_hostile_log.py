@@ -9,11 +9,17 @@ import re
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from liaison.client import Client, Home, Pins, Unopened
+from liaison.client import Client, Home, Pins, Sent, Unopened
+from liaison.client.transport import Transport
+from liaison.ledger.entry import commit_to
+from liaison.ledger.receipt import Receipt
+from liaison.ledger.record import fields_of, record_from
 from liaison.main import run_node
 from liaison.settings import Settings
 from liaison.statements.statement import make_statement
@@ -53,8 +59,60 @@ async def test_receipts_under_another_log_key_are_of_no_log(lied: Lied) -> None:
         await lied.write()
 
 
+@pytest.mark.parametrize("is_moved", [False, True])
+async def test_a_record_that_no_tree_holds_is_believed_by_nobody(
+    lied: Lied, is_moved: bool
+) -> None:
+    """Who has one signed checkpoint could else show any record under it, at any place."""
+    await lied.write()
+    async with lied.council.client("M") as m:
+        shown: Any = await m.transport.read("/v1/inbox")
+    first, second = (Receipt.from_text(item["receipt"]) for item in shown["items"])
+    other = first if is_moved else changed(second)
+    forged = replace(second, entry=other.entry, openings=other.openings)
+
+    def forge(answer: Any) -> Any:
+        *rest, last = answer["items"]
+        return {**answer, "items": [*rest, {**last, "receipt": forged.to_text()}]}
+
+    lied.liar.lies["/v1/inbox"] = forge
+    async with seen_through(lied, LogUntrusted, "proof leads to root"), lied.client("M") as m:
+        await m.inbox()
+    lied.liar.lies.clear()
+    async with lied.client("M") as m:
+        assert [each.reference for each in letters(await m.inbox())] == [
+            "london-hotline/1",
+            "london-hotline/2",
+        ]
+
+
+async def test_a_receipt_that_no_tree_holds_is_taken_for_nothing_that_was_sent(lied: Lied) -> None:
+    honest = Transport.submit
+
+    async def forged(self: Transport, *sent: Any) -> str:
+        return changed(Receipt.from_text(await honest(self, *sent))).to_text()
+
+    with lied.monkeypatch.context() as patch:
+        patch.setattr(Transport, "submit", forged)
+        with pytest.raises(LogUntrusted, match="proof leads to root"):
+            await lied.write()
+    async with lied.client("F") as f:
+        (waiting,) = f.outbox.waiting
+        (sent,) = await f.flush()
+        assert isinstance(sent, Sent)
+        assert (sent.reference, sent.digest) == ("london-hotline/2", waiting.digest)
+
+
+def changed(receipt: Receipt) -> Receipt:
+    """Return a receipt whose record says another time; it is that of no tree."""
+    record = record_from([opening.value for opening in receipt.openings])
+    entry, openings = commit_to(fields_of(replace(record, at=record.at + 1)), bytes(32))
+    return replace(receipt, entry=entry, openings=openings)
+
+
+@pytest.mark.parametrize("entries", [2, 3, 5], ids=["as long", "longer", "much longer"])
 async def test_a_log_that_was_forked_for_one_client_is_found_out_by_its_next_look(
-    lied: Lied,
+    lied: Lied, entries: int
 ) -> None:
     world, folder = lied.council, lied.council.folder
     async with world.client("M") as m:
@@ -69,16 +127,19 @@ async def test_a_log_that_was_forked_for_one_client_is_found_out_by_its_next_loo
     settings = Settings(home=folder / "N2", listen="127.0.0.1:0")
     async with run_node(settings, clock=world.clock) as fork:
         lied.liar.upstream = fork.url
-        await lied.write(by="G")
-        await lied.write(by="G")
+        for _ in range(entries):
+            await lied.write(by="G")
         lied.liar.upstream = world.running.url
         await lied.write()
         async with world.client("M") as m:
             assert len(letters(await m.inbox())) == 1
         lied.liar.upstream = fork.url
-        async with lied.client("M") as m:
-            with pytest.raises(LogUntrusted, match="signed two trees that don't fit together"):
-                await m.inbox()
+        given: list[object] = []
+        with pytest.raises(LogUntrusted, match="signed two trees that don't fit together"):
+            async with lied.client("M") as m:
+                given += await m.inbox()
+        # At the first receipt of a tree as long as one seen, else when the trees are compared.
+        assert bool(given) == (entries > 2)
 
 
 async def test_what_a_lost_key_signed_is_not_filed_as_of_before(
