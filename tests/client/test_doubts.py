@@ -16,7 +16,7 @@ from liaison.words.times import MINUTE
 from tests.client.council import CANARY, DUTY, LONDON, PASSPHRASE, Council, council, letters
 from tests.client.test_acting import flash
 
-HOLDER = "duty.desk.1@mod.example"
+HOLDER, PARTY = "duty.desk.1@mod.example", "/v1/parties/mod.example"
 
 
 @pytest.fixture
@@ -80,8 +80,13 @@ async def test_the_doubt_stays_where_nobody_is_asked_and_under_another_pin(
     await _say(world)
     async with world.client("F") as f:
         await f.inbox()
+        before = await f.transport.read(PARTY)
     since = world.clock.now() - 3 * MINUTE
     await _lost(world, since)
+    honest = Transport.read
+
+    async def as_before(self: Transport, path: str) -> dict[str, object]:
+        return before if path == PARTY else await honest(self, path)
 
     async def unreached(*_: object) -> None:
         raise NodeUnreachable("not now")
@@ -99,6 +104,11 @@ async def test_the_doubt_stays_where_nobody_is_asked_and_under_another_pin(
             assert f.kept("london-hotline/1").doubt is None
         # The party begins anew; what its lost key signed doesn't.
         forget_seen(Home(world.folder / "F"), "mod.example")
+    # Nor where the node shows the party as it was before it said so.
+    monkeypatch.setattr(Transport, "read", as_before)
+    async with world.client("F") as f:
+        assert (await f.read("london-hotline/3")).doubt == Doubt(HOLDER, since)
+        assert f.book.standings()[0].members[HOLDER].compromised is None
 
 
 async def test_what_is_kept_is_read_also_with_a_clock_that_is_wrong(world: Council) -> None:

@@ -11,7 +11,7 @@ from liaison.client.book import Book
 from liaison.client.seen import forget_seen
 from liaison.client.watching import Entry
 from liaison.rules import cells
-from liaison.statements.payloads import State
+from liaison.statements.payloads import MemberRole, State
 from liaison.words.errors import LogUntrusted
 from liaison.words.times import DAY, MINUTE
 from tests.client.hostile import (
@@ -193,6 +193,29 @@ async def test_a_device_that_the_directory_names_as_revoked_is_not_in_force(
         await dora.book.standing(FCO, not_before=world.clock + 1)
     assert caught.value.link == "device"
     assert "names a device of" in caught.value.happened
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_member_is_as_the_directory_names_them_or_not_at_all(
+    world: HostileWorld, dora: Desk, is_gone: bool
+) -> None:
+    before = (await WorldSource(world).party(FCO))["members"]
+    if is_gone:
+        world.accept(world.directory(FCO, members=()))
+    else:
+        world.accept(world.member(ANNA, roles=(MemberRole.AUDITOR,)))
+        world.accept(world.directory(FCO))
+    shown_by(dora, WorldSource(world))
+    members = (await dora.book.standing(FCO)).members
+    assert [one.roles for one in members.values()] == ([] if is_gone else [(MemberRole.AUDITOR,)])
+    # The node shows what they were before, beside what is.
+    now = await WorldSource(world).party(FCO)
+    told = {**now, "members": [*now["members"], *before]}
+    shown_by(dora, Frozen(world, FCO, told))
+    with pytest.raises(LinkBroken) as caught:
+        await dora.book.standing(FCO)
+    assert caught.value.link == "member"
+    assert caught.value.happened == "The directory of fco.example doesn't name this statement"
 
 
 @pytest.mark.parametrize("newer", [1, 13, 14, 30])
