@@ -97,8 +97,13 @@ async def file(
     monkeypatch: pytest.MonkeyPatch,
     facts: Facts | None = None,
     content: bytes | None = None,
+    *,
+    is_shown_only: bool = False,
 ) -> str:
-    """Have the log take a statement that no rule was asked about; return its receipt."""
+    """Have the log take a statement that no rule was asked about; return its receipt.
+
+    ``is_shown_only``: the node goes on as if it weren't there; only who is shown the receipt knows.
+    """
 
     def made(place: Place, at: int) -> Record:
         return Record(
@@ -112,7 +117,10 @@ async def file(
             facts=facts or FACTS[statement.kind](statement),
         )
 
-    return await _file(running, statement, monkeypatch, made, content)
+    with monkeypatch.context() as patch:
+        if is_shown_only:
+            patch.setattr(deciding, "evolve", counted)
+        return await _file(running, statement, monkeypatch, made, content)
 
 
 async def file_due(
@@ -132,9 +140,6 @@ async def file_due(
     def made(place: Place, at: int) -> Record:
         return due_record(kind, facts, place, at + ahead)
 
-    def counted(*of: Any) -> list[Cell]:
-        return [cell for cell in evolve(*of) if isinstance(cell, Counter)]
-
     with monkeypatch.context() as patch:
         patch.setattr(deciding, "evolve", counted)
         return await _file(running, instead_of, monkeypatch, made)
@@ -152,6 +157,11 @@ def due_record(kind: str, facts: DueFacts, place: Place, at: int) -> Record:
         statement=b"",
         facts=facts,
     )
+
+
+def counted(*of: Any) -> list[Cell]:
+    """Change no cell by a record, but for how many there are in its channel."""
+    return [cell for cell in evolve(*of) if isinstance(cell, Counter)]
 
 
 async def _file(

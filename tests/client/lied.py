@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from liaison.client import Client, Draft, Home, Pins, Sent
+from liaison.client import Authority, Client, Draft, Home, Pins, RegistrarRequest, Sent
 from liaison.client.receipts import prove
 from liaison.client.transport import Transport
 from liaison.ledger.facts import AddresseeFacts, NoteFacts, SerialFacts
 from liaison.ledger.record import record_from
 from liaison.sealing.keys import EncryptionKey
 from liaison.statements.keys import SigningKey
-from liaison.statements.payloads import Key, Note
+from liaison.statements.payloads import Key, Note, Scope
 from liaison.statements.statement import Statement, make_statement, parse_statement_of
 from liaison.words.encoding import to_base64
 from liaison.words.errors import LiaisonError, NodeUnreachable
@@ -175,3 +175,15 @@ def facts_of(statement: Statement[Note]) -> NoteFacts:
         ),
         exercise=note.exercise,
     )
+
+
+async def delegate(authority: Authority, key: SigningKey) -> None:
+    """Let a key sign all that a registrar of mod.example may, and say so."""
+    party = "mod.example"
+    authority.delegate(
+        RegistrarRequest(party, to_base64(key.public), key.prove_possession(party)),
+        scope=list(Scope),
+        until=authority.now() + 90 * DAY,
+    )
+    authority.sign_directory()
+    await authority.post()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from liaison.client import Authority, Home, Pins, RegistrarRequest, Unopened
+from liaison.client import Home, Pins, Unopened
 from liaison.client.doubts import Doubt
 from liaison.client.seen import forget_seen
 from liaison.client.watching import check_digest
@@ -23,7 +23,6 @@ from liaison.statements.payloads import (
     MemberRole,
     Party,
     Posting,
-    Scope,
     State,
 )
 from liaison.statements.statement import Statement, make_statement, parse_statement_of
@@ -38,6 +37,7 @@ from tests.client.lied import (
     MARY,
     MOD,
     Lied,
+    delegate,
     facts_of,
     forged_key,
     kept_back,
@@ -185,7 +185,7 @@ async def test_what_the_node_said_is_kept_as_evidence_where_one_must_stop(lied: 
 
 async def test_a_registrar_that_was_ended_signs_for_nobody_who_saw_it_end(lied: Lied) -> None:
     async with lied.council.authority("MA") as authority:
-        await _delegate(authority, EVIL)
+        await delegate(authority, EVIL)
     await lied.write()  # the honest run, with the registrar
     before = await lied.answer(MOD)
     async with lied.council.authority("MA") as authority:
@@ -217,17 +217,6 @@ async def test_a_registrar_that_was_ended_signs_for_nobody_who_saw_it_end(lied: 
     lied.liar.lies[MOD] = put("directory", told["directory"])
     async with seen_through(lied, ChainBroken, "neither the authority's nor a registrar's"):
         await lied.write()
-
-
-async def _delegate(authority: Authority, key: SigningKey) -> None:
-    party = "mod.example"
-    authority.delegate(
-        RegistrarRequest(party, to_base64(key.public), key.prove_possession(party)),
-        scope=list(Scope),
-        until=authority.now() + 90 * DAY,
-    )
-    authority.sign_directory()
-    await authority.post()
 
 
 async def test_a_stranger_who_names_the_true_statement_before_takes_no_pin(lied: Lied) -> None:
@@ -286,7 +275,7 @@ async def test_of_two_statements_of_one_number_the_one_that_was_seen_stands(lied
     (present,) = lied.said(await lied.answer(MOD), "party", Party)
     async with lied.council.authority("MA") as authority:
         stolen = authority._key
-        await _delegate(authority, SigningKey(b"\x41" * 32))
+        await delegate(authority, SigningKey(b"\x41" * 32))
     await lied.write()
     other = _party_after(lied, present, stolen, name="Ministry of Ours")
     for one in (other, _party_after(lied, other, stolen)):  # of the same number, and on top of it

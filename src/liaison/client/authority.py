@@ -500,6 +500,11 @@ class AuthorityHome(Filing):
             self._save()
 
     @property
+    def gave_way(self) -> list[str]:
+        """Directories that were seen, and that a key had signed that may sign no more."""
+        return self._online.book.gave_way if self._online else []
+
+    @property
     def disputed(self) -> list[str]:
         """What others say they saw of the log, and this home doesn't."""
         return self._online.watch.disputed if self._online else []

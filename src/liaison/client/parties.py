@@ -28,12 +28,18 @@ from liaison.rules import cells
 from liaison.rules.authority import (
     EDITIONS_KEPT,
     directory_dates,
+    follows,
     keeps_next,
     key_cell,
     key_dates,
     member_cell,
     party_cell,
     post_cell,
+    reinstates,
+    says_for_good,
+    stays_revoked,
+    still_used,
+    takes_back,
 )
 from liaison.rules.cells import Cell
 from liaison.rules.chain import authority_signs, device_signs, id_of, registrar_signs
@@ -44,6 +50,7 @@ from liaison.rules.deriving import (
     party_facts,
     posting_facts,
 )
+from liaison.rules.refusal import Refused
 from liaison.statements import payloads
 from liaison.statements.payloads import Scope, Successive
 from liaison.words.encoding import from_base64
@@ -87,7 +94,7 @@ class Parties:
         directory = None
         if shown["directory"]:
             directory = await self._fold_directory(only(shown, "directory"), party)
-            self._seen.take_directory(directory)
+            self._seen.check_directory(directory, own, read_at)
         elif "sequence" in self._seen.of(party):
             raise LinkBroken(
                 "directory",
@@ -95,8 +102,8 @@ class Parties:
                 f"{self._seen.of(party)['sequence']}",
             )
         members: dict[str, cells.Member] = {}
-        for entry in await self._all_named(shown["members"], directory, "member"):
-            member = (await self._fold_member(entry, party)).cell
+        for link in await self._members_shown(shown["members"], directory, own):
+            member = link.cell
             if directory is not None and directory.member(member.member) != member.statement:
                 raise LinkBroken("member", f"The directory of {party} doesn't name this statement")
             members[member.member] = member
@@ -114,6 +121,8 @@ class Parties:
             key = self._fold_key(entry, own, members)
             if key is not None:
                 keys.setdefault(key[0].member, []).append(key)
+        if directory is not None:
+            self._seen.keep_directory(directory, read_at)
         standing = Standing(
             party=own,
             directory=directory,
@@ -128,6 +137,73 @@ class Parties:
     async def current(self, party: str) -> Standing:
         """Return what is current in ``party``, asked for a minute ago at most. Raises as ``standing``."""
         return await self.standing(party, not_before=self._now() - FRESH_US)
+
+    async def _members_shown(
+        self, shown: list[Entry], directory: DirectoryLink | None, party: cells.Party
+    ) -> list[Link[cells.Member]]:
+        """Return what is shown of members, each step to it being its signer's to take.
+
+        What the directory that was seen last names was found so then.
+        """
+        entries = await self._all_named(shown, directory, "member")
+        links = [await self._fold_member(entry, party.party) for entry in entries]
+        if directory is not None and self._seen.has(directory):
+            return links
+        before = await self._directory_before(party)
+        for link in links:
+            await self._check_steps(link, before.member(link.cell.member) if before else None)
+        return links
+
+    async def _directory_before(self, party: cells.Party) -> DirectoryLink | None:
+        """Return the directory that was seen last, if there is one and who signed it still may."""
+        digest = self._seen.of(party.party).get("statement")
+        if digest is None or not self._seen.is_vouched(party, self._now()):
+            return None
+        try:
+            return await self.directory(digest, party.party)
+        except NotHere as exc:
+            raise LinkBroken(
+                "directory", f"The node withholds a directory of {party.party} that it has shown"
+            ) from exc
+
+    async def _check_steps(self, link: Link[cells.Member], base: str | None) -> None:
+        """Return if each step to a member's statement was its signer's to take (MEMBER-2, MEMBER-5).
+
+        Back to the statement ``base``, which was found so before; without one, to the authority's own.
+        """
+        while link.cell.statement != base:
+            payload = payload_of(link.entry, payloads.Member)
+            at_entry = await self.party_at(payload.by, link.index)
+            is_authority = id_of(at_entry.authority) == payload.key
+            if base is None and is_authority:
+                return
+            before = None
+            if payload.previous is not None:
+                before = await self._member_before(payload.previous, link)
+            known = before.cell if before is not None else None
+            must_be_taken(link.entry, _steps(known, payload, link.entry.at, is_authority))
+            if before is None and base is not None:
+                raise LinkBroken(
+                    "member",
+                    f"The node shows a statement of {payload.member} that doesn't follow on what it "
+                    "has shown",
+                )
+            if before is None:
+                return
+            link = before
+
+    async def _member_before(self, digest: str, link: Link[cells.Member]) -> Link[cells.Member]:
+        member = link.cell
+        try:
+            entry = await self._source.statement(digest)
+        except NotHere as exc:
+            raise LinkBroken(
+                "member", f"The node withholds a statement of {member.member}"
+            ) from exc
+        before = await self._fold_member(entry, member.party)
+        if before.cell.member != member.member or before.index >= link.index:
+            raise LinkBroken("member", f"Entry {link.index} doesn't follow on entry {before.index}")
+        return before
 
     async def _all_named(
         self, shown: list[Entry], directory: DirectoryLink | None, kind: str
@@ -156,6 +232,11 @@ class Parties:
     def has_doubts(self) -> bool:
         """Return whether any key is known here that was in other hands."""
         return any(self._seen.lost_keys(party) for party in self._seen.parties())
+
+    @property
+    def gave_way(self) -> list[str]:
+        """Which directories gave way to one of a lower number, in words: a person must hear of it."""
+        return self._seen.gave_way
 
     def standings(self) -> tuple[Standing, ...]:
         """Return what was asked for of parties since this was opened."""
@@ -249,6 +330,7 @@ class Parties:
         link = await self._before(self._members[member], index, fold)
         if link is None:
             raise LinkBroken("member", f"{member} was not known at entry {index}")
+        await self._check_steps(link, None)
         return link.cell
 
     async def post_at(self, post: str, index: int) -> cells.Post | None:
@@ -443,6 +525,8 @@ class Parties:
             raise LinkBroken("member", f"{payload.member} is not of {party}")
         facts = same_facts(entry, member_facts(statement_of(entry, payload)), MemberFacts)
         await self._registrar_signed(entry, Scope.MEMBER)
+        for lost in payload.compromised or ():
+            must_be_taken(entry, still_used(payload, lost, entry.at))
         made = Link(entry, member_cell(facts))
         links.append(made)
         links.sort(key=lambda link: link.index)
@@ -498,6 +582,21 @@ class Parties:
 def _of_party(payload: Successive, party: str) -> None:
     if payload.by != party:
         raise LinkBroken("registrar", f"The statement is by {payload.by}, not by {party}")
+
+
+def _steps(
+    known: cells.Member | None, payload: payloads.Member, at: int, is_authority: bool
+) -> Refused | None:
+    """Return why one member's statement can't follow on another, as the log had to ask it."""
+    sequence, statement = (known.sequence, known.statement) if known else (0, None)
+    refused = (
+        follows(payload, sequence, statement)
+        or stays_revoked(known)
+        or takes_back(known, payload, at)
+    )
+    if refused is None and not is_authority:
+        refused = reinstates(known, payload) or says_for_good(known, payload)
+    return refused
 
 
 def _none_revoked(directory: DirectoryLink, member: cells.Member) -> None:

@@ -218,6 +218,11 @@ class Seat:
             self.home.write_state(KNOWN, known)
 
     @property
+    def gave_way(self) -> list[str]:
+        """Directories that were seen, and that a key had signed that may sign no more."""
+        return self.book.gave_way
+
+    @property
     def disputed(self) -> list[str]:
         """What others say they saw of the log, and this home doesn't."""
         return self.watch.disputed

@@ -1,7 +1,8 @@
 """What a home has seen of each party: its newest statement and directory, and its lost keys.
 
 Nothing older is taken afterwards, whatever a node shows; and who once said that a key was in other
-hands takes it back by no silence.
+hands takes it back by no silence. Only what was signed by who may sign no more, such as a registrar that
+was ended, holds up nobody: it gives way to what was issued later.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from typing import Any, Final
 from liaison.client.home import Home
 from liaison.client.links import DirectoryLink, LinkBroken
 from liaison.rules import cells
+from liaison.rules.chain import registrar_signs
+from liaison.statements.payloads import Directory, Scope
+from liaison.words.times import to_dtg
 
 FILE: Final = "directories.json"
 
@@ -22,6 +26,8 @@ class Seen:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._seen = home.read_state(FILE)
+        self.gave_way: list[str] = []
+        """Directories that gave way to one of a lower number, in words."""
 
     def parties(self) -> tuple[str, ...]:
         """Return the parties that something was seen of."""
@@ -37,25 +43,61 @@ class Seen:
         known = self.of(party).get("compromised")
         return known if isinstance(known, dict) else {}
 
-    def take_directory(self, link: DirectoryLink) -> None:
-        """Take no directory that is older than one seen: a node may not turn the clock back."""
-        party, sequence = link.payload.by, link.payload.sequence
-        seen = self.of(party)
-        if "sequence" in seen:
-            if seen["sequence"] > sequence:
-                raise LinkBroken(
-                    "directory",
-                    f"The node shows directory {sequence} of {party}, and has shown {seen['sequence']}",
-                )
-            if seen["sequence"] == sequence and seen["statement"] != link.digest:
-                raise LinkBroken("directory", f"There are two directories {sequence} of {party}")
-            if seen["sequence"] == sequence:
-                return
+    def is_vouched(self, party: cells.Party, now: int) -> bool:
+        """Return whether who signed the newest directory seen of a party may still sign one.
+
+        Of what an earlier release kept that isn't known, and it stands.
+        """
+        key = self.of(party.party).get("key")
+        return key is None or _may_sign(party, key, now)
+
+    def has(self, link: DirectoryLink) -> bool:
+        """Return whether this is the directory that was seen last."""
+        return self.of(link.payload.by).get("statement") == link.digest
+
+    def check_directory(self, link: DirectoryLink, party: cells.Party, now: int) -> None:
+        """Take no directory that is older than one seen: a node may not turn the clock back.
+
+        Raises:
+            LinkBroken: it is older, or another one of the same number.
+        """
+        said, number = link.payload, self.of(party.party).get("sequence", 0)
+        if self.has(link) or said.sequence > number or self._gives_way(party, said, now):
+            return
+        if said.sequence == number:
+            raise LinkBroken("directory", f"There are two directories {number} of {said.by}")
+        raise LinkBroken(
+            "directory",
+            f"The node shows directory {said.sequence} of {said.by}, and has shown {number}",
+        )
+
+    def keep_directory(self, link: DirectoryLink, now: int) -> None:
+        """Keep in mind a directory that was checked, with all that it names."""
+        said, number = link.payload, self.of(link.payload.by).get("sequence", 0)
+        if self.has(link):
+            return
+        if said.sequence <= number:
+            self.gave_way.append(
+                f"{said.by}: directory {number}, which this home was shown, is by a key that may sign "
+                f"no more for it. Directory {said.sequence} of {to_dtg(said.issued)} takes its place: ask "
+                "them by telephone whether they ended that key"
+            )
         self.keep(
-            party,
-            sequence=sequence,
+            said.by,
+            sequence=said.sequence,
             statement=link.digest,
-            until=link.payload.valid_until,
+            until=said.valid_until,
+            key=said.key,
+            # Who signs far ahead of this machine's clock keeps nothing of a later day away.
+            issued=min(said.issued, now),
+        )
+
+    def _gives_way(self, party: cells.Party, said: Directory, now: int) -> bool:
+        """Return whether the directory seen is by a key that was ended, and this a later one by none."""
+        return (
+            not self.is_vouched(party, now)
+            and _may_sign(party, said.key, now)
+            and said.issued > self.of(party.party)["issued"]
         )
 
     def keep_lost(self, party: str, members: Iterable[cells.Member]) -> None:
@@ -69,6 +111,10 @@ class Seen:
         """Write down what is the newest that was seen of the party ``whose``."""
         self._seen[whose] = {**self.of(whose), **newest}
         self._home.write_state(FILE, self._seen)
+
+
+def _may_sign(party: cells.Party, key: str, now: int) -> bool:
+    return registrar_signs(party, key, Scope.DIRECTORY, now, who=party.party) is None
 
 
 def forget_seen(home: Home, party: str) -> None:

@@ -31,6 +31,7 @@ from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Drafted, Peek, Ruling
 from liaison.rules.speaking import not_yet, version_of
 from liaison.statements.payloads import (
+    Compromised,
     Directory,
     Key,
     Member,
@@ -210,12 +211,12 @@ def _decide_member(view: View, statement: Statement[Member], at: int) -> Drafted
     assert party is not None
     if view.get(cells.Post, payload.member) is not None:
         return Refused("name-taken", f"{payload.member} is the name of a post")
-    if member is not None and member.state is State.REVOKED:
-        return Refused("member-not-active", f"member {payload.member} is revoked, for good")
     is_authority = payload.key == id_of(party.authority)
-    is_reinstated = member and member.state is State.SUSPENDED and payload.state is State.ACTIVE
-    if is_reinstated and not is_authority:
-        return Refused("only-the-authority", "a registrar suspends; only the authority reinstates")
+    refused = stays_revoked(member)
+    if refused is None and not is_authority:
+        refused = reinstates(member, payload)
+    if refused is not None:
+        return refused
     known = set(member.devices) if member else set()
     for device in payload.devices:
         if device.key not in known and view.get(KeyClaim, id_of(device.key)) is not None:
@@ -223,8 +224,8 @@ def _decide_member(view: View, statement: Statement[Member], at: int) -> Drafted
                 "key-in-use", "a device key was claimed here before; keys are not used twice"
             )
     refused = _compromised(view, member, payload, at)
-    if refused is None and not is_authority:
-        refused = _for_good(view, member, payload)
+    if refused is None and not is_authority and version_of(view) >= 2:
+        refused = says_for_good(member, payload)
     if refused is not None:
         return refused
     named = {device.key for device in payload.devices}
@@ -232,37 +233,22 @@ def _decide_member(view: View, statement: Statement[Member], at: int) -> Drafted
     return Drafted(member_facts(statement, removed=removed))
 
 
-def _compromised(
-    view: View, known: cells.Member | None, payload: Member, at: int
-) -> Refused | None:
-    """A key that is compromised was the member's, is no more, and is so for good (MEMBER-5)."""
-    said = {one.key: one.since for one in payload.compromised or ()}
-    for one in known.compromised or () if known else ():
-        if said.get(one.key, at + 1) > one.since:
-            return Refused(
-                "compromised", "what was said to be compromised stays so, since then or before"
-            )
-    if payload.compromised is None:
+def stays_revoked(known: cells.Member | None) -> Refused | None:
+    """MEMBER-2: nothing follows on a statement that revoked a member."""
+    if known is None or known.state is not State.REVOKED:
         return None
-    if version_of(view) < 2:
-        return not_yet("compromised")
-    present = {id_of(device.key) for device in payload.devices}
-    for key, since in said.items():
-        claim = view.get(KeyClaim, key)
-        if claim is None or (claim.capacity, claim.holder) != ("device", payload.member):
-            return Refused("unknown-key", f"no device of {payload.member} ever had the key {key}")
-        if key in present or since > at:
-            return Refused(
-                "compromised",
-                "a compromised key is no device's, and is so since a time that passed",
-            )
-    return contests.check_beginning(view, known, payload.compromised)
+    return Refused("member-not-active", f"member {known.member} is revoked, for good")
 
 
-def _for_good(view: View, known: cells.Member | None, payload: Member) -> Refused | None:
-    """A registrar stops a member at once, and says nothing that nobody can take back (MEMBER-2)."""
-    if version_of(view) < 2:
+def reinstates(known: cells.Member | None, payload: Member) -> Refused | None:
+    """MEMBER-2: whether a registrar's statement takes up a suspended member again."""
+    if known is None or known.state is not State.SUSPENDED or payload.state is not State.ACTIVE:
         return None
+    return Refused("only-the-authority", "a registrar suspends; only the authority reinstates")
+
+
+def says_for_good(known: cells.Member | None, payload: Member) -> Refused | None:
+    """MEMBER-2: a registrar stops a member at once, and says nothing that nobody can take back."""
     if payload.state is State.REVOKED:
         return Refused("only-the-authority", "a registrar suspends; only the authority revokes")
     if payload.compromised != (known.compromised if known else None):
@@ -271,6 +257,48 @@ def _for_good(view: View, known: cells.Member | None, payload: Member) -> Refuse
             "a registrar takes a device away; only the authority says since when its key was lost",
         )
     return None
+
+
+def takes_back(known: cells.Member | None, payload: Member, at: int) -> Refused | None:
+    """MEMBER-5: what was said to be compromised stays so."""
+    said = {one.key: one.since for one in payload.compromised or ()}
+    for one in known.compromised or () if known else ():
+        if said.get(one.key, at + 1) > one.since:
+            return Refused(
+                "compromised", "what was said to be compromised stays so, since then or before"
+            )
+    return None
+
+
+def still_used(payload: Member, lost: Compromised, at: int) -> Refused | None:
+    """MEMBER-5: whether a compromised key is a device's, or is so since a time that is yet to come."""
+    if lost.key in {id_of(device.key) for device in payload.devices} or lost.since > at:
+        return Refused(
+            "compromised",
+            "a compromised key is no device's, and is so since a time that passed",
+        )
+    return None
+
+
+def _compromised(
+    view: View, known: cells.Member | None, payload: Member, at: int
+) -> Refused | None:
+    """A key that is compromised was the member's, is no more, and is so for good (MEMBER-5)."""
+    refused = takes_back(known, payload, at)
+    if refused is not None or payload.compromised is None:
+        return refused
+    if version_of(view) < 2:
+        return not_yet("compromised")
+    for lost in payload.compromised:
+        claim = view.get(KeyClaim, lost.key)
+        if claim is None or (claim.capacity, claim.holder) != ("device", payload.member):
+            return Refused(
+                "unknown-key", f"no device of {payload.member} ever had the key {lost.key}"
+            )
+        refused = still_used(payload, lost, at)
+        if refused is not None:
+            return refused
+    return contests.check_beginning(view, known, payload.compromised)
 
 
 def _evolve_member(view: View, record: Record, index: int) -> Iterable[Cell]:
