@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
 
 import aiohttp
 import pytest
@@ -14,9 +16,12 @@ from aiohttp import web
 from liaison.client import transport as transports
 from liaison.client.answers import json_object, object_of, objects_of, place_of, text_of, texts_of
 from liaison.client.transport import SAID_MAX_CHARS, Transport
+from liaison.words.canonical import spell
+from liaison.words.encoding import to_base64
 from liaison.words.errors import LogUntrusted, Malformed, NodeUnreachable, RefusedByNode
 from tests.client.council import council, letters
 from tests.client.liar import liar
+from tests.client.lied import lied_to
 from tests.client.test_acting import flash
 
 PIECE = b"x" * 65_536
@@ -29,13 +34,12 @@ class Strange:
         self.asked: list[str] = []
         self.url = ""
         self.says: Any = None
+        self.session: dict[str, object] = {"challenge": to_base64(bytes(32)), "token": "secret"}
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
-        if request.path == "/v1/challenges":
-            return web.json_response({"challenge": "A" * 43 + "="})
-        if request.path == "/v1/sessions":
-            return web.json_response({"token": "secret"})
+        if request.path in ("/v1/challenges", "/v1/sessions"):
+            return web.json_response(self.session)
         answer = self.says(request)
         if isinstance(answer, web.StreamResponse):
             return answer
@@ -163,6 +167,88 @@ def test_an_answer_of_another_shape_is_malformed() -> None:
     for data in (b"[" * 60_000, b"[]", b"\xff"):
         with pytest.raises(Malformed):
             json_object(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'{"a": "\\ud83d"}', "holds a lone surrogate"),
+        (b'{"\\ud83d": 1}', "holds a lone surrogate"),
+        (b'{"a": NaN}', "holds what is no number"),
+        (b'{"a": [1e999]}', "holds what is no number"),
+        (b'{"a": 9007199254740992}', "holds an integer that is not below 2\\^53"),
+        (b'{"a": ' + b"[" * 32 + b"]" * 32 + b"}", "is nested deeper than 32 levels"),
+    ],
+)
+def test_what_could_not_be_written_down_or_shown_is_no_answer(data: bytes, said: str) -> None:
+    with pytest.raises(Malformed, match=f"^the node's answer {said}"):
+        json_object(data)
+
+
+def test_what_can_be_written_down_and_shown_is_an_answer() -> None:
+    nested = b'{"a": ' + b"[" * 31 + b"]" * 31 + b"}"
+    for data in (nested, b'{"a": "\\ud83d\\ude00", "b": [null, true, 1.5, 9007199254740991]}'):
+        spell(json_object(data))
+
+
+def _with(name: str, odd: object, answer: dict[str, Any]) -> dict[str, Any]:
+    return {**answer, "items": [{**item, name: odd} for item in answer["items"]]}
+
+
+ODD: Final[tuple[object, ...]] = (["note"], {}, None, 1, "x")
+
+
+@pytest.mark.parametrize("name", ["kind", "precedence", "position", "receipt"])
+async def test_an_item_of_an_odd_shape_is_refused_and_the_inbox_stays_where_it_was(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with lied_to(tmp_path, monkeypatch) as lied:
+        for odd in ODD:
+            lied.liar.lies["/v1/inbox"] = partial(_with, name, odd)
+            async with lied.client("M") as m:
+                with pytest.raises((Malformed, LogUntrusted)):
+                    await m.inbox()
+            assert lied.liar.told.pop() == "/v1/inbox"
+        async with lied.council.client("M") as m:
+            assert letters(await m.inbox())
+
+
+@pytest.mark.parametrize(
+    ("name", "odd", "said"),
+    [
+        ("challenge", None, "challenge is not a string"),
+        ("challenge", "x", "challenge: not padded base64"),
+        ("challenge", to_base64(bytes(31)), "challenge: 31 bytes, not 32"),
+        ("token", 7, "token is not a string"),
+        ("token", "a\r\nHost: b", "token is not of printable ASCII"),
+    ],
+)
+async def test_a_session_of_an_odd_shape_is_malformed(
+    strange: Strange, name: str, odd: object, said: str
+) -> None:
+    strange.says = lambda _: web.json_response({"a": 1})
+    async with Transport(strange.url, lambda _: b"{}") as transport:
+        assert await transport.read("/v1/inbox") == {"a": 1}
+    strange.session[name] = odd
+    async with Transport(strange.url, lambda _: b"{}") as transport:
+        with pytest.raises(Malformed, match=f"^the node's answer: {said}"):
+            await transport.read("/v1/inbox")
+
+
+async def test_a_tile_is_read_up_to_the_bytes_that_it_can_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with lied_to(tmp_path, monkeypatch) as lied:
+        lied.liar.lies["/log/tile"] = lambda tile: tile + b"\0"
+        async with lied.client("M") as m:
+            await m.inbox()
+        assert lied.liar.told
+        assert m.unsettled is not None
+        size = m.watch.seen.size
+        assert f"its answer is longer than {size % 256 * 32} bytes" in str(m.unsettled)
+        async with lied.council.client("M") as m:
+            await m.watch.settle()
+        assert m.unsettled is None
 
 
 async def test_who_reads_is_not_led_in_a_circle(tmp_path, monkeypatch) -> None:

@@ -201,8 +201,8 @@ async def test_checkpoints_that_are_not_of_one_tree_stop_the_client(line):
         await f.send(draft())
         honest = f.watch._fetch
 
-        async def tampered(path):
-            data = bytearray(await honest(path))
+        async def tampered(path, most):
+            data = bytearray(await honest(path, most))
             data[0] ^= 1
             return bytes(data)
 
@@ -219,7 +219,7 @@ async def test_a_watch_that_cannot_reach_the_tiles_keeps_what_is_pending(line):
     async with line.client("F") as f:
         await f.send(draft())
 
-        async def unreachable(path):
+        async def unreachable(path, most):
             raise NodeUnreachable("cut")
 
         f.watch._fetch = unreachable

@@ -167,7 +167,10 @@ async def test_a_checkpoint_that_another_saw_of_another_log_is_told_and_kept(wor
         await m.inbox()
     async with world.client("M") as m:
         (dispute,) = m.disputed
-        assert "attache.london.1@fco.example saw another log" in dispute
+        assert dispute == (
+            "attache.london.1@fco.example says in entry 59 to have seen another log of 59 entries "
+            "than this one"
+        )
 
 
 async def test_a_note_cant_have_seen_entries_that_come_after_it(world):

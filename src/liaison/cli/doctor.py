@@ -283,7 +283,7 @@ def _directories(home: Home, now: int) -> Iterator[Finding]:
 
 def _log(home: Home, now: int) -> Iterator[Finding]:
     state = home.read_state(watching.FILE)
-    for dispute in cast("list[str]", state.get("disputed", [])):
+    for dispute in watching.disputed_in(state):
         yield Finding(
             "log",
             Mark.BAD,

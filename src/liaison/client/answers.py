@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+from typing import Final
 
+from liaison.words.canonical import MAX_INTEGER
 from liaison.words.encoding import from_decimal
 from liaison.words.errors import Malformed
 
+MAX_DEPTH: Final = 32
+"""No answer of a node is nested half as deep."""
 
-def json_object(data: bytes) -> dict[str, object]:
-    """Return the JSON object that an answer is.
+
+def json_object(data: bytes | str) -> dict[str, object]:
+    """Return the JSON object that an answer, or a frame of the stream, is.
+
+    Whatever it says, it can be written down and shown: RFC 8259, Section 8.2, and RFC 7493.
 
     Raises:
         Malformed: it is none.
@@ -20,7 +28,29 @@ def json_object(data: bytes) -> dict[str, object]:
         raise Malformed(f"the node's answer is not JSON: {exc}") from exc
     if not isinstance(value, dict):
         raise Malformed("the node's answer is not a JSON object")
+    _check(value, 1)
     return value
+
+
+def _check(value: object, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise Malformed(f"the node's answer is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as exc:
+            raise Malformed("the node's answer holds a lone surrogate") from exc
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise Malformed("the node's answer holds what is no number")
+    elif isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise Malformed("the node's answer holds an integer that is not below 2^53")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check(name, depth)
+            _check(member, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth + 1)
 
 
 def utf8(data: bytes) -> str:

@@ -374,7 +374,7 @@ class Authority(Staff):
         return parse_statement_of(Charter, entry.statement.raw)
 
 
-async def _offline(_: str) -> bytes:
+async def _offline(_path: str, _most: int) -> bytes:
     raise NodeUnreachable("This home is offline")
 
 

@@ -291,13 +291,13 @@ class Client(Answerer):
         Raises:
             LogUntrusted: it makes none, of another kind or of another precedence.
         """
-        said = (self.device.member, note, item.get("kind"), item.get("precedence"))
+        said = (self.device.member, note, text_of(item, "kind"), text_of(item, "precedence"))
         if said not in {
             (row.member, row.note_index, row.kind, row.precedence)
             for row in items_of(entry.record.facts, entry.index)
         }:
             raise LogUntrusted(
-                f"The node shows entry {entry.index} as what it isn't: {str(said[2])[:40]}",
+                f"The node shows entry {entry.index} as what it isn't: {said[2][:40]}",
                 safe="nothing of it is shown; the inbox stays where it was",
                 do="keep this home as it is and tell the auditors",
             )

@@ -17,7 +17,7 @@ from typing import Final, Self
 
 import aiohttp
 
-from liaison.client.answers import json_object, utf8
+from liaison.client.answers import json_object, text_of, utf8
 from liaison.client.evidence import Answers
 from liaison.client.wire import Wire
 from liaison.words.encoding import from_base64
@@ -41,6 +41,7 @@ CONNECTIONS: Final = 64
 TIMEOUT_S: Final = 60
 ANSWER_MAX_BYTES: Final = 128 * 1024 * 1024
 """The longest content that a charter can allow, in base64, with its wraps."""
+CHALLENGE_BYTES: Final = 32
 PROBLEM_MAX_BYTES: Final = 64 * 1024
 SAID_MAX_CHARS: Final = 600
 SESSION_TRIES: Final = 3
@@ -169,9 +170,9 @@ class Transport:
                 do="try again later",
             ) from exc
 
-    async def fetch(self, path: str) -> bytes:
-        """Return what is published at ``path`` for anybody."""
-        return await self._ask("GET", path, None, {})
+    async def fetch(self, path: str, most: int = ANSWER_MAX_BYTES) -> bytes:
+        """Return what is published at ``path`` for anybody, of ``most`` bytes."""
+        return await self._ask("GET", path, None, {}, most)
 
     async def about(self) -> dict[str, object]:
         return json_object(await self.fetch("/v1/about"))
@@ -195,15 +196,17 @@ class Transport:
             return self._token
 
     async def _session(self, make: SessionMaker) -> str:
-        challenge = json_object(await self._ask("POST", "/v1/challenges", b"", {})).get("challenge")
-        if not isinstance(challenge, str):
-            raise Malformed("the node's challenge is not a string")
+        answer = json_object(await self._ask("POST", "/v1/challenges", b"", {}))
+        challenge = text_of(answer, "challenge")
+        try:
+            from_base64(challenge, CHALLENGE_BYTES)
+        except Malformed as exc:
+            raise exc.within("the node's answer: challenge") from exc
         kind = {"Content-Type": "application/json"}
-        token = json_object(await self._ask("POST", "/v1/sessions", make(challenge), kind)).get(
-            "token"
-        )
-        if not isinstance(token, str):
-            raise Malformed("the node's token is not a string")
+        answer = json_object(await self._ask("POST", "/v1/sessions", make(challenge), kind))
+        token = text_of(answer, "token")
+        if not (token.isascii() and token.isprintable()):  # it goes into a header
+            raise Malformed("the node's answer: token is not of printable ASCII")
         return token
 
     def _connections(self) -> aiohttp.ClientSession:
@@ -221,14 +224,19 @@ class Transport:
         return self._http
 
     async def _ask(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        most: int = ANSWER_MAX_BYTES,
     ) -> bytes:
         try:
             async with self._connections().request(
                 method, self._url + path, data=body, headers=headers, allow_redirects=False
             ) as response:
                 status, retry = response.status, response.headers.get("Retry-After", "")
-                data = await _body(response)
+                data = await _body(response, most)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise NodeUnreachable(
                 f"No answer from the node at {self._url}: {_why(exc)}",
@@ -259,7 +267,7 @@ async def _led_away(_: object, __: object, params: aiohttp.TraceRequestRedirectP
     raise aiohttp.ClientError(f"it sends its askers elsewhere ({params.response.status})")
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes:
+async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
     """Return the body of an answer, which may be as long as an honest node's can be.
 
     Raises:
@@ -267,7 +275,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     """
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise aiohttp.ClientError("its answer is packed, and wasn't asked for so")
-    most = ANSWER_MAX_BYTES if 200 <= response.status < 300 else PROBLEM_MAX_BYTES
+    most = most if 200 <= response.status < 300 else PROBLEM_MAX_BYTES
     pieces, size = [], 0
     async for piece in response.content.iter_any():
         size += len(piece)
@@ -284,11 +292,10 @@ def _error(status: int, data: bytes, retry: str, url: str, safe: str) -> Liaison
     What is ``safe`` is for the client to know. What the node says is bounded, and its advice is
     told as its own.
     """
-    try:
-        problem = json.loads(data)
-    except (ValueError, RecursionError):
-        problem = None
-    if not isinstance(problem, dict) or not isinstance(problem.get("code"), str):
+    problem: dict[str, object] = {}
+    with suppress(Malformed):
+        problem = json_object(data)
+    if not isinstance(problem.get("code"), str):
         return NodeUnreachable(
             f"The node at {url} answered {status} without saying why",
             safe=safe,

@@ -6,10 +6,10 @@ the old, of every pending and of the newest size are recomputed from the same ha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from liaison.client.home import Home
 from liaison.client.pins import NodePin
@@ -23,7 +23,7 @@ from liaison.statements.statement import Statement, parse_statement
 from liaison.tlog.checkpoint import Checkpoint, open_checkpoint
 from liaison.tlog.merkle import (
     EMPTY_ROOT,
-    Node,
+    HASH_BYTES,
     check_inclusion,
     frontier_nodes,
     leaf_hash,
@@ -67,10 +67,25 @@ class Happening:
         return self.record.at
 
 
+class _Gossip(NamedTuple):
+    """In an entry somebody says to have seen a checkpoint."""
+
+    entry: int
+    who: str
+    size: int
+    root: str
+
+
+_Disputed = dict[str, dict[str, Any]]
+"""By member: ``text``, what doesn't fit, and the ``index`` of the entry in which it was said."""
+
+
 class Watch:
     """The newest checkpoint, and those that were not yet checked against it."""
 
-    def __init__(self, home: Home, pin: NodePin, fetch: Callable[[str], Awaitable[bytes]]) -> None:
+    def __init__(
+        self, home: Home, pin: NodePin, fetch: Callable[[str, int], Awaitable[bytes]]
+    ) -> None:
         self._home = home
         self._pin = pin
         self._verifier = pin.verifier
@@ -92,10 +107,8 @@ class Watch:
         """The time of the newest record in a tree that was compared, in microseconds."""
         self._newest_at = newest_at
         """The same of what was seen, also where its tree is yet to be compared."""
-        disputed = state.get("disputed", [])
-        self._gossip: dict[tuple[int, str], str] = {}
-        self.disputed: list[str] = [str(text) for text in cast("list[object]", disputed)]
-        """What others say they saw, and this log doesn't show; one of them tells no truth."""
+        self._gossip: set[_Gossip] = set()
+        self._disputed = dict(cast("_Disputed", state.get("disputed", {})))
         self._is_changed = False
         self._read_once = lru_cache(maxsize=512)(parse_statement)
         # The receipts of one batch share their checkpoint, so its signature is checked once.
@@ -112,6 +125,14 @@ class Watch:
     @property
     def pending(self) -> int:
         return len(self._pending)
+
+    @property
+    def disputed(self) -> list[str]:
+        """What others say they saw, and this log doesn't show; one of them tells no truth.
+
+        One of each member at most: it is gone once the same member has seen what is here.
+        """
+        return disputed_in({"disputed": self._disputed})
 
     def verify(self, text: str, known: Statement[Payload] | None = None) -> Entry:
         """Return what a receipt proves under the pinned log key.
@@ -151,14 +172,19 @@ class Watch:
         ``index``, before which they can't have seen more entries than that.
         """
         if seen.size > index:
-            self._dispute(f"{who} says in entry {index} to have seen a log of {seen.size} entries")
+            said = f"{who} says in entry {index} to have seen a log of {seen.size} entries"
+            self._dispute(who, index, said)
         elif seen.size:
-            self._gossip[seen.size, seen.root] = who
+            self._gossip.add(_Gossip(index, who, seen.size, seen.root))
 
-    def _dispute(self, text: str) -> None:
-        if text not in self.disputed:
-            self.disputed.append(text)
+    def _dispute(self, who: str, index: int, text: str) -> None:
+        if self._is_the_last(who, index):
+            self._disputed[who] = {"index": index, "text": text}
             self._is_changed = True
+
+    def _is_the_last(self, who: str, index: int) -> bool:
+        """Return whether nothing is disputed by a member in a later entry than ``index``."""
+        return who not in self._disputed or int(self._disputed[who]["index"]) <= index
 
     def _verify(
         self, text: str, known: Statement[Payload] | None
@@ -200,18 +226,20 @@ class Watch:
         if newest <= self._kept.size:
             newest = self._kept.size
         roots = {**pending, self._kept.size: self._kept.root}
-        gossip = {key: who for key, who in self._gossip.items() if key[0] <= newest}
-        sizes = {*roots, *(size for size, _ in gossip)}
+        gossip = sorted(one for one in self._gossip if one.size <= newest)
+        sizes = {*roots, *(one.size for one in gossip)}
+        found = dict(roots)
         if len(sizes) > 1:
             tiles: dict[Tile, bytes] = {}
             needed = {tile_of(node, newest) for size in sizes for node in frontier_nodes(size)}
             for tile in sorted(needed):
-                tiles[tile] = await self._fetch(f"/log/{tile_path(tile)}")
+                tiles[tile] = await self._fetch(f"/log/{tile_path(tile)}", tile.width * HASH_BYTES)
             get = node_from_tiles(tiles.__getitem__, newest)
+            found = {size: to_base64(root_at(size, get)) for size in sorted(sizes)}
             for size in sorted(roots):
-                if to_base64(root_at(size, get)) != roots[size]:
+                if found[size] != roots[size]:
                     raise self._forked(size)
-            self._compare(gossip, get)
+        self._compare(gossip, found)
         self._kept = Seen(size=newest, root=roots[newest])
         for size in pending:
             self._pending.pop(size, None)
@@ -219,11 +247,19 @@ class Watch:
         self._reach(newest_at)
         self.save()
 
-    def _compare(self, gossip: dict[tuple[int, str], str], get: Callable[[Node], bytes]) -> None:
-        for (size, root), who in gossip.items():
-            if to_base64(root_at(size, get)) != root:
-                self._dispute(f"{who} saw another log of {size} entries than this one")
-            self._gossip.pop((size, root), None)
+    def _compare(self, gossip: Sequence[_Gossip], found: Mapping[int, str]) -> None:
+        """Compare what others saw, by the order of the log, with the roots that were found here."""
+        for one in gossip:
+            if found[one.size] != one.root:
+                said = (
+                    f"{one.who} says in entry {one.entry} to have seen another log of {one.size} "
+                    "entries than this one"
+                )
+                self._dispute(one.who, one.entry, said)
+            elif one.who in self._disputed and self._is_the_last(one.who, one.entry):
+                del self._disputed[one.who]
+                self._is_changed = True
+            self._gossip.discard(one)
 
     def save(self) -> None:
         """Write what is known, checked and pending."""
@@ -234,7 +270,7 @@ class Watch:
             {
                 "at": self.log_time,
                 "checkpoint": self._kept.model_dump(),
-                **({"disputed": self.disputed} if self.disputed else {}),
+                **({"disputed": self._disputed} if self._disputed else {}),
                 "newest_at": self._newest_at,
                 "pending": [
                     {"root": root, "size": size} for size, root in sorted(self._pending.items())
@@ -251,6 +287,12 @@ class Watch:
             safe="nothing of it is believed; the receipts of this home are the evidence",
             do="keep this home as it is, tell the other party and the auditors by another way",
         )
+
+
+def disputed_in(state: dict[str, object]) -> list[str]:
+    """Return what others dispute, as the state of a watch has it."""
+    disputed = cast("_Disputed", state.get("disputed", {}))
+    return [str(disputed[who]["text"]) for who in sorted(disputed)]
 
 
 def check_happening(record: Record, facts: DueFacts, origin: str) -> None:

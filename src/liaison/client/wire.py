@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 import aiohttp
 from aiohttp import ClientWSTimeout, WSMsgType
 
+from liaison.client.answers import json_object
 from liaison.words.canonical import spell
 from liaison.words.errors import Malformed, NodeUnreachable
 
@@ -72,13 +72,7 @@ class Wire:
             if message.type is WSMsgType.BINARY:
                 raise Malformed("the node sent a frame that is not text")
             raise Parted(self._socket.close_code or 1006, str(message.extra or ""))
-        try:
-            frame = json.loads(message.data)
-        except (ValueError, RecursionError) as exc:
-            raise Malformed(f"the node sent a frame that is not JSON: {exc}") from exc
-        if not isinstance(frame, dict):
-            raise Malformed("the node sent a frame that is not a JSON object")
-        return frame
+        return json_object(message.data)
 
     async def close(self) -> None:
         await self._socket.close()
