@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from liaison.client import Client
+from liaison.client import Client, Unopened
 from liaison.client.reading import check_note
-from liaison.ledger.facts import ExtensionFacts, ReleaseFacts, RungFacts
+from liaison.ledger.facts import AnswerFacts, ExtensionFacts, ReleaseFacts, RungFacts
 from liaison.rules import cells
 from liaison.rules.refusal import Refused
-from liaison.statements.payloads import Seen
+from liaison.statements.payloads import Seen, Verdict
 from liaison.statements.procedures import WatchAction
+from liaison.statements.statement import make_statement
 from liaison.words.errors import ChainBroken, LogUntrusted, Malformed
 from liaison.words.times import DAY, MINUTE
 from tests import world as worlds
@@ -154,6 +155,38 @@ async def test_a_release_gives_no_reference_to_another_note(world):
     async with world.client("F") as f:
         assert [item.kind for item in news(await f.inbox())] == ["released"]
         assert f.cabinet.digest("london-notes/1") == drafted.digest
+
+
+async def test_an_answer_in_one_channel_is_to_no_note_of_another(world):
+    async with world.client("F") as f:
+        first, second = await f.send(flash()), await f.send(flash())
+    async with world.client("M") as m:
+        await m.inbox()
+        await m.acknowledge(first.reference)
+        key, notes = m.device.key, (await m.book.channel("london-notes")).cell.channel
+    async with world.client("F") as f:
+        (told,) = await f.inbox()
+        assert (told.reference, told.verdict) == (first.reference, Verdict.ACKNOWLEDGED)
+    async with world.client("M") as m:
+        await m.acknowledge(second.reference)
+    async with world.client("F") as f:
+        verify = f.watch.verify_any
+
+        def elsewhere(text: str, known: Any = None) -> Any:
+            """Give an answer as if M had signed, and the log taken, it for another channel."""
+            entry = verify(text, known)
+            facts, said = entry.record.facts, entry.statement.payload
+            if not isinstance(facts, AnswerFacts):
+                return entry
+            answer = make_statement(said.model_copy(update={"channel": notes}), key)
+            facts = facts.model_copy(update={"channel": notes})
+            return replace(entry, statement=answer, record=replace(entry.record, facts=facts))
+
+        f.watch.verify_any = elsewhere
+        (bad,) = await f.inbox()
+        assert isinstance(bad, Unopened)
+        assert isinstance(bad.error, ChainBroken)
+        assert "An answer in london-notes names a note of another channel" in str(bad.error)
 
 
 async def test_a_checkpoint_that_another_saw_of_another_log_is_told_and_kept(world):
