@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,6 +41,12 @@ class Keyboard:
         while wanted not in self.seen:
             assert self._read(), f"{wanted!r} never stood on the screen: {self.seen}"
         self.seen = self.seen.partition(wanted)[2]
+
+    def until_taken(self) -> None:
+        """Return once the command has read what was pressed: Ctrl-C drops what it hasn't."""
+        until = time.monotonic() + PATIENCE_S
+        while struct.unpack("i", fcntl.ioctl(self._theirs, termios.FIONREAD, bytes(4)))[0]:
+            assert time.monotonic() < until, "nothing is read any more"
 
     def end(self) -> tuple[int, str]:
         """Return the exit code, and what stood on the screen since; the child must end by itself."""

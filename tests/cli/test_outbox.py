@@ -92,12 +92,26 @@ def test_a_note_that_gets_no_receipt_is_sent_again_at_once_and_that_is_said(line
     with away(times=1):
         shown = line.ok(SEND, CANARY)
     assert (
-        "cut. What is in the outbox is signed, and its same bytes are sent again in 0 s; Ctrl-C leaves "
-        "it there (node-unreachable)\n"
+        "cut. It is signed and in the outbox. The same bytes are sent again in 0 s; Ctrl-C leaves it in "
+        "the outbox (node-unreachable)\n"
     ) in shown
     assert shown.endswith(
         "ACCEPTED london-hotline/1 at DTG (receipt: F/receipts/london-hotline/1.receipt)\n"
     )
+
+
+def test_what_waited_before_is_named_as_that_and_not_as_what_is_written(line, monkeypatch):
+    with away():
+        assert line.type(SEND, CANARY)[0] == 75
+        monkeypatch.setattr("liaison.cli.desk.PAUSES_S", (0.0,))
+        for command in ("--home F inbox", SEND):
+            shown = line.type(command, "next")[1]
+            first, *_ = (row for row in shown.splitlines() if "The same bytes" in row)
+            assert first == (
+                f"cut. What waited before: {ABOUT}. The same bytes are sent again in 0 s; Ctrl-C leaves "
+                "it in the outbox (node-unreachable)"
+            )
+    assert "cut. It is signed and in the outbox. The same bytes" in shown  # and then the new one
 
 
 def test_what_waited_is_said_when_another_command_sends_it_along(line):

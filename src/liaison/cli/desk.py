@@ -18,11 +18,12 @@ from liaison.adapters import agent
 from liaison.cli.asking import interruptible
 from liaison.cli.context import home_of, named_home
 from liaison.cli.failure import code_of, warn
-from liaison.cli.outcomes import in_words
+from liaison.cli.outcomes import in_words, waiting_in_words
 from liaison.cli.showing import wrong_file
 from liaison.client import Authority, Client, Home, NodePin, Pins
 from liaison.client.authority import Surprise
 from liaison.client.home import KEYSTORE, RESTORED, read_file, write_file
+from liaison.client.outbox import Outbox, Signed
 from liaison.client.outcomes import Outcome
 from liaison.client.seat import Patience
 from liaison.rules.chain import id_of
@@ -178,15 +179,58 @@ async def visit(
     work: Callable[[Client], Awaitable[T]],
 ) -> T:
     """Open a member's home, do ``work``, and give the home back."""
-    patience = Patience(PAUSES_S, told=_warn_sent_again)
+    outgoing = _Outgoing()
 
     async def catching_up(client: Client) -> T:
+        outgoing.begin(client.outbox)
         try:
             return await work(client)
+        except asyncio.CancelledError:
+            outgoing.warn_left()
+            raise
         finally:
             _warn_caught_up(client.caught_up)
 
+    patience = Patience(PAUSES_S, told=outgoing.warn_sent_again)
     return await _run(lambda: Client.open(home, opens, url=url, patience=patience), catching_up)
+
+
+class _Outgoing:
+    """What one command has in the outbox, told from what waited there before it."""
+
+    def __init__(self) -> None:
+        self._outbox: Outbox | None = None
+        self._before: frozenset[str] = frozenset()
+
+    def begin(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._before = frozenset(one.digest for one in outbox.waiting)
+
+    def warn_sent_again(self, exc: LiaisonError, pause_s: float) -> None:
+        older, new = self._waiting()
+        what = "It is signed and in the outbox"
+        if not new and older:
+            what = f"What waited before: {'; '.join(map(waiting_in_words, older))}"
+        warn(
+            f"{exc.happened}. {what}. The same bytes are sent again in {pause_s:.0f} s; Ctrl-C leaves "
+            f"it in the outbox ({exc.code})"
+        )
+
+    def warn_left(self) -> None:
+        """Say what waits where the command was ended: it goes out with the next one."""
+        older, new = self._waiting()
+        for one in older:
+            warn(f"What waited before: {waiting_in_words(one)}. It still waits in the outbox")
+        for one in new:
+            warn(
+                f"WAITING in the outbox: {waiting_in_words(one)}. It is signed. Do not write it again: "
+                "the next command sends it; or: liaison outbox drop"
+            )
+
+    def _waiting(self) -> tuple[list[Signed], list[Signed]]:
+        waiting = self._outbox.waiting if self._outbox is not None else ()
+        older = [one for one in waiting if one.digest in self._before]
+        return older, [one for one in waiting if one.digest not in self._before]
 
 
 def not_a_members(home: Path) -> NotReady:
@@ -234,7 +278,12 @@ def as_authority(
                 "This home was restored from a backup, and doesn't know what was signed since: what "
                 "it signs now may be refused. Once it reaches the node: liaison directory sign --post"
             )
-        return await work(authority)
+        try:
+            return await work(authority)
+        except asyncio.CancelledError:
+            for one in authority.unposted:
+                warn(f"Signed here, and not in the log as far as this home knows: {one}")
+            raise
 
     return asyncio.run(_run(opened, current))
 
@@ -289,19 +338,14 @@ def _say_followed(pins: Pins) -> None:
         )
 
 
-def _warn_sent_again(exc: LiaisonError, pause_s: float) -> None:
-    warn(
-        f"{exc.happened}. What is in the outbox is signed, and its same bytes are sent again in "
-        f"{pause_s:.0f} s; Ctrl-C leaves it there ({exc.code})"
-    )
-
-
 def _warn_caught_up(outcomes: Iterable[Outcome]) -> None:
     """Say what came of statements that had waited: nobody else would hear of it."""
     for outcome in outcomes:
         if isinstance(outcome, LiaisonError):
             if isinstance(outcome, RefusedByNode):
                 warn(f"What was in the outbox was REFUSED: {outcome} ({code_of(outcome)})")
+            elif isinstance(outcome, RecordUntrusted):
+                warn(f"What was sent before: {outcome} ({code_of(outcome)})")
             else:  # what is safe, and what to do, is said of what was typed now
                 warn(f"What was in the outbox before still waits there: {outcome.happened}")
         else:

@@ -33,9 +33,9 @@ from liaison.cli.notes import (
     sent,
     time_ahead,
     unwritten,
-    written,
 )
 from liaison.cli.shapes import of_done
+from liaison.cli.texts import Text, as_writer
 from liaison.client import Client, Done, Draft, Sent
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole
@@ -86,7 +86,7 @@ def draft(
     """Seal a draft for your own party: nobody else can read it before a releaser lets it go."""
     level = precedence_of(precedence)
 
-    async def work(client: Client) -> Sent:
+    async def work(client: Client, text: Text) -> Sent:
         now = client.now()
         reply_by_all, replies_by = reply_times(reply_by, now)
         cited = "" if reply_to is None else await client.citation(reply_to)
@@ -116,9 +116,10 @@ def draft(
                 safe="nothing was sealed or sent",
                 do="type it with: liaison send",
             )
-        return await sent(client, await written(client, wanted, cited=cited), is_yes=is_yes)
+        written = await text.written(client, wanted, cited=cited)
+        return await sent(client, written, text, is_yes=is_yes)
 
-    say_sent(desk.as_member(context, work))
+    say_sent(as_writer(context, subject, work))
 
 
 def release(context: typer.Context, reference: Reference, is_yes: Yes = False) -> None:

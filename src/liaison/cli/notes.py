@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -32,6 +29,7 @@ from liaison.cli.shapes import (
     outcome_of,
 )
 from liaison.cli.standing import addressee_in_words, next_in_words, note_in_words
+from liaison.cli.texts import Text, as_writer
 from liaison.client import (
     Client,
     Content,
@@ -45,7 +43,6 @@ from liaison.client import (
     Sent,
     Told,
     Unopened,
-    Waiting,
 )
 from liaison.client.evidence import STOP
 from liaison.client.reached import INBOX, list_in
@@ -54,10 +51,8 @@ from liaison.statements.payloads import AddresseeRole
 from liaison.words.canonical import MAX_INTEGER
 from liaison.words.errors import (
     LiaisonError,
-    LogUntrusted,
     Malformed,
     NotReady,
-    RefusedByNode,
 )
 from liaison.words.times import SECOND, from_typed, to_dtg
 
@@ -147,71 +142,9 @@ Corrects = Annotated[
 ]
 
 
-def text_of_input(subject: str) -> Content:
-    """Return what is to be sealed: the subject, and the text on standard input."""
-    if sys.stdin.isatty():
-        warn("Type the text; end with Ctrl-D. It is sealed; --justification is not.")
-    data = sys.stdin.buffer.read()
-    if not data.strip() or not subject.strip():
-        raise Malformed(
-            "The text or the subject is empty",
-            safe="nothing was sealed or sent",
-            do="write the text on standard input, and --subject",
-        )
-    try:
-        return Content.text(subject, data.decode("utf-8"))
-    except UnicodeDecodeError as exc:
-        raise Malformed(f"the text is not UTF-8 at byte {exc.start}") from exc
-
-
 def unwritten(subject: str) -> Content:
     """Return what stands in a draft until its text is ``written``."""
     return Content.text(subject, "")
-
-
-async def written(client: Client, draft: Draft, *, cited: str = "") -> Draft:
-    """Return a draft with the text on standard input, under what it cites.
-
-    Who can't be written to now, and who can be instead, is said before a word is typed.
-    """
-    try:
-        await client.plan(draft)
-    except LiaisonError as exc:
-        content = None
-        if not sys.stdin.isatty():  # at a terminal nothing was typed yet
-            with suppress(Malformed):
-                content = text_of_input(draft.content.subject)
-        if content is None:
-            raise
-        with _kept(client, content):
-            raise exc from None
-    if client.source.is_from_memory:
-        warn(
-            "The node can't be reached: what you write waits in the outbox, by what it showed last."
-        )
-    # Else the first Ctrl-C only asks the event loop to stop, and that waits for the text.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        content = text_of_input(draft.content.subject)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    body = f"{cited}\n\n{content.body}" if cited else content.body
-    return replace(draft, content=Content.text(content.subject, body))
-
-
-@contextmanager
-def _kept(client: Client, content: Content) -> Iterator[None]:
-    """Keep the text, sealed, if it is neither sent nor in the outbox nor kept with its refusal."""
-    try:
-        yield
-    except (Waiting, RefusedByNode):
-        raise
-    except LiaisonError as exc:
-        if isinstance(exc, LogUntrusted) and client.outbox.has_waiting:
-            raise  # the answer to what was sent doesn't hold: it stands in the outbox
-        path = client.keep_unsent(content)
-        exc.do = " · ".join(t for t in (exc.do, f"its text: liaison outbox show {path}") if t)
-        raise
 
 
 def time_of(name: str, text: str | None, now: int) -> int | None:
@@ -273,15 +206,14 @@ async def digest_of(client: Client, reference: str | None) -> str | None:
     return digest
 
 
-async def sent(client: Client, draft: Draft, *, is_yes: bool) -> Sent:
+async def sent(client: Client, draft: Draft, text: Text, *, is_yes: bool) -> Sent:
     """Show what is about to be sent, ask, and send it."""
-    with _kept(client, draft.content):
-        plan = await client.plan(draft)
-        await desk.warn_lapses(client)
-        show(_title(plan), _rows(draft, plan), of_note(draft, plan, client.now()))
-        ask("Send it?", is_yes=is_yes)
-        with bar("sending; without an answer it waits in the outbox"):
-            return await client.send(draft)
+    plan = await client.plan(draft)
+    await desk.warn_lapses(client)
+    show(_title(plan), _rows(draft, plan), of_note(draft, plan, client.now()))
+    ask("Send it?", is_yes=is_yes)
+    with text.leaving(), bar("sending; without an answer it waits in the outbox"):
+        return await client.send(draft)
 
 
 def _title(plan: Plan) -> str:
@@ -339,7 +271,7 @@ def send(
     """Seal the text on standard input, show what will happen, ask, and send it."""
     level = precedence_of(precedence)
 
-    async def work(client: Client) -> Sent:
+    async def work(client: Client, text: Text) -> Sent:
         now = client.now()
         reply_by_all, replies_by = reply_times(reply_by, now)
         draft = Draft(
@@ -361,9 +293,9 @@ def send(
             supersedes=await digest_of(client, supersedes),
             corrects=await digest_of(client, corrects),
         )
-        return await sent(client, await written(client, draft), is_yes=is_yes)
+        return await sent(client, await text.written(client, draft), text, is_yes=is_yes)
 
-    say_sent(desk.as_member(context, work))
+    say_sent(as_writer(context, subject, work))
 
 
 def say_sent(done: Sent) -> None:
@@ -395,7 +327,7 @@ def reply(
     """Answer a note and, where nobody of yours did, take it on under your name (ack)."""
     level = precedence_of(precedence)
 
-    async def work(client: Client) -> tuple[Sent, Told | None]:
+    async def work(client: Client, text: Text) -> tuple[Sent, Told | None]:
         name = client.known_as(reference)
         letter = await client.read(name)
         cited = await client.citation(name)
@@ -418,14 +350,15 @@ def reply(
             say(letter.doubt.in_words())
         is_asked = await client.is_asked(letter)
         say(f"In answer to {name}{', which you take on with it' if is_asked else ''}:")
-        done = await sent(client, await written(client, draft, cited=cited), is_yes=is_yes)
+        written = await text.written(client, draft, cited=cited)
+        done = await sent(client, written, text, is_yes=is_yes)
         if not is_asked:
             return done, None
         told = await client.acknowledge(name)
         say(told_in_words(told))
         return done, told
 
-    done, told = desk.as_member(context, work)
+    done, told = as_writer(context, subject or f"Re: {reference}", work)
     for line in sent_in_words(done):
         say(line)
     answer({**of_sent(done), "answer": None if told is None else of_told(told)})

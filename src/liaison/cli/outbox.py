@@ -14,7 +14,7 @@ from liaison.cli import desk
 from liaison.cli.asking import Yes, ask, show
 from liaison.cli.context import Shape, answer, home_of, say
 from liaison.cli.failure import tell
-from liaison.cli.outcomes import as_shape, in_words
+from liaison.cli.outcomes import as_shape, in_words, waiting_in_words
 from liaison.cli.shapes import of_part
 from liaison.cli.showing import say_table, wrong_file
 from liaison.client import Authority, Client, Content
@@ -113,7 +113,9 @@ def export(
     card = _card_beside(path)
     if path.is_file():  # else it went into a pipe
         write_file(card, desk.pins(context).node.to_bytes())
-    say(f"{path} holds {_what(signed)}, sealed and signed: who carries it can't read or change it.")
+    say(
+        f"{path} holds {waiting_in_words(signed)}, sealed and signed: who carries it can't read or change it."
+    )
     say(f"{card} names the node: carry both. Where that can be reached: liaison lodge FILE")
     say("What that writes beside it, bring back: liaison receipt import FILE")
     answer({**_as_shape(signed), "file": path, "node": card if card.is_file() else None})
@@ -184,10 +186,10 @@ def drop(context: typer.Context, which: Which = "", is_yes: Yes = False) -> None
             "if the node has it already, it counts all the same: `inbox` shows that, `cancel` takes "
             "it back"
         )
-        show("To drop:", [("Statement", _what(signed)), ("Digest", signed.digest)], then)
+        show("To drop:", [("Statement", waiting_in_words(signed)), ("Digest", signed.digest)], then)
         ask("Drop it?", is_yes=is_yes, safe="it still waits in the outbox")
         asyncio.run(box.drop(signed.digest))
-    say(f"DROPPED {_what(signed)}.")
+    say(f"DROPPED {waiting_in_words(signed)}.")
     answer({"dropped": signed.digest})
 
 
@@ -320,7 +322,9 @@ def _named(box: Outbox, which: str) -> Signed:
     """
     found = [signed for signed in box.waiting if signed.digest.startswith(which)]
     if len(found) != 1:
-        waiting = "; ".join(f"{each.digest}, {_what(each)}" for each in found or box.waiting)
+        waiting = "; ".join(
+            f"{each.digest}, {waiting_in_words(each)}" for each in found or box.waiting
+        )
         raise NotHere(
             "The outbox has several of these"
             if found
@@ -329,11 +333,6 @@ def _named(box: Outbox, which: str) -> Signed:
             do=f"name one: {waiting}" if waiting else "",
         )
     return found[0]
-
-
-def _what(signed: Signed) -> str:
-    where = f" on {signed.alias}" if signed.alias else ""
-    return f"a {signed.kind}{where}, {signed.about}"
 
 
 def _as_shape(signed: Signed) -> Shape:

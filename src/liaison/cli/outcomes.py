@@ -8,6 +8,7 @@ from liaison.cli.context import Shape
 from liaison.cli.shapes import of_done, of_sent, of_told
 from liaison.client import Done, Sent, Told
 from liaison.client.doubts import Doubt
+from liaison.client.outbox import Signed
 from liaison.client.outcomes import Accepted
 from liaison.sealing.content import visible
 from liaison.statements.payloads import Verdict
@@ -53,6 +54,12 @@ def told_in_words(told: Told) -> str:
         first = told.first
         text += f"; {first.by} was first, for {first.post} at {to_dtg(first.at)}"
     return text + doubt_in_words(told.doubt)
+
+
+def waiting_in_words(signed: Signed) -> str:
+    """Return what waits in the outbox, as far as it isn't sealed."""
+    where = f" on {signed.alias}" if signed.alias else ""
+    return f"a {signed.kind}{where}, {signed.about}"
 
 
 def doubt_in_words(doubt: Doubt | None) -> str:

@@ -27,8 +27,8 @@ from liaison.cli.notes import (
     time_ahead,
     unwritten,
     withdraw_and_say,
-    written,
 )
+from liaison.cli.texts import Text, as_writer
 from liaison.client import Client, Done, Draft, Sent
 from liaison.sealing.content import visible
 
@@ -70,7 +70,7 @@ def propose(
     """Propose: adopted when silence ends, unless a party objects or amends strictly before."""
     level = precedence_of(precedence)
 
-    async def work(client: Client) -> Sent:
+    async def work(client: Client, text: Text) -> Sent:
         draft = Draft(
             channel=channel,
             to=tuple(to or ()),
@@ -83,9 +83,9 @@ def propose(
             silence_until=time_ahead("--until", until, client.now()),
             amends=await digest_of(client, amends),
         )
-        return await sent(client, await written(client, draft), is_yes=is_yes)
+        return await sent(client, await text.written(client, draft), text, is_yes=is_yes)
 
-    say_sent(desk.as_member(context, work))
+    say_sent(as_writer(context, subject, work))
 
 
 def object_to(

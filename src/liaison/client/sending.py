@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NoReturn, cast
+from typing import Final, NoReturn
 
 from liaison.client.answers import text_of
 from liaison.client.cabinet import Kept
@@ -21,6 +21,7 @@ from liaison.client.reading import (
 )
 from liaison.client.receipts import prove_refusal
 from liaison.client.seat import Seat
+from liaison.client.unsent import keep_unsent, read_unsent
 from liaison.client.watching import Entry, check_digest
 from liaison.client.writing import Draft, Plan, Spent, seal_note
 from liaison.ledger.facts import HoldFacts, NoteFacts, ObjectionFacts, ReleaseFacts, WatchFacts
@@ -29,7 +30,6 @@ from liaison.statements.charters import Terms
 from liaison.statements.payloads import Note, Void
 from liaison.statements.procedures import WatchAction
 from liaison.statements.statement import parse_statement
-from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.errors import (
     Busy,
     LiaisonError,
@@ -41,10 +41,8 @@ from liaison.words.errors import (
     Unreadable,
 )
 from liaison.words.ids import new_note_id
-from liaison.words.times import MINUTE, to_dtg
+from liaison.words.times import MINUTE
 
-UNSENT: Final = "unsent"
-"""The label of boxes with texts that were never sealed."""
 SEAL_ATTEMPTS: Final = 3
 OUTDATED: Final = frozenset(
     {
@@ -167,10 +165,7 @@ class Sender(Seat):
 
     def keep_unsent(self, content: Content) -> Path:
         """Keep a text that was typed and not sealed, in a box of this keystore; return the file."""
-        stem = f"unsent/{to_dtg(self.now(), exact=True).replace(' ', '-')}"
-        name = self.home.unused(stem, ".text")
-        data = format_canonical({"body": content.body, "subject": content.subject})
-        return self.home.write(name, self.device.keystore.box(data, UNSENT))
+        return keep_unsent(self.home, self.device.keystore, content, self.now())
 
     def read_unsent(self, path: Path) -> Content:
         """Return a text that ``keep_unsent`` kept.
@@ -178,10 +173,7 @@ class Sender(Seat):
         Raises:
             Unreadable: it doesn't open with this keystore.
         """
-        said = cast(
-            "dict[str, str]", parse_canonical(self.device.keystore.unbox(path.read_bytes(), UNSENT))
-        )
-        return Content.text(said["subject"], said["body"])
+        return read_unsent(self.device.keystore, path)
 
     def read_own(self, parcel: Parcel) -> tuple[Note, Content]:
         """Open a note that this device sealed, and that needn't be in any log.
