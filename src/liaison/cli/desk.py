@@ -38,6 +38,7 @@ from liaison.words.errors import (
     NodeUnreachable,
     NotAllowed,
     NotReady,
+    RecordUntrusted,
     RefusedByNode,
 )
 from liaison.words.times import to_dtg

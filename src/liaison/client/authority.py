@@ -27,6 +27,7 @@ from liaison.client.pins import AuthorityPin, Pins
 from liaison.client.receipts import keep_refusal
 from liaison.client.seat import exercise_lead, wall_clock
 from liaison.client.source import CarriedSource, NodeSource
+from liaison.client.taken import check_taken
 from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch
 from liaison.rules.authority import party_cell
@@ -48,7 +49,6 @@ from liaison.words.encoding import to_base64
 from liaison.words.errors import (
     Busy,
     LiaisonError,
-    LogUntrusted,
     NodeUnreachable,
     NotAllowed,
     NotHere,
@@ -316,15 +316,16 @@ class AuthorityHome(Filing):
             RefusedByNode: one was refused; those before it are in the log, those after wait
                 (``drop``).
             NodeUnreachable: not now, or it was refused without the node's signature; it waits, too.
+            LogUntrusted: the log has one in another way than it was signed here; it waits, too.
         """
         online = self._connect()
         entries: list[Entry] = []
         while unposted := cast("list[dict[str, str]]", self._state.get("unposted", [])):
-            raw = self._raw(unposted[0]["statement"], unposted[0]["kind"])
+            sent = parse_statement(self._raw(unposted[0]["statement"], unposted[0]["kind"]))
             try:
-                entry = online.watch.verify(await online.transport.submit(raw))
+                entry = online.watch.verify(await online.transport.submit(sent.raw), sent)
             except RefusedByNode as exc:
-                keep_refusal(self.home, self.pins.node, parse_statement(raw), exc)
+                keep_refusal(self.home, self.pins.node, sent, exc)
                 if exc.problem != "already-so":  # another statement said it: none follows this one
                     if unposted[0]["kind"] in STANDALONE:
                         self._forget(unposted[:1])
@@ -333,8 +334,9 @@ class AuthorityHome(Filing):
                     self._save()
                     raise
             else:
-                if entry.statement.payload_digest != parse_statement(raw).payload_digest:
-                    raise LogUntrusted("The node answered with the receipt of another statement")
+                # What a key signed that was succeeded since is in the log as it is here, or not at all.
+                is_present = sent.payload.key == self._key.id
+                check_taken(entry, sent, self._key.public if is_present else None)
                 entries.append(entry)
             self._state["unposted"] = unposted[1:]
             self._save()

@@ -13,12 +13,14 @@ from typing import Final
 from liaison.client.outbox import Signed
 from liaison.client.pins import NodePin
 from liaison.client.receipts import Proven, prove, prove_refusal
+from liaison.client.taken import check_taken
 from liaison.client.transport import Transport
+from liaison.client.watching import Entry
 from liaison.statements.payloads import Payload
 from liaison.statements.statement import Statement, parse_statement
 from liaison.words.canonical import format_canonical, parse_canonical
 from liaison.words.encoding import from_base64, to_base64
-from liaison.words.errors import LogUntrusted, Malformed, RefusedByNode
+from liaison.words.errors import Malformed, RefusedByNode
 
 FORMAT: Final = "liaison/parcel/1"
 _PARTS: Final = ("ciphertext", "statement", "wraps")
@@ -71,12 +73,9 @@ async def lodge(parcel: Parcel, node: NodePin, transport: Transport) -> tuple[st
         prove_refusal(exc.refusal, node, statement)
         raise
     proven = prove(text, node)
-    if parse_statement(proven.record.statement).payload_digest != statement.payload_digest:
-        raise LogUntrusted(
-            "The node answered with the receipt of another statement",
-            safe="the parcel is as it was",
-            do="keep it, and tell the node's operator",
-        )
+    taken = Entry(proven.index, proven.record, parse_statement(proven.record.statement), text)
+    # Whose key signed it isn't known here, so the log must have it as it was handed in.
+    check_taken(taken, statement, None)
     return text, proven
 
 

@@ -105,10 +105,12 @@ async def post_approval(client: Client, approval: Approval) -> None:
     Raises:
         NotReady: the approval doesn't name this device, or was overtaken: the key isn't in force.
         RefusedByNode: the node refused one.
+        LogUntrusted: the log has one in another way than it was sent.
     """
     _check_named(approval, client.device.public)
-    for raw in (approval.member.raw, approval.posting.raw):
-        client.take_receipt(await client.transport.submit(raw), raw)
+    for sent in (approval.member, approval.posting):
+        receipt = await client.transport.submit(sent.raw)
+        client.take_receipt(receipt, sent, approval.signers[sent.payload.key])
     await client.tend()
     try:
         # An old approval is in the log already and gets its old receipts: only what is current counts.

@@ -110,6 +110,13 @@ class Approval:
         members = {name: to_base64(getattr(self, name).raw) for name in vars(self)}
         return format_canonical({"format": APPROVAL, **members}) + b"\n"
 
+    @property
+    def signers(self) -> dict[str, bytes]:
+        """The keys that may have signed it, by their ids: the authority's and its registrars'."""
+        party = self.party.payload
+        keys = (party.authority, *(registrar.key for registrar in party.registrars))
+        return {id_of(key): from_base64(key) for key in keys}
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Approval:
         """Return the approval that a file spells, the party's statement signed by the authority.
@@ -130,11 +137,10 @@ class Approval:
         party = approval.party.payload
         if party.key != id_of(party.authority):
             raise Malformed("approval: the party statement isn't signed by its own authority")
-        signers = {id_of(key): key for key in (party.authority, *(r.key for r in party.registrars))}
         for statement in (approval.party, approval.member, approval.posting):
-            if statement.payload.key not in signers:
+            if statement.payload.key not in approval.signers:
                 raise Malformed(f"approval: the {statement.kind} is by no key of {party.party}")
-            statement.check_signature(from_base64(signers[statement.payload.key]))
+            statement.check_signature(approval.signers[statement.payload.key])
         if {approval.member.payload.by, approval.posting.payload.by} != {
             approval.party.payload.party
         }:

@@ -154,6 +154,10 @@ class Outbox:
         """The log has one of its serials already, or may have it."""
         self._done(digest, "doubted")
 
+    def highest(self, channel: str, party: str) -> int:
+        """Return the highest serial that this home knows to be spent towards a party; 0 for none."""
+        return self._next.get(f"{channel} {party}", 1) - 1
+
     async def know(self, spent: dict[tuple[str, str], int]) -> None:
         """Go on behind the highest serial spent towards a party of a channel, as the log has it."""
         for (channel, party), highest in spent.items():

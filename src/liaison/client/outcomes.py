@@ -9,7 +9,7 @@ from liaison.client.doubts import Doubt
 from liaison.client.outbox import Waiting
 from liaison.ledger.facts import FirstFacts, RegisterFacts
 from liaison.statements.payloads import Verdict
-from liaison.words.errors import RefusedByNode
+from liaison.words.errors import RecordUntrusted, RefusedByNode
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Done:
 
 
 Accepted = Sent | Told | Done
-Outcome = Accepted | Waiting | RefusedByNode
+Outcome = Accepted | Waiting | RefusedByNode | RecordUntrusted
 
 
 def number_in_words(number: RegisterFacts | None) -> str:

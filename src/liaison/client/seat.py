@@ -32,6 +32,7 @@ from liaison.client.reading import (
 )
 from liaison.client.receipts import ReceiptFiles, check_refusal, keep_refusal
 from liaison.client.source import NodeSource
+from liaison.client.taken import check_taken
 from liaison.client.transport import Transport
 from liaison.client.watching import PENDING_MAX, Entry, Watch
 from liaison.ledger.facts import AnswerFacts
@@ -231,17 +232,15 @@ class Seat:
         """Return this machine's time, in microseconds; of an exercise, the exercise's."""
         return self._clock() + self._ahead
 
-    def take_receipt(self, text: str, raw: bytes, known: Statement[Payload] | None = None) -> Entry:
-        """Return the entry of a receipt that verifies and is that of the statement ``raw``."""
-        entry = self.watch.verify(text, known)
-        # A duplicate has the first one's receipt: other signature bytes, the same payload.
-        is_same = entry.statement.raw == raw
-        if not is_same and entry.statement.payload_digest != parse_statement(raw).payload_digest:
-            raise LogUntrusted(
-                "The node answered with the receipt of another statement",
-                safe="what was sent stands in the outbox",
-                do="keep this home as it is and tell the node's operator",
-            )
+    def take_receipt(
+        self, text: str, sent: Statement[Payload], public: bytes | None = None
+    ) -> Entry:
+        """Return the entry of a receipt that verifies and is that of what was ``sent``.
+
+        ``public`` is the key that signed it, where that isn't this device's.
+        """
+        entry = self.watch.verify(text, sent)
+        check_taken(entry, sent, public or self.device.key.public)
         self._watch_on()
         return entry
 
@@ -251,10 +250,11 @@ class Seat:
         Raises:
             RefusedByNode: it signed that.
             Waiting: it isn't known, or the node can't take it now.
+            LogUntrusted: what came is no receipt of it; it stays in the outbox.
         """
         text = await self._receipt_of(signed)
         try:
-            return self.take_receipt(text, signed.statement, signed.parsed)
+            return self.take_receipt(text, signed.parsed or parse_statement(signed.statement))
         except Malformed as exc:
             raise _waiting(f"What answered gave no receipt: {exc.happened}") from exc
         except LogUntrusted as exc:

@@ -11,6 +11,7 @@ from typing import Final, NoReturn
 from liaison.client.answers import text_of
 from liaison.client.cabinet import Kept
 from liaison.client.courier import Parcel
+from liaison.client.evidence import keep
 from liaison.client.home import RESTORED
 from liaison.client.lapses import Lapse, of_key, of_standing
 from liaison.client.outbox import Signed, Waiting
@@ -21,10 +22,12 @@ from liaison.client.reading import (
 )
 from liaison.client.receipts import prove_refusal
 from liaison.client.seat import Seat
+from liaison.client.taken import check_own
 from liaison.client.unsent import keep_unsent, read_unsent
 from liaison.client.watching import Entry, check_digest
 from liaison.client.writing import Draft, Plan, Spent, seal_note
 from liaison.ledger.facts import HoldFacts, NoteFacts, ObjectionFacts, ReleaseFacts, WatchFacts
+from liaison.rules.serials import WINDOW
 from liaison.sealing.content import Content
 from liaison.statements.charters import Terms
 from liaison.statements.payloads import Note, Void
@@ -37,6 +40,7 @@ from liaison.words.errors import (
     Malformed,
     NodeUnreachable,
     NotHere,
+    RecordUntrusted,
     RefusedByNode,
     Unreadable,
 )
@@ -221,6 +225,9 @@ class Sender(Seat):
                 outcomes.append(await self._resend(signed))
             except Waiting as exc:
                 return [*outcomes, exc]
+            except RecordUntrusted as exc:
+                # It stays, and keeps back none of the others.
+                outcomes.append(self._stopped_at(exc))
             except RefusedByNode as exc:
                 self._end_refused(signed, exc)
                 outcomes.append(exc)
@@ -230,7 +237,14 @@ class Sender(Seat):
                 await self._fill(channel, party, serial)
         except Waiting as exc:
             outcomes.append(exc)  # a void; nothing that a person wrote
+        except RecordUntrusted as exc:
+            outcomes.append(self._stopped_at(exc))
         return outcomes
+
+    def _stopped_at(self, exc: RecordUntrusted) -> RecordUntrusted:
+        """Return what is told of a receipt that isn't what was sent, what the node said kept."""
+        keep(self.home, exc, self.transport.answers, self.now())
+        return exc
 
     async def take_back(self, data: bytes) -> Accepted:
         """Take what a courier brought back: a receipt, or the node's signed refusal.
@@ -250,9 +264,11 @@ class Sender(Seat):
         payload = entry.statement.payload
         signed = self._waiting_for(entry.statement.payload_digest)
         if signed is not None:
-            return await self._accepted(signed, entry)
+            sent = parse_statement(signed.statement)
+            return await self._accepted(signed, self.take_receipt(text, sent))
         if not isinstance(payload, Note) or payload.key != self.device.key.id:
             raise _not_ours(entry.statement.kind)
+        check_own(entry, self.device.key.public)
         digest = entry.statement.digest
         if digest in self.cabinet:
             alias = self.cabinet.channel(digest)
@@ -386,15 +402,27 @@ class Sender(Seat):
         self.home.path(RESTORED).unlink()
 
     async def _learn_serials(self) -> None:
-        """Go on behind the serials that the log has of this device."""
+        """Go on behind the serials that the log has of this device.
+
+        Only what this device signed teaches any, and none further ahead than the rules let one be.
+        """
         spent: dict[tuple[str, str], int] = {}
         async for item in self._all_items():
             entry = self.watch.verify_any(text_of(item, "receipt"))
-            note = entry.statement.payload if isinstance(entry, Entry) else None
-            if isinstance(note, Note) and note.key == self.device.key.id:
-                for party in note.parties:
-                    key = (note.channel, party.party)
-                    spent[key] = max(spent.get(key, 0), party.serial or 0)
+            if not isinstance(entry, Entry):
+                continue
+            note = entry.statement.payload
+            if not isinstance(note, Note) or note.key != self.device.key.id:
+                continue
+            try:
+                check_own(entry, self.device.key.public)
+            except RecordUntrusted:
+                continue  # this device never said so; `inbox` tells of it
+            for party in note.parties:
+                key = (note.channel, party.party)
+                known = max(spent.get(key, 0), self.outbox.highest(*key))
+                if known < (party.serial or 0) <= known + WINDOW + 1:
+                    spent[key] = party.serial or 0
         await self.outbox.know(spent)
 
     async def tend(self) -> None:
@@ -408,7 +436,10 @@ class Sender(Seat):
             for certified in self.device.unposted():
                 statement = certified.statement
                 try:
-                    self.take_receipt(await self._submitted(statement), statement.raw)
+                    self.take_receipt(await self._submitted(statement), statement)
+                except RecordUntrusted as exc:
+                    self.caught_up.append(self._stopped_at(exc))
+                    continue  # the older key serves, and the next one after it
                 except (NodeUnreachable, Busy):
                     break  # the older key serves until then
                 self.device.posted(certified)

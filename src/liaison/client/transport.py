@@ -116,6 +116,7 @@ class Transport:
         body = _multipart(self._boundary, parts)
         kind = f"multipart/form-data; boundary={self._boundary}"
         answer = await self._ask("POST", "/v1/statements", body, {"Content-Type": kind})
+        self.answers.add("/v1/statements", answer)
         return utf8(answer)
 
     async def read(self, path: str) -> dict[str, object]:
