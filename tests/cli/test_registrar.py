@@ -8,14 +8,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from liaison.cli.registrar import keep_looking
-from liaison.client.registrar import Renewed
+from liaison.client import Authority, Home
+from liaison.client.registrar import Renewed, renew
+from liaison.statements.payloads import Directory
+from liaison.statements.statement import Statement
 from liaison.words.canonical import format_canonical
 from liaison.words.errors import ChainBroken, LiaisonError, NodeUnreachable
-from tests.cli.screen import Screen, last_groups, serving, steady
+from tests.cli.screen import PASSPHRASE, Screen, last_groups, serving, steady
 from tests.deploy.test_units import UNITS
 from tests.faults.process import environment
 from tests.world import hotline
@@ -237,6 +241,47 @@ async def test_a_look_that_fails_is_said_once_and_tried_again(capsys):
         "a key ends",
         "The directory was not renewed now: No answer (node-unreachable)",
     ]
+
+
+async def test_a_look_that_the_authority_overtook_is_said_and_the_next_one_goes_on(
+    begun, monkeypatch, capsys
+):
+    await asyncio.to_thread(delegate, begun)
+    await asyncio.to_thread(begun.ok, "--home N node advance 20h")
+    sign = Authority.sign_directory
+    made: list[Statement[Directory]] = []
+    looks: list[Renewed] = []
+
+    def overtaken(signer: Authority) -> Statement[Directory]:
+        """Have the registrar sign while the authority signs and posts one of its own."""
+        if not signer.is_registrar:
+            return sign(signer)
+        made.append(sign(signer))
+        if len(made) == 1:
+            with ThreadPoolExecutor(1) as elsewhere:
+                elsewhere.submit(begun.ok, "--home FA directory sign --post").result()
+        return made[-1]
+
+    async def look() -> Renewed:
+        async with Authority.open(Home(begun.folder / "RG"), PASSPHRASE) as registrar:
+            looks.append(await renew(registrar))
+            return looks[-1]
+
+    async def pause() -> None:
+        if looks:
+            raise KeyboardInterrupt
+        await asyncio.to_thread(begun.ok, "--home N node advance 20h")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Authority, "sign_directory", overtaken)
+        with pytest.raises(KeyboardInterrupt):
+            await keep_looking(look, pause)
+    assert capsys.readouterr().err.startswith(
+        "The directory was not renewed now: sequence is 2; the next here is 3 · nothing of it is in the "
+        "log"
+    )
+    assert [(one.directory, one.is_new) for one in looks] == [(made[1].payload, True)]
+    assert made[1].payload.sequence == 3
 
 
 def test_who_is_out_of_force_is_not_asked_to_renew_a_key(begun):

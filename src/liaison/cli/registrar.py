@@ -29,7 +29,14 @@ from liaison.client import (
 from liaison.rules.chain import id_of
 from liaison.statements.payloads import Registrar as Delegated
 from liaison.statements.payloads import Scope
-from liaison.words.errors import Busy, LiaisonError, Malformed, NodeUnreachable, NotReady
+from liaison.words.errors import (
+    Busy,
+    LiaisonError,
+    Malformed,
+    NodeUnreachable,
+    NotReady,
+    RefusedByNode,
+)
 from liaison.words.times import DAY, to_dtg
 
 LOOK_S: Final = 300.0
@@ -211,7 +218,7 @@ async def keep_looking(
     while True:
         try:
             looks.show(await look())
-        except (NodeUnreachable, Busy, NotReady) as exc:
+        except (NodeUnreachable, Busy, NotReady, RefusedByNode) as exc:
             looks.failed(exc)
         await pause()
 
