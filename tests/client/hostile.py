@@ -165,6 +165,9 @@ class WorldSource:
         ]
         return shown
 
+    def held(self, shown: dict[str, list[Entry]]) -> None:
+        """Remember nothing: nobody asks while this node is away."""
+
     async def channel(self, alias: str) -> dict[str, list[Entry]]:
         world = self.world
         cell = world.have(cells.Channel, world.have(cells.AliasClaim, alias).channel)

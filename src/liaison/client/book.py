@@ -93,6 +93,7 @@ class Book(Parties):
         proposed = await self._fold_proposed(shown.get("proposed", []), cell)
         view = ChannelView(cell, charter, rosters, proposed)
         self._channels[alias] = view
+        self._source.held(shown)
         return view
 
     async def own_part(self, alias: str, party: str) -> OwnPart | None:

@@ -133,6 +133,10 @@ class Source(Protocol):
 
     async def channel(self, alias: str) -> dict[str, list[Entry]]: ...
 
+    def held(self, shown: dict[str, list[Entry]]) -> None:
+        """Hear that all of what was shown of a party or a channel holds."""
+        ...
+
 
 def public_of(member: cells.Member, key: str) -> bytes:
     """Return the public key of a member's device, by key id; the chain said that it is there."""

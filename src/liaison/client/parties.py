@@ -132,6 +132,7 @@ class Parties:
             read_at=read_at,
         )
         self._standings[party] = standing
+        self._source.held(shown)
         return standing
 
     async def current(self, party: str) -> Standing:

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 from urllib.parse import quote
 
-from liaison.client.answers import json_object, text_of
 from liaison.client.handover import Records
 from liaison.client.home import Home
+from liaison.client.shown import Shown
 from liaison.client.transport import Transport
 from liaison.client.watching import Entry, Watch, check_digest
-from liaison.words.canonical import spell
 from liaison.words.errors import LogUntrusted, Malformed, NodeUnreachable, NotHere
 from liaison.words.ids import check_id
 
-SHOWN: Final = "shown"
 _OF_PARTY: Final = ("members", "postings", "keys")
 _OF_CHANNEL: Final = ("accessions", "rosters")
+
+
+class _Fresh(dict[str, list[Entry]]):
+    """What the node shows now, with the answer that it was read from."""
+
+    def __init__(
+        self, path: str, answer: dict[str, object], entries: dict[str, list[Entry]]
+    ) -> None:
+        super().__init__(entries)
+        self.path = path
+        self.answer = answer
 
 
 class NodeSource:
     """``links.Source`` over HTTP; of parties and channels also from memory, while the node is away.
 
-    What it showed last is kept in the home's ``shown/``. It is verified as if it came now, and
+    What it showed last, and held, is kept (``shown``). It is verified as if it came now, and
     nothing is sealed under a directory that lapsed: a node that is away can keep no old view up for
     longer than one that shows it.
     """
@@ -31,7 +40,7 @@ class NodeSource:
     def __init__(self, transport: Transport, watch: Watch, home: Home) -> None:
         self._transport = transport
         self._watch = watch
-        self._home = home
+        self._shown = Shown(home)
         self._statements: dict[str, Entry] = {}
         self.is_from_memory = False
         """Whether something was asked for that only memory could give."""
@@ -48,11 +57,13 @@ class NodeSource:
         return known
 
     async def party(self, party: str) -> dict[str, list[Entry]]:
-        answer = await self._read(f"/v1/parties/{quote(check_id('party id', party))}")
-        shown = {name: self._entries(answer, name) for name in _OF_PARTY}
-        shown["party"] = self._entries(answer, "party", is_one=True)
-        shown["directory"] = self._entries(answer, "directory", is_one=True)
-        return shown
+        path = f"/v1/parties/{quote(check_id('party id', party))}"
+        return await self._read(path, self._party_entries)
+
+    def held(self, shown: dict[str, list[Entry]]) -> None:
+        """Keep what was shown of a party or a channel: all of it holds."""
+        if isinstance(shown, _Fresh):
+            self._shown.keep(shown.path, shown.answer)
 
     async def of_party(self, party: str, *, after: int) -> AsyncIterator[Entry]:
         """Give all that was said of the own party behind its ``after``-th record, without a gap.
@@ -73,28 +84,33 @@ class NodeSource:
             is_more = bool(answer.get("more")) and bool(entries)
 
     async def channel(self, alias: str) -> dict[str, list[Entry]]:
-        answer = await self._read(f"/v1/channels/{quote(check_id('alias', alias))}")
-        return self.channel_entries(answer)
+        return await self._read(
+            f"/v1/channels/{quote(check_id('alias', alias))}", self.channel_entries
+        )
 
-    async def _read(self, path: str) -> dict[str, object]:
+    async def _read(
+        self, path: str, entries: Callable[[dict[str, object]], dict[str, list[Entry]]]
+    ) -> dict[str, list[Entry]]:
         """Return what the node shows, or showed last where it has answered nothing yet.
 
         Raises:
             NodeUnreachable: it is away, and this was never asked for.
         """
-        name = f"{SHOWN}{path.removeprefix('/v1')}.json"
         try:
             answer = await self._transport.read(path)
         except NodeUnreachable:
-            kept = {} if self._transport.has_answered else self._home.read_state(name)
-            if not kept:
+            kept = None if self._transport.has_answered else self._shown.get(path)
+            if kept is None:
                 raise
             self.is_from_memory = True
-            return json_object(text_of(kept, "answer").encode("utf-8"))
-        kept = {"answer": spell(answer).decode("utf-8")}
-        if kept != self._home.read_state(name):
-            self._home.write_state(name, kept)
-        return answer
+            return entries(kept)
+        return _Fresh(path, answer, entries(answer))
+
+    def _party_entries(self, answer: dict[str, object]) -> dict[str, list[Entry]]:
+        shown = {name: self._entries(answer, name) for name in _OF_PARTY}
+        shown["party"] = self._entries(answer, "party", is_one=True)
+        shown["directory"] = self._entries(answer, "directory", is_one=True)
+        return shown
 
     def channel_entries(self, answer: dict[str, object]) -> dict[str, list[Entry]]:
         shown = {name: self._entries(answer, name) for name in _OF_CHANNEL}
@@ -173,6 +189,9 @@ class CarriedSource:
 
     async def channel(self, alias: str) -> dict[str, list[Entry]]:
         raise NotHere(f"What was carried says nothing of {alias}")
+
+    def held(self, shown: dict[str, list[Entry]]) -> None:
+        """Keep nothing: what was carried is carried again."""
 
 
 def _check_next(entry: Entry, party: str, after: int) -> None:
