@@ -22,9 +22,8 @@ from liaison.ledger.record import Place, Record, Urgency
 from liaison.main import Running
 from liaison.node import deciding
 from liaison.node.sequencer import Accepted, Submitted
-from liaison.rules.cells import Cell, Counter
+from liaison.rules.cells import Cell, Counter, View
 from liaison.rules.decide import decide, scope_of
-from liaison.rules.evolve import evolve
 from liaison.statements.statement import Statement
 from liaison.tlog.checkpoint import open_checkpoint, sign_checkpoint
 from liaison.tlog.note import SignerKey, VerifierKey
@@ -159,9 +158,9 @@ def due_record(kind: str, facts: DueFacts, place: Place, at: int) -> Record:
     )
 
 
-def counted(*of: Any) -> list[Cell]:
+def counted(_view: View, record: Record, _index: int) -> list[Cell]:
     """Change no cell by a record, but for how many there are in its channel."""
-    return [cell for cell in evolve(*of) if isinstance(cell, Counter)]
+    return [Counter(scope=record.channel.id, n=record.channel.n)]
 
 
 async def _file(

@@ -97,17 +97,26 @@ def armed_in(entry: Entry | Happening, index: int) -> RearmedFacts | None:
     return next((one for one in facts.armed if one.index == index), None)
 
 
-def armed_in_words(facts: ContestedFacts, armed: RearmedFacts, reference: str) -> str:
-    """Return that a note counts as taken on, or answered, no more, because a key is contested."""
+def armed_in_words(
+    facts: ContestedFacts, armed: RearmedFacts, reference: str, *, is_said: bool
+) -> str:
+    """Return that a note counts as taken on, or answered, no more, because a key is contested.
+
+    ``is_said``: the key's party itself said so to this home; else it is the node's word alone.
+    """
     posts = ", ".join(reached.post for reached in armed.reached)
     owing = ", ".join(reached.post for reached in armed.owing or ())
     lacking = [f"taken on no more for {posts}, and climbs again"] if posts else []
     lacking += [f"answered no more for {owing}"] if owing else []
     did = " and ".join(d for d, of in (("acknowledged", posts), ("answered", owing)) if of)
-    return (
-        f"{reference} is {'; it is '.join(lacking)}: the key of {facts.member} that {did} it was "
-        f"in other hands since {to_dtg(facts.since)}, says {facts.party}"
-    )
+    told = f"the key of {facts.member} that {did} it was in other hands since {to_dtg(facts.since)}"
+    whose = f"{told}, says {facts.party}"
+    if not is_said:
+        whose = (
+            f"the node says that {told}. {facts.party} has said no such thing to this home: ask them "
+            "by another way"
+        )
+    return f"{reference} is {'; it is '.join(lacking)}: {whose}"
 
 
 def replaced_in_words(note: Note, old: str, reference: str, by: str) -> str:

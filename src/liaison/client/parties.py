@@ -54,7 +54,7 @@ from liaison.rules.refusal import Refused
 from liaison.statements import payloads
 from liaison.statements.payloads import Scope, Successive
 from liaison.words.encoding import from_base64
-from liaison.words.errors import LogUntrusted, NotHere, SignatureInvalid
+from liaison.words.errors import LogUntrusted, NotHere, NotReady, SignatureInvalid
 from liaison.words.ids import party_of
 
 FRESH_US: Final = 60 * 1_000_000
@@ -229,6 +229,21 @@ class Parties:
         """
         since = self._seen.lost_keys(party_of(said.by)).get(said.key)
         return Doubt(said.by, since) if since is not None and since <= at else None
+
+    async def says_lost(self, party: str, member: str, device: str, since: int) -> bool:
+        """Return whether a party itself says that a member's key was in other hands since then.
+
+        It is asked anew where it didn't say so yet. Raises as ``standing``, but for ``NotReady``.
+        """
+        for not_before in (0, self._now()):
+            try:
+                known = (await self.standing(party, not_before=not_before)).members.get(member)
+            except NotReady:
+                return False
+            lost = known.compromised or () if known is not None else ()
+            if any(one.key == device and one.since <= since for one in lost):
+                return True
+        return False
 
     def has_doubts(self) -> bool:
         """Return whether any key is known here that was in other hands."""

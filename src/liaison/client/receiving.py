@@ -150,7 +150,9 @@ class Receiver(Granter):
             entry, (armed.note, armed.index, armed.precedence), channel.cell.alias
         )
         path = self.keep_happening(reference, entry)
-        return News(kind, reference, entry.at, armed_in_words(facts, armed, reference), True, path)
+        is_said = await self.book.says_lost(facts.party, facts.member, facts.device, facts.since)
+        text = armed_in_words(facts, armed, reference, is_said=is_said)
+        return News(kind, reference, entry.at, text, True, path)
 
     async def _known_as(
         self, entry: Entry | Happening, named: tuple[str, int, Precedence], alias: str
