@@ -9,7 +9,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from liaison.client import Client, Home, Sent, Waiting
+from liaison.client import (
+    Client,
+    Home,
+    Sent,
+    Waiting,
+    post_approval,
+    request_device,
+    take_approval,
+)
 from liaison.client.answers import utf8
 from liaison.client.courier import Parcel
 from liaison.client.receipts import ReceiptFiles, prove_refusal
@@ -38,6 +46,7 @@ from liaison.words.times import SECOND
 from tests.client.hotline import (
     ALIAS,
     CANARY,
+    CHEAP,
     ORIGIN,
     PASSPHRASE,
     SEEDS,
@@ -421,6 +430,27 @@ async def test_an_authority_too_believes_no_refusal_that_the_node_did_not_sign(l
             await fa.post()
         monkeypatch.setattr(fa._connect().transport, "submit", submit)
         assert [entry.record.kind for entry in await fa.post()] == ["directory"]
+
+
+@pytest.mark.parametrize("error", [RefusedByNode("no", problem="serial-used"), NotHere("nothing")])
+async def test_an_enrolment_too_believes_no_refusal_that_the_node_did_not_sign(
+    line, monkeypatch, error
+):
+    request = request_device(line.home("L"), PASSPHRASE, "legal@fco.example", cost=CHEAP)
+    async with line.authority("FA") as fa:
+        approval = fa.approve(request, ["attache"])
+    take_approval(line.home("L"), approval, line.card)
+
+    async def forged(*_):
+        raise error
+
+    async with line.client("L") as legal:
+        with monkeypatch.context() as patch:
+            patch.setattr(legal.transport, "submit", forged)
+            with pytest.raises(NodeUnreachable, match="signed"):
+                await post_approval(legal, approval)
+        await post_approval(legal, approval)
+        assert await legal.inbox() == []
 
 
 def refuse(client, problem: str, times: int) -> list[bytes]:

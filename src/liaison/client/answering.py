@@ -164,7 +164,7 @@ class Answerer(Receiver):
         except (LinkBroken, SignatureInvalid, NotReady, NodeUnreachable, Busy):
             return False  # a channel that can't be trusted is not answered in either
         try:
-            self.take_receipt(await self._submitted(said), said)
+            await self.hand_in(said)
         except (NodeUnreachable, Busy):
             return False
         except RefusedByNode as exc:

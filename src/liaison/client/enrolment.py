@@ -104,13 +104,13 @@ async def post_approval(client: Client, approval: Approval) -> None:
 
     Raises:
         NotReady: the approval doesn't name this device, or was overtaken: the key isn't in force.
-        RefusedByNode: the node refused one.
+        RefusedByNode: the node signed that it refused one.
+        NodeUnreachable, Busy: there is no answer that is the node's; posting it again is safe.
         LogUntrusted: the log has one in another way than it was sent.
     """
     _check_named(approval, client.device.public)
     for sent in (approval.member, approval.posting):
-        receipt = await client.transport.submit(sent.raw)
-        client.take_receipt(receipt, sent, approval.signers[sent.payload.key])
+        await client.hand_in(sent, approval.signers[sent.payload.key])
     await client.tend()
     try:
         # An old approval is in the log already and gets its old receipts: only what is current counts.

@@ -282,20 +282,22 @@ class Seat:
                 self._keep_refusal(signed, exc)
                 raise
 
-    async def _submitted(self, statement: Statement[Payload]) -> str:
-        """Send what needs no outbox, and return its receipt's text.
+    async def hand_in(self, statement: Statement[Payload], public: bytes | None = None) -> Entry:
+        """Send what needs no outbox, and return its entry; ``public`` as ``take_receipt`` asks for.
 
         Raises:
             RefusedByNode: the node signed that.
             NodeUnreachable, Busy: there is no answer that is the node's.
+            LogUntrusted: the log has it in another way than it was sent.
         """
         try:
-            return await self.transport.submit(statement.raw)
+            text = await self.transport.submit(statement.raw)
         except (NotAllowed, NotHere, Malformed, TooLarge) as exc:
             raise NodeUnreachable(f"What answered signed no refusal: {exc.happened}") from exc
         except RefusedByNode as exc:
             check_refusal(self.pins.node, statement, exc)
             raise
+        return self.take_receipt(text, statement, public)
 
     def _keep_refusal(self, signed: Signed, exc: RefusedByNode) -> None:
         """Keep a refusal; one that the node didn't sign leaves the statement waiting."""

@@ -436,7 +436,7 @@ class Sender(Seat):
             for certified in self.device.unposted():
                 statement = certified.statement
                 try:
-                    self.take_receipt(await self._submitted(statement), statement)
+                    await self.hand_in(statement)
                 except RecordUntrusted as exc:
                     self.caught_up.append(self._stopped_at(exc))
                     continue  # the older key serves, and the next one after it
