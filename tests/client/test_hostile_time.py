@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from liaison.client import Home
+from liaison.client import Home, Unopened
 from liaison.client.device import Device
 from liaison.client.home import KEYSTORE
 from liaison.client.watching import FILE
@@ -18,15 +18,17 @@ from liaison.ledger.facts import MissedTestFacts
 from liaison.ledger.receipt import Receipt
 from liaison.ledger.record import Place, Record, fields_of
 from liaison.sealing.keystore import Keystore
+from liaison.statements.statement import make_statement
 from liaison.tlog.checkpoint import Checkpoint, sign_checkpoint
 from liaison.tlog.merkle import leaf_hash
 from liaison.tlog.note import SignerKey
 from liaison.words.errors import LogUntrusted, NodeUnreachable
+from liaison.words.ids import new_note_id
 from liaison.words.times import DAY
 from tests.client.council import PASSPHRASE, letters
 from tests.client.hotline import ORIGIN, SEEDS
 from tests.client.liar import due_record, file_due
-from tests.client.lied import MARY, Lied, kept_back, lied_to
+from tests.client.lied import MARY, Lied, facts_of, kept_back, lied_to, under_another_name
 
 FIRST = "london-hotline/1"
 YEARS = 74 * 365 * DAY
@@ -131,4 +133,27 @@ async def test_where_the_log_could_not_be_compared_nothing_is_destroyed(lied: Li
     async with lied.council.client("M") as m:
         await m.inbox()
     assert log_time(lied) > seen
+    assert not keys(lied) & before
+
+
+async def test_a_visit_that_shows_a_stop_destroys_nothing(lied: Lied) -> None:
+    async with lied.council.client("M") as m:
+        await m.inbox()
+    before, kept = keys(lied), (await kept_back(lied)).payload
+    lied.council.clock.advance(58 * DAY)
+    for name in ("FA", "MA"):
+        async with lied.council.authority(name) as authority:
+            authority.sign_directory()
+            await authority.post()
+    now = lied.council.clock.now()
+    times = {"id": new_note_id(now, bytes(10)), "issued": now, "lapse": now + DAY}
+    forged = make_statement(kept.model_copy(update=times), under_another_name(kept.key))
+    await lied.file(forged, facts=facts_of(forged), content=b"x" * kept.content.size)
+    async with lied.council.client("M") as m:
+        assert [type(item) for item in await m.inbox()] == [Unopened]
+    assert (lied.council.folder / "M" / "evidence").exists()
+    assert log_time(lied) >= now
+    assert keys(lied) >= before
+    async with lied.council.client("M") as m:  # an honest visit
+        assert await m.inbox() == []
     assert not keys(lied) & before

@@ -188,7 +188,8 @@ class Seat:
     async def close(self, *, ended_by: BaseException | None = None) -> None:
         """Compare the checkpoints seen, destroy keys that are due, and give the home back.
 
-        Nothing is destroyed where one must stop, or where the log wasn't found to be one growing tree.
+        Nothing is destroyed where one must stop, at whatever was shown of it, or where the log wasn't
+        found to be one growing tree.
         """
         async with AsyncExitStack() as ending:
             # The last first; what can't be saved, for a full disk, keeps back none of the others.
@@ -204,7 +205,8 @@ class Seat:
             await self._receipts.flush()
             if ended_by is None:
                 await self._settle()
-            if not isinstance(ended_by, STOP) and not self.watch.pending:
+            has_stopped = isinstance(ended_by, STOP) or self.transport.answers.files > 0
+            if not has_stopped and not self.watch.pending:
                 # Of two times the earlier: neither log nor clock alone takes what can't be had again.
                 passed = min(self.watch.log_time, self.now())
                 self.device.destroy(passed)
