@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from liaison.client import Client, Home, Pins, post_approval, request_device, take_approval
+from liaison.client import Client, Home, post_approval, request_device, take_approval
+from liaison.client.answers import objects_of
 from liaison.client.courier import Parcel, lodge
 from liaison.client.home import RESTORED
 from liaison.client.outbox import Waiting
-from liaison.client.receipts import prove
 from liaison.client.taken import check_taken
 from liaison.client.transport import Transport
 from liaison.ledger.facts import NoteFacts, Stated
@@ -30,9 +30,18 @@ from liaison.statements.payloads import Verdict
 from liaison.statements.statement import make_statement, parse_statement
 from liaison.words.errors import LogUntrusted, NodeUnreachable, NotReady, RecordUntrusted
 from liaison.words.precedence import Precedence
-from tests.client.council import DUTY, PASSPHRASE, letters
+from tests.client.council import DUTY, LONDON, PASSPHRASE, letters
 from tests.client.hotline import CHEAP
-from tests.client.lied import EVIL, MARY, Lied, facts_of, kept_back, lied_to, under_another_name
+from tests.client.lied import (
+    EVIL,
+    LONDON_1,
+    MARY,
+    Lied,
+    facts_of,
+    kept_back,
+    lied_to,
+    under_another_name,
+)
 from tests.client.test_acting import flash, verbale
 
 ANOTHER = r"Entry \d+ has this {kind} under a signature by another key than it names"
@@ -59,8 +68,10 @@ def with_facts(**changes: object) -> Callable[[Record], Record]:
 
 
 @contextlib.contextmanager
-def logged_as(lied: Lied, kind: str, change: Callable[[Record], Record]) -> Iterator[None]:
-    """Have the log take statements of a kind as ``change`` makes them, and nothing follow from it."""
+def logged_as(
+    lied: Lied, kind: str, change: Callable[[Record], Record], *, is_followed: bool = False
+) -> Iterator[None]:
+    """Have the log take statements of a kind as ``change`` makes them; nothing follows from it, or all."""
     taken: list[Record] = []
 
     def otherwise(view: Any, said: Any, at: int) -> Any:
@@ -71,7 +82,7 @@ def logged_as(lied: Lied, kind: str, change: Callable[[Record], Record]) -> Iter
         return taken[-1]
 
     def unmoved(view: Any, record: Record, index: int) -> Any:
-        if record not in taken:
+        if is_followed or record not in taken:
             return evolve(view, record, index)
         scope, facts = record.channel.id, record.facts
         assert isinstance(facts, Stated)
@@ -137,6 +148,28 @@ async def test_an_answer_that_was_logged_as_another_is_not_told_as_given(lied: L
         world.clock.advance(1)
         told = await m.acknowledge(letter.reference)  # said anew
     assert told.verdict is Verdict.ACKNOWLEDGED
+
+
+async def test_delivered_that_was_logged_as_another_is_said_again_and_the_notes_are_shown(
+    lied: Lied,
+) -> None:
+    world = lied.council
+
+    async def lives() -> list[object]:
+        async with world.client("F") as f:
+            state = await f.status("london-hotline/1")
+        return [one["life"] for one in objects_of(state, "addressees") if one["post"] == DUTY]
+
+    with logged_as(lied, "answer", with_facts(verdict=Verdict.UNREADABLE)):
+        async with world.client("M") as m:
+            assert len(letters(await m.inbox())) == 1
+            (told,) = m.caught_up
+            assert isinstance(told, RecordUntrusted)
+    assert await lives() == ["queued"]
+    world.clock.advance(1)
+    async with world.client("M") as m:
+        assert await m.inbox() == []
+    assert await lives() == ["delivered"]
 
 
 async def test_a_revocation_under_another_signature_is_not_posted(lied: Lied) -> None:
@@ -284,21 +317,19 @@ async def test_serials_are_learnt_from_what_this_device_signed_alone(
     ]
     said = note.model_copy(update={"parties": tuple(parties)})
     false = make_statement(said, under_another_name(said.key))
-    receipt = await lied.file(false, facts=facts_of(false), content=b"x" * said.content.size)
-    index = prove(receipt, Pins(Home(lied.council.folder / "F")).node).index
-    item = {"kind": "copy", "precedence": "flash", "receipt": receipt}
-    lied.liar.lies["/v1/inbox"] = lambda answer: {
-        "items": [*answer["items"], {**item, "position": f"{index}.{index}"}],
-        "more": False,
-    }
+    facts = facts_of(false)
+    readers = {LONDON: (LONDON_1,), DUTY: (MARY,)}
+    shown = tuple(
+        a.model_copy(update={"readers": readers.get(a.post, ())}) for a in facts.addressees
+    )
+    facts = facts.model_copy(update={"addressees": shown})
+    await lied.file(false, facts=facts, content=b"x" * said.content.size)
     restored = Home(lied.council.folder / "F")
     restored.path("outbox").unlink()
     restored.path(RESTORED).touch()
-    async with lied.client("F") as f:
+    async with lied.council.client("F") as f:
         sent = await f.send(flash())
-        entry = f.watch.verify(f.cabinet.get(sent.reference).receipt)
-    assert lied.liar.told
-    facts = entry.record.facts
-    assert isinstance(facts, NoteFacts)
+        logged = f.watch.verify(f.cabinet.get(sent.reference).receipt).record.facts
+    assert isinstance(logged, NoteFacts)
     # 1 is that of the honest run, which the log has of this device.
-    assert {one.serial for one in facts.serials} == {2}
+    assert {one.serial for one in logged.serials} == {2}

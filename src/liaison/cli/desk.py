@@ -191,6 +191,8 @@ async def visit(
             raise
         finally:
             _warn_caught_up(client.caught_up)
+            for broken in client.left_out.values():
+                warn(f"{broken} ({code_of(broken)})")
 
     patience = Patience(PAUSES_S, told=outgoing.warn_sent_again)
     return await _run(lambda: Client.open(home, opens, url=url, patience=patience), catching_up)
@@ -265,10 +267,10 @@ def as_authority(
     card = read_node(context, node) if node is not None else None
 
     def opened() -> Authority:
-        authority = Authority.open(home, opener(context), url=url_of(context))
         if card is not None:
-            authority.pins.pin_node(card)
-        return authority
+            with home.locked():  # not once it is open: a refused card would leave the home taken
+                pins(context).pin_node(card)
+        return Authority.open(home, opener(context), url=url_of(context))
 
     async def current(authority: Authority) -> T:
         if is_online or authority.is_registrar:

@@ -256,6 +256,7 @@ def posting_handover(
         now = client.now()
         for one in open_notes:
             due = f", due {clock(one.due, now)}" if one.due is not None else ""
+            due += ", says the node, and nothing in this home proves it" if one.is_unproven else ""
             say(f"{one.reference}  {one.life}{due}: {visible(one.subject)}")
         for reference in awaited:
             say(
@@ -285,7 +286,13 @@ def posting_handover(
     answer(
         {
             "unsettled": [
-                {"reference": one.reference, "life": one.life, "due": one.due} for one in open_notes
+                {
+                    "reference": one.reference,
+                    "life": one.life,
+                    "due": one.due,
+                    "unproven": one.is_unproven or None,
+                }
+                for one in open_notes
             ],
             "granted": [of_done(one) for one in done],
             "awaited": awaited,

@@ -6,15 +6,17 @@ first byte leaves, sent again as the same bytes, taken once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from liaison.client.answers import object_of, objects_of, text_of, texts_of
 from liaison.client.doubts import Doubt
+from liaison.client.evidence import keep
 from liaison.client.keeping import NOT_KEPT
-from liaison.client.links import ChannelView
+from liaison.client.links import ChannelView, LinkBroken
 from liaison.client.making import made
 from liaison.client.opening import Opener
 from liaison.client.outbox import Signed
@@ -41,7 +43,17 @@ from liaison.statements.procedures import (
     Withdrawal,
 )
 from liaison.words.encoding import from_base64
-from liaison.words.errors import LiaisonError, LogUntrusted, NotHere, NotReady, RefusedByNode
+from liaison.words.errors import (
+    LiaisonError,
+    LogUntrusted,
+    Malformed,
+    NotHere,
+    NotReady,
+    RecordUntrusted,
+    RefusedByNode,
+    SignatureInvalid,
+    Unreadable,
+)
 from liaison.words.precedence import Precedence
 from liaison.words.times import SECOND, to_dtg
 
@@ -198,8 +210,10 @@ class Actor(Opener):
         if not name.startswith(ENTRY):
             return reference
         for known in self.cabinet.references():
-            if known.rpartition("/")[0] == alias and name == f"{ENTRY}{self.kept(known).index}":
-                return known
+            if known.rpartition("/")[0] == alias:
+                with self.going_on(known):
+                    if name == f"{ENTRY}{self.kept(known).index}":
+                        return known
         return reference
 
     async def _check_named(self, digest: str, reference: str, view: ChannelView) -> None:
@@ -309,15 +323,36 @@ class Actor(Opener):
             self._doubt(entry, note, self._release_kept(reference, note)),
         )
 
+    @contextmanager
+    def going_on(self, name: str) -> Iterator[None]:
+        """Do something with one of many notes or receipts: what is broken in it keeps back no other.
+
+        It is told as ``left_out``, and what the node said is kept.
+        """
+        try:
+            yield
+        except (RecordUntrusted, LinkBroken, SignatureInvalid, Malformed, Unreadable) as exc:
+            if name not in self.left_out:
+                exc.happened = f"{name} is left out: {exc.happened}"
+                keep(self.home, exc, self.transport.answers, self.now())
+                self.left_out[name] = exc
+
+    def receipts_kept(self) -> Iterator[Entry | Happening]:
+        """Give what the receipts in the home's files prove."""
+        root = self.home.path("receipts")
+        for file in sorted(root.rglob("*.receipt")):
+            with self.going_on(str(file.relative_to(root))):
+                yield self.watch.verify_any(file.read_text("utf-8"))
+
     def signed_by(self, member: str) -> list[Entry]:
         """Return the entries that this home keeps of what a member signed, each once.
 
         What they wrote to it, and what they said of what it knows; *delivered* is kept of nobody.
         """
-        files = sorted(self.home.path("receipts").rglob("*.receipt"))
-        texts = [self.cabinet.get(name).receipt for name in self.cabinet.references()]
-        texts += [file.read_text("utf-8") for file in files]
-        found = [self.watch.verify_any(text) for text in texts]
+        found = list(self.receipts_kept())
+        for name in self.cabinet.references():
+            with self.going_on(name):
+                found.append(self.watch.verify_any(self.cabinet.get(name).receipt))
         theirs = [e for e in found if isinstance(e, Entry) and e.record.actor == member]
         return list({entry.index: entry for entry in theirs}.values())
 
@@ -347,11 +382,12 @@ class Actor(Opener):
         for reference in reversed(self.cabinet.references()):
             if reference.rpartition("/")[0] != alias:
                 continue
-            letter = self.kept(reference)
-            if letter.at < since:
-                return False
-            if letter.note.kind == kind and letter.note.by == self.device.member:
-                return True
+            with self.going_on(reference):
+                letter = self.kept(reference)
+                if letter.at < since:
+                    return False
+                if letter.note.kind == kind and letter.note.by == self.device.member:
+                    return True
         return False
 
     # Release

@@ -24,6 +24,7 @@ from liaison.words.errors import (
     LiaisonError,
     NodeUnreachable,
     NotReady,
+    RecordUntrusted,
     RefusedByNode,
     SignatureInvalid,
     Unreadable,
@@ -165,6 +166,9 @@ class Answerer(Receiver):
             return False  # a channel that can't be trusted is not answered in either
         try:
             await self.hand_in(said)
+        except RecordUntrusted as exc:
+            self.caught_up.append(self._stopped_at(exc))
+            return False  # it is said anew, and keeps nobody from what came
         except (NodeUnreachable, Busy):
             return False
         except RefusedByNode as exc:

@@ -24,10 +24,18 @@ from liaison.client.reading import (
 )
 from liaison.client.sending import SEAL_ATTEMPTS
 from liaison.client.watching import Entry, Happening
-from liaison.ledger.facts import GrantFacts
+from liaison.ledger.facts import AnswerFacts, DeadlineFacts, GrantFacts, WithdrawalFacts
 from liaison.rules.chain import id_of
 from liaison.sealing.seal import COMMITMENT_BYTES, SealContext, rewrap
-from liaison.statements.payloads import Addressed, AddresseeRole, Note, Reliance, State, Wrap
+from liaison.statements.payloads import (
+    Addressed,
+    AddresseeRole,
+    Note,
+    Reliance,
+    State,
+    Verdict,
+    Wrap,
+)
 from liaison.statements.procedures import Grant, GrantReason
 from liaison.words.encoding import from_base64
 from liaison.words.errors import (
@@ -41,6 +49,8 @@ from liaison.words.ids import party_of
 from liaison.words.times import SECOND
 
 _WAITING: Final = ("queued", "delivered")
+_TAKEN: Final = (Verdict.ACKNOWLEDGED, Verdict.DECLINED)
+_ENDED: Final = ("expired", "non-delivered")
 GRANTED: Final = "granted.json"
 
 
@@ -100,6 +110,8 @@ class Unsettled:
     life: str
     due: int | None
     subject: str
+    is_unproven: bool = False
+    """The node says that it is settled, and this home has no receipt of that."""
 
 
 class Granter(Actor):
@@ -310,24 +322,25 @@ class Granter(Actor):
         assert isinstance(done, list)
         found, gone, left = list[tuple[str, str]](), list[str](), list[str]()
         for reference in self.cabinet.references():
-            letter = self.kept(reference)
-            note = letter.note
-            if letter.digest in done or any(wrap.key in keys for wrap in note.wraps()):
-                continue
-            posts = [
-                post
-                for post in await self._posts_of(note)
-                if post in standing.posts and self.device.member in standing.posts[post].holders
-            ]
-            if note.by == self.device.member:
-                posts = [letter.sender_post]
-            is_ours = any(wrap.key in self.device.opening for wrap in note.wraps())
-            if not posts:
-                left.append(reference)
-            elif is_ours or not self._is_wrapped_for(note):
-                found.append((reference, posts[0]))
-            else:
-                gone.append(reference)
+            with self.going_on(reference):
+                letter = self.kept(reference)
+                note = letter.note
+                if letter.digest in done or any(wrap.key in keys for wrap in note.wraps()):
+                    continue
+                posts = [
+                    post
+                    for post in await self._posts_of(note)
+                    if post in standing.posts and self.device.member in standing.posts[post].holders
+                ]
+                if note.by == self.device.member:
+                    posts = [letter.sender_post]
+                is_ours = any(wrap.key in self.device.opening for wrap in note.wraps())
+                if not posts:
+                    left.append(reference)
+                elif is_ours or not self._is_wrapped_for(note):
+                    found.append((reference, posts[0]))
+                else:
+                    gone.append(reference)
         return History(device, tuple(found), tuple(gone), tuple(left))
 
     def granted(self, letter: Letter, device: str) -> None:
@@ -380,32 +393,62 @@ class Granter(Actor):
     async def unsettled_at(self, post: str) -> list[Unsettled]:
         """Return what this home has of notes that wait for a post, or for its answer, first due first.
 
-        What the node has for it and this home doesn't, ``inbox`` brings first.
+        Also what has only the node's word for it that it waits no more. What the node has for it and
+        this home doesn't, ``inbox`` brings first.
         """
         found: list[Unsettled] = []
+        settled = self._settled_here(post)
         for reference in self.cabinet.references():
-            letter = self.kept(reference)
-            if all(a.post != post or a.role is AddresseeRole.COPY for a in addressed(letter.note)):
-                continue
-            state = await self.status(reference)
-            shown = objects_of(state, "addressees")
-            one = next((each for each in shown if each.get("post") == post), {})
-            due = one.get("reply_by", one.get("overdue"))
-            is_owed = due is not None and one.get("replied") is None
-            if one.get("life") in _WAITING or is_owed:
-                life, due_at = str(one.get("life")), due if isinstance(due, int) else None
-                found.append(Unsettled(reference, life, due_at, letter.content.subject))
+            with self.going_on(reference):
+                one = await self._unsettled(reference, post, settled)
+                found += [one] if one is not None else []
         return sorted(found, key=lambda one: (one.due is None, one.due or 0))
+
+    async def _unsettled(self, reference: str, post: str, settled: set[str]) -> Unsettled | None:
+        letter = self.kept(reference)
+        if all(a.post != post or a.role is AddresseeRole.COPY for a in addressed(letter.note)):
+            return None
+        try:
+            shown = objects_of(await self.status(reference), "addressees")
+        except NotHere:
+            shown = []
+        one = next((each for each in shown if each.get("post") == post), {})
+        due = one.get("reply_by", one.get("overdue"))
+        is_owed = due is not None and one.get("replied") is None
+        is_open = one.get("life") in _WAITING or is_owed
+        if not is_open and letter.digest in settled:
+            return None
+        life, due_at = str(one.get("life", "not shown")), due if isinstance(due, int) else None
+        return Unsettled(reference, life, due_at, letter.content.subject, is_unproven=not is_open)
+
+    def _settled_here(self, post: str) -> set[str]:
+        """Return the digests of notes that are settled for a post by a receipt in this home.
+
+        Else a node could leave a note out by its word alone, and who takes over never hears of it.
+        """
+        found: set[str] = set()
+        for entry in self.receipts_kept():
+            facts = entry.record.facts
+            if isinstance(facts, WithdrawalFacts):
+                found.add(facts.note)
+            elif isinstance(facts, DeadlineFacts):
+                found |= {facts.note} if facts.what in _ENDED and post in facts.posts else set()
+            elif isinstance(entry, Entry) and isinstance(facts, AnswerFacts):
+                is_said = (facts.post, facts.verdict in _TAKEN) == (post, True)
+                if is_said and self.book.doubt(entry.statement.payload, entry.at) is None:
+                    found |= {one.note for one in facts.notes}
+        return found
 
     async def awaited_at(self, post: str) -> list[str]:
         """Return the references of this member's own notes from a post that wait for somebody."""
         found: list[str] = []
         for reference in self.cabinet.references():
-            letter = self.kept(reference)
-            if (letter.note.by, letter.sender_post) == (self.device.member, post):
-                state = await self.status(reference)
-                if objects_of(state, "next") or state.get("draft"):
-                    found.append(reference)
+            with self.going_on(reference):
+                letter = self.kept(reference)
+                if (letter.note.by, letter.sender_post) == (self.device.member, post):
+                    state = await self.status(reference)
+                    if objects_of(state, "next") or state.get("draft"):
+                        found.append(reference)
         return found
 
 

@@ -364,16 +364,16 @@ class Client(Answerer):
         """
         dues: dict[str, int] = {}
         for reference in self.cabinet.references()[-UNSETTLED_LOOKED_AT:]:
-            letter = self.kept(reference)
-            if letter.note.by != self.device.member:
-                continue
-            state = await self.status(reference)
-            coming = objects_of(state, "next")
-            if coming or state.get("draft"):
-                times = [one["due"] for one in coming]
-                dues[reference] = min(
-                    (at for at in times if isinstance(at, int)), default=MAX_INTEGER
-                )
+            with self.going_on(reference):
+                if self.kept(reference).note.by != self.device.member:
+                    continue
+                state = await self.status(reference)
+                coming = objects_of(state, "next")
+                if coming or state.get("draft"):
+                    times = [one["due"] for one in coming]
+                    dues[reference] = min(
+                        (at for at in times if isinstance(at, int)), default=MAX_INTEGER
+                    )
         return sorted(dues, key=lambda reference: dues[reference])
 
 

@@ -346,12 +346,15 @@ class Receiver(Granter):
         if not self.book.has_doubts():
             return []
         name = self.home.path(f"receipts/{reference}").name
-        kept = self.home.path(f"receipts/{reference}").parent.glob(f"{name}.*receipt")
-        found = [self._doubted(self.watch.verify_any(path.read_text("utf-8"))) for path in kept]
+        found: list[Doubted | None] = []
+        for path in self.home.path(f"receipts/{reference}").parent.glob(f"{name}.*receipt"):
+            with self.going_on(path.name):
+                found.append(self._doubted(self.watch.verify_any(path.read_text("utf-8"))))
         for other in self.cabinet.references()[-UNSETTLED_LOOKED_AT:]:
-            letter = self.kept(other)
-            if letter.doubt is not None and letter.note.in_reply_to == digest:
-                found.append(Doubted(f"answered with {other}", letter.at, letter.doubt))
+            with self.going_on(other):
+                letter = self.kept(other)
+                if letter.doubt is not None and letter.note.in_reply_to == digest:
+                    found.append(Doubted(f"answered with {other}", letter.at, letter.doubt))
         return sorted({one for one in found if one is not None}, key=lambda one: one.at)
 
     def _doubted(self, entry: Entry | Happening) -> Doubted | None:

@@ -134,6 +134,8 @@ class Seat:
         """Why the newest checkpoints could not be compared, where they couldn't."""
         self.caught_up: list[Outcome] = []
         """What came of statements that waited and went along with another command."""
+        self.left_out: dict[str, LiaisonError] = {}
+        """What was kept of notes and doesn't hold, by reference or file: each is told, once."""
 
     @classmethod
     def open(

@@ -1,0 +1,105 @@
+"""What is broken in one kept note is named, and the others are listed; what waits is no node's to say.
+
+The broken one is as a home of an earlier release took it: its receipt wasn't compared with what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from liaison.client import Client
+from liaison.client import seat as seat_module
+from liaison.words.errors import RecordUntrusted
+from liaison.words.precedence import Precedence
+from tests.client.council import DUTY, LONDON, letters
+from tests.client.lied import Lied, lied_to, withhold
+from tests.client.test_taken import logged_as, with_facts
+
+FIRST, BROKEN, LAST = (f"london-hotline/{n}" for n in (1, 2, 3))
+Walk = Callable[[Client], Awaitable[object]]
+
+
+@pytest.fixture
+async def lied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lied]:
+    async with lied_to(tmp_path, monkeypatch) as made:
+        yield made
+
+
+async def break_one(lied: Lied) -> None:
+    """Have the second of three notes in F's cabinet contradict itself."""
+    with lied.monkeypatch.context() as patch:
+        patch.setattr(seat_module, "check_taken", lambda *_: None)
+        change = with_facts(precedence=Precedence.IMMEDIATE)
+        with logged_as(lied, "note", change, is_followed=True):
+            assert (await lied.write()).reference == BROKEN
+    assert (await lied.write()).reference == LAST
+
+
+async def _known_as(client: Client) -> str:
+    return client.known_as(f"london-hotline/entry-{client.kept(LAST).index}")
+
+
+async def _handed_over(client: Client) -> list[str]:
+    return [one.reference for one in await client.unsettled_at(DUTY)]
+
+
+@pytest.mark.parametrize(
+    ("walk", "found"),
+    [
+        (lambda f: f.unsettled_notes(), [FIRST, LAST]),
+        (lambda f: f.awaited_at(LONDON), [FIRST, LAST]),
+        (_handed_over, [FIRST, LAST]),
+        (_known_as, LAST),
+    ],
+    ids=["status", "awaited", "handover", "entry-N"],
+)
+async def test_a_broken_note_is_named_and_keeps_no_other_from_its_list(
+    lied: Lied, walk: Walk, found: object
+) -> None:
+    await break_one(lied)
+    async with lied.council.client("F") as f:
+        listed = await walk(f)
+        (said,) = (f.left_out[name] for name in f.left_out if name == BROKEN)
+        assert isinstance(said, RecordUntrusted)
+        assert f"{BROKEN} is left out: The facts of entry" in said.happened
+    assert listed == found
+
+
+async def test_what_waits_is_handed_over_whatever_the_node_says_of_it(lied: Lied) -> None:
+    world = lied.council
+    await lied.write()
+    async with world.client("M") as m:
+        assert len(letters(await m.inbox())) == 2
+        await m.acknowledge(FIRST)
+
+    def settle(answer: Any) -> Any:
+        state = answer["state"]
+        said = {"life": "acknowledged"}
+        gone = ("overdue", "reply_by")
+        shown = [
+            {k: v for k, v in {**one, **said}.items() if k not in gone}
+            for one in state["addressees"]
+        ]
+        return {**answer, "state": {**state, "addressees": shown}}
+
+    async def listed() -> list[tuple[str, str, bool]]:
+        async with lied.client("M") as m:
+            found = await m.unsettled_at(DUTY)
+        return [(one.reference, one.life, one.is_unproven) for one in found]
+
+    honest = await listed()
+    assert (BROKEN, "delivered", False) in honest
+    lied.liar.lies["/v1/notes/"] = settle
+    # Of the first this home has its own receipt; of the other there is the node's word alone.
+    assert await listed() == [(BROKEN, "acknowledged", True)]
+    lied.liar.lies["/v1/notes/"] = withhold
+    assert await listed() == [(BROKEN, "not shown", True)]
+    lied.liar.lies.clear()
+    async with world.client("M") as m:
+        await m.acknowledge(BROKEN)
+    lied.liar.lies["/v1/notes/"] = settle
+    assert await listed() == []
