@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from liaison.client import Client
+from liaison.client import Client, Home, post_approval, request_device, take_approval
 from liaison.client import seat as seat_module
 from liaison.words.errors import RecordUntrusted
 from liaison.words.precedence import Precedence
-from tests.client.council import DUTY, LONDON, letters
-from tests.client.lied import Lied, lied_to, withhold
+from liaison.words.times import MINUTE
+from tests.client.council import DUTY, LONDON, PASSPHRASE, letters
+from tests.client.hotline import CHEAP
+from tests.client.lied import LONDON_1, MARY, Lied, lied_to, withhold
 from tests.client.test_taken import logged_as, with_facts
 
 FIRST, BROKEN, LAST = (f"london-hotline/{n}" for n in (1, 2, 3))
@@ -67,6 +69,45 @@ async def test_a_broken_note_is_named_and_keeps_no_other_from_its_list(
         assert isinstance(said, RecordUntrusted)
         assert f"{BROKEN} is left out: The facts of entry" in said.happened
     assert listed == found
+
+
+async def test_a_broken_note_keeps_no_other_from_a_second_device(lied: Lied) -> None:
+    await break_one(lied)
+    world = lied.council
+    home = Home(world.folder / "F2")
+    request = request_device(home, PASSPHRASE, LONDON, local=LONDON_1, cost=CHEAP)
+    async with world.authority("FA") as authority:
+        approval = authority.add_device(request)
+        take_approval(home, approval, authority.pins.node)
+    async with Client.open(home, PASSPHRASE, url=world.running.url, now=world.clock.now) as second:
+        await post_approval(second, approval)
+        key = second.device.key.id
+    async with world.authority("FA") as authority:
+        authority.sign_directory()
+        await authority.post()
+    async with world.client("F") as f:
+        history = await f.history_for(key)
+        assert list(f.left_out) == [BROKEN]
+    assert [reference for reference, _ in history.notes] == [FIRST, LAST]
+
+
+async def test_a_broken_note_keeps_no_doubt_about_another_from_being_told(lied: Lied) -> None:
+    world = lied.council
+    async with world.client("M") as m:
+        await m.inbox()
+        await m.acknowledge(FIRST)
+        device = m.device.key.id
+    async with world.client("F") as f:
+        await f.inbox()
+    await break_one(lied)
+    async with world.authority("MA") as authority:
+        authority.revoke_key(MARY, device, world.clock.now() - MINUTE)
+        authority.sign_directory()
+        await authority.post()
+    async with world.client("F") as f:
+        told = await f.doubted(FIRST)
+        assert list(f.left_out) == [BROKEN]
+    assert [one.what for one in told] == ["acknowledged"]
 
 
 async def test_what_waits_is_handed_over_whatever_the_node_says_of_it(lied: Lied) -> None:
