@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from liaison.statements.payloads import (
 )
 from liaison.statements.statement import Statement, make_statement, parse_statement_of
 from liaison.words.encoding import from_base64, to_base64
-from liaison.words.errors import ChainBroken, NotReady, SignatureInvalid
+from liaison.words.errors import ChainBroken, LiaisonError, NotReady, SignatureInvalid
 from liaison.words.times import DAY, MINUTE
 from tests.client.council import DUTY, letters
 from tests.client.liar import put
@@ -55,11 +55,22 @@ async def lied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         yield made
 
 
-async def test_a_swapped_encryption_key_of_another_device_is_nobodys(lied: Lied) -> None:
+async def test_a_swapped_encryption_key_of_another_device_is_nobodys(
+    lied: Lied, documented: Callable[[LiaisonError], None]
+) -> None:
+    lied.liar.lies[MOD] = put("keys", [])
+    nobody = f"Nobody at {DUTY} has an encryption key in use"
+    async with seen_through(lied, NotReady, f"{nobody} · "):  # nothing is there to be strange
+        await lied.write()
     receipt = await lied.file(forged_key(lied, EVIL.id))
     lied.liar.lies[MOD] = put("keys", [receipt])
-    async with seen_through(lied, NotReady, f"Nobody at {DUTY} has an encryption key in use"):
+    with pytest.raises(NotReady, match=f"{nobody}: the node shows one of a device") as caught:
         await lied.write()
+    documented(caught.value)
+    # Beside the true one it draws nothing to itself.
+    true = (await lied.answer(MOD))["keys"]
+    lied.liar.lies[MOD] = put("keys", [receipt, *true])
+    await lied.write()
 
 
 async def test_a_swapped_encryption_key_in_a_devices_name_needs_its_signature(lied: Lied) -> None:

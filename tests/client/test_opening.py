@@ -403,7 +403,10 @@ async def test_a_post_without_a_key_in_use_is_named_with_who_else_could_be_writt
     world.accept(world.directory(MOD))
     with pytest.raises(NotReady) as caught:
         await anna.write()
-    assert caught.value.happened == f"Nobody at {DUTY} has an encryption key in use"
+    assert caught.value.happened == (
+        f"Nobody at {DUTY} has an encryption key in use: the node shows one of a device that the "
+        "directory of mod.example doesn't name"
+    )
     assert caught.value.do.startswith("write to deputy@mod.example")
 
 

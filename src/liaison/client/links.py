@@ -85,6 +85,8 @@ class Standing:
     keys: dict[str, tuple[tuple[cells.EncryptionKey, bytes], ...]]
     """By member: the key and its public bytes."""
     read_at: int
+    strange: frozenset[str] = frozenset()
+    """Members of whom the node also shows keys of a device that is not among theirs."""
 
 
 @dataclass(frozen=True)

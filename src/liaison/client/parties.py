@@ -116,11 +116,7 @@ class Parties:
             if directory is not None and directory.post(post.post) != post.statement:
                 raise LinkBroken("posting", f"The directory of {party} doesn't name this statement")
             posts[post.post] = post
-        keys: dict[str, list[tuple[cells.EncryptionKey, bytes]]] = {}
-        for entry in shown["keys"]:
-            key = self._fold_key(entry, own, members)
-            if key is not None:
-                keys.setdefault(key[0].member, []).append(key)
+        keys, strange = self._fold_keys(shown["keys"], own, members)
         if directory is not None:
             self._seen.keep_directory(directory, read_at)
         standing = Standing(
@@ -128,8 +124,9 @@ class Parties:
             directory=directory,
             members=members,
             posts=posts,
-            keys={member: tuple(of_member) for member, of_member in keys.items()},
+            keys=keys,
             read_at=read_at,
+            strange=strange,
         )
         self._standings[party] = standing
         self._source.held(shown)
@@ -564,6 +561,20 @@ class Parties:
         links.sort(key=lambda link: link.index)
         return made
 
+    def _fold_keys(
+        self, shown: list[Entry], party: cells.Party, members: dict[str, cells.Member]
+    ) -> tuple[dict[str, tuple[tuple[cells.EncryptionKey, bytes], ...]], frozenset[str]]:
+        """Return the keys of each member, and of whom keys of a strange device are shown."""
+        keys: dict[str, tuple[tuple[cells.EncryptionKey, bytes], ...]] = {}
+        strange: set[str] = set()
+        for entry in shown:
+            key, said = self._fold_key(entry, party, members), entry.statement.payload
+            if key is not None:
+                keys[said.by] = (*keys.get(said.by, ()), key)
+            elif said.key not in _devices(members.get(said.by)):
+                strange.add(said.by)
+        return keys, frozenset(strange)
+
     def _fold_key(
         self, entry: Entry, party: cells.Party, members: dict[str, cells.Member]
     ) -> tuple[cells.EncryptionKey, bytes] | None:
@@ -593,6 +604,10 @@ class Parties:
         signers = (party.authority, *(registrar.key for registrar in party.registrars))
         public = next(key for key in signers if id_of(key) == payload.key)
         entry.statement.check_signature(from_base64(public))
+
+
+def _devices(member: cells.Member | None) -> set[str]:
+    return {id_of(public) for public in member.devices} if member is not None else set()
 
 
 def _of_party(payload: Successive, party: str) -> None:

@@ -101,6 +101,15 @@ class Wrapping:
                 "still have to be opened"
             )
             then = "give it an earlier expiry"
+        elif standing.strange & set(cell.holders if cell else ()):
+            what = (
+                f"Nobody at {post} has an encryption key in use: the node shows one of a device that "
+                f"the directory of {party} doesn't name"
+            )
+            then = (
+                f"ask {party} by telephone whether it has that device: then its next directory names it; "
+                "else tell the auditors"
+            )
         else:
             what = f"Nobody at {post} has an encryption key in use"
             then = "a device makes its keys when its holder runs any command"
