@@ -134,6 +134,14 @@ def test_a_note_waits_in_words_while_the_node_is_away_and_is_sent_once(begun, mo
     code, shown = screen.type(SEND, "written without the node")
     assert code == 75
     assert "The node can't be reached: what you write waits in the outbox, by what" in shown
+    # Nobody knows when the log has it, so no moment is named.
+    assert (
+        "Then:        it waits in the outbox; what follows counts from when the log has it;"
+        in shown
+    )
+    assert (
+        "if nobody acknowledges within 2 minutes, duty.desk@mod.example is alerted again" in shown
+    )
     assert "WAITING in the outbox: The node gave no receipt: No answer from the node" in shown
     screen.ok("--home F outbox export --out note.parcel")
     monkeypatch.setenv("LIAISON_URL", url)

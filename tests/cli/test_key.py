@@ -74,7 +74,10 @@ def test_a_home_is_backed_up_and_made_again(begun):
     )
     assert "pinned by" in screen.ok("--home F party show")
     assert screen.ok("--home F inbox") == "Nothing new.\n"
-    screen.ok(BACKUP.replace("--home F", "--home FA").replace("F.backup", "FA.backup"))
+    shown = screen.ok(BACKUP.replace("--home F", "--home FA").replace("F.backup", "FA.backup"))
+    assert shown.endswith(
+        "Make another when another key signs for the party, or is announced: party succeed, party next.\n"
+    )
     shutil.rmtree(screen.folder / "FA")
     again = "key restore FA.backup --backup-passphrase-file own"
     screen.ok(f"--home FA {again}")

@@ -51,7 +51,10 @@ def test_a_note_goes_by_courier_where_the_node_cant_be_reached_from_here(line):
         code, shown = line.type(SEND, CANARY)
         assert (code, shown.endswith(WAITING)) == (75, True), shown
     shown = line.ok("--home F outbox list")
-    assert shown == "note  london-hotline  FLASH to duty.desk@mod.example  DIGEST\n"
+    assert shown == (
+        "note  london-hotline  FLASH to duty.desk@mod.example  DTG  DIGEST\n"
+        "What a note says: liaison outbox show DIGEST\n"
+    )
     assert line.ok("--home F outbox export --out note.parcel") == (
         f"note.parcel holds {ABOUT}, sealed and signed: who carries it can't read or change it.\n"
         "note.parcel.node names the node: carry both. Where that can be reached: liaison lodge FILE\n"
@@ -104,6 +107,7 @@ def test_what_waited_before_is_named_as_that_and_not_as_what_is_written(line, mo
     with away():
         assert line.type(SEND, CANARY)[0] == 75
         monkeypatch.setattr("liaison.cli.desk.PAUSES_S", (0.0,))
+        shown = ""
         for command in ("--home F inbox", SEND):
             shown = line.type(command, "next")[1]
             first, *_ = (row for row in shown.splitlines() if "The same bytes" in row)
@@ -168,7 +172,7 @@ def test_of_several_that_wait_one_is_named(line):
         "The outbox has several of these · nothing was changed · name one: "
         f"DIGEST, {ABOUT}; DIGEST, {ABOUT} (not-here)"
     )
-    digest = line.type("--home F outbox list")[1].split()[-1]
+    digest = line.type("--home F outbox list")[1].splitlines()[0].split()[-1]
     assert "holds a note" in line.ok(f"--home F outbox export {digest[:9]}")
     code, shown = line.type("--home F outbox drop nonsense --yes")
     assert (code, "The outbox has no nonsense" in shown) == (1, True)
@@ -212,6 +216,8 @@ def test_what_waits_and_what_was_refused_can_be_read_where_it_was_written(line):
     assert said.startswith("This note is about nothing that this device signed")
     code, said = line.type(f"--home F outbox show {path.stem}")
     assert (code, "The outbox has no " in said) == (1, True)
+    code, said = line.type("--home F outbox show")
+    assert (code, "The outbox is empty · nothing was changed · nothing waits" in said) == (1, True)
     with away():
         assert line.type(SEND, CANARY)[0] == 75
     assert line.ok("--home F outbox show").endswith(shown)

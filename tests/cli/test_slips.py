@@ -173,3 +173,44 @@ def test_a_parcel_that_was_changed_on_its_way_says_what_helps(line):
 def test_an_error_that_does_not_say_what_to_do_gets_it_by_its_code(capsys, error, do):
     assert tell(error) == 1
     assert f"x · {do}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("--home X party new MOD.example", "party id: 'MOD.example'; it must be a lower-case"),
+        (
+            "--home X enrol Deputy@mod.example",
+            "address: 'Deputy@mod.example'; it must be a lower-case",
+        ),
+    ],
+)
+def test_a_name_that_is_none_is_said_before_a_passphrase_is_asked_for(
+    screen, monkeypatch, line, what
+):
+    with monkeypatch.context() as patch:
+        patch.delenv("LIAISON_PASSPHRASE_FILE")
+        code, shown = screen.type(line)
+        assert (code, f"not a valid {what}" in shown) == (1, True), shown
+        code, shown = screen.type(line.lower().replace("--home x", "--home X"))
+        assert (code, "Nobody is here to type the passphrase" in shown) == (1, True)
+    assert screen.type(line.lower().replace("--home x", "--home X"))[0] == 0
+
+
+def test_a_reference_in_capitals_is_told_how_one_is_written(line):
+    line.ok(SEND, CANARY)
+    code, shown = line.type("--home F read LONDON-HOTLINE/1")
+    assert (code, "in lower case, such as london-hotline/1" in shown) == (1, True)
+    assert CANARY in line.ok("--home F read london-hotline/1")
+
+
+def test_a_member_is_named_without_the_party_and_a_key_in_small_letters(line):
+    assert "duty.desk.1@mod.example is suspended" in line.ok("--home MA member suspend duty.desk.1")
+    assert "duty.desk.1@mod.example is active" in line.ok("--home MA member reinstate duty.desk.1")
+    held = "duty.desk@mod.example is held by duty.desk.1@mod.example"
+    assert held in line.ok("--home MA posting set duty.desk duty.desk.1")
+    group = line.type("--home MA device list")[1].split()[-1]
+    code, shown = line.type(f"--home MA key revoke duty.desk.1 {group.lower()} --yes")
+    assert (code, "duty.desk.1@mod.example is revoked" in shown) == (0, True)
+    code, shown = line.type("--home MA member suspend nobody")
+    assert (code, "see which there are: liaison member list" in shown) == (1, True)

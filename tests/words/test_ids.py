@@ -42,8 +42,8 @@ def test_a_name_is_returned_as_it_is(what, text):
 
 SHAPES = {
     "party id": "a lower-case DNS-style name such as mod.example",
-    "address": "a name such as duty.desk@mod.example",
-    "local name": "a name such as duty.desk",
+    "address": "a lower-case name such as duty.desk@mod.example",
+    "local name": "a lower-case name such as duty.desk",
     "alias": "1 to 40 of a-z, 0-9 and -",
     "origin": "a schema-less URL such as node.example/log",
     "digest": "32 bytes in padded base64",

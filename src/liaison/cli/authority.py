@@ -6,6 +6,7 @@ Each writes into the home, and sends only with ``--post``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,19 +14,21 @@ import typer
 
 from liaison.cli import comparing, completing, desk
 from liaison.cli.asking import Yes, ask, show
-from liaison.cli.context import Shape, answer, say
+from liaison.cli.context import Shape, answer, named_home, say
 from liaison.cli.failure import warn
 from liaison.cli.key import key
 from liaison.cli.notes import time_of
 from liaison.cli.showing import say_table, wrong_file
-from liaison.client import Approval, Authority, Request, fingerprint
+from liaison.client import Approval, Authority, Home, Request, fingerprint
+from liaison.client.backup import who_has
 from liaison.client.filing import Current
 from liaison.client.pins import groups_of
 from liaison.rules.chain import id_of
 from liaison.sealing.content import visible
 from liaison.statements.payloads import Member, MemberRole, Scope
 from liaison.statements.statement import Statement
-from liaison.words.errors import Malformed, RefusedByNode
+from liaison.words.errors import LiaisonError, Malformed, RefusedByNode
+from liaison.words.ids import party_of
 from liaison.words.times import to_dtg
 
 member = typer.Typer(no_args_is_help=True, help="Members of this party and their devices.")
@@ -41,6 +44,21 @@ NodeCard = Annotated[
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write it; the home by default.")]
 Rows = Iterator[tuple[str, str]]
 _ROLES: Final = ", ".join(MemberRole)
+
+
+def _whole(context: typer.Context, name: str) -> str:
+    """``anna`` is short for a member of the party whose home it is."""
+    home = named_home(context)
+    if home is not None:
+        with suppress(LiaisonError):  # what is wrong with the home is said when it is opened
+            return _with_party(name, party_of(who_has(Home(home))))
+    return name
+
+
+MemberName = Annotated[
+    str,
+    typer.Argument(metavar="MEMBER", callback=_whole, help="Such as anna@mod.example, or anna."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -250,7 +268,7 @@ def member_list(context: typer.Context) -> None:
 @member.command()
 def roles(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="MEMBER", help="Such as anna@mod.example.")],
+    name: MemberName,
     role: Annotated[list[MemberRole], typer.Option(help=f"One of {_ROLES}; repeatable.")],
     is_posted: Post = False,
     node: NodeCard = None,
@@ -265,9 +283,6 @@ def roles(
         say("Next: liaison directory sign --post")
 
     desk.as_authority(context, work, node=node, is_online=is_posted)
-
-
-MemberName = Annotated[str, typer.Argument(metavar="MEMBER", help="Such as anna@mod.example.")]
 
 
 @member.command()
@@ -405,10 +420,11 @@ def posting_set(
     """Say who holds a post from now on."""
 
     async def work(authority: Authority) -> None:
-        statement = authority.set_posting(post, list(dict.fromkeys(holders or [])))
+        named, *held = (_with_party(each, authority.party) for each in (post, *(holders or ())))
+        statement = authority.set_posting(named, list(dict.fromkeys(held)))
         who = ", ".join(statement.payload.holders) or "nobody"
         path = written(context, post.partition("@")[0], statement)
-        said = f"{post} is held by {who}"
+        said = f"{named} is held by {who}"
         answer(await send(authority, is_posted, said, path, statement))
         for member in authority.members:
             if member.member in statement.payload.holders:
@@ -558,5 +574,5 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _with_party(post: str, party: str) -> str:
-    """``duty.desk`` is short for a post of the own party."""
+    """``duty.desk`` is short for a post, or a member, of the own party."""
     return post if "@" in post else f"{post}@{party}"

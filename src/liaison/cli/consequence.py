@@ -96,8 +96,13 @@ def _effect(rung: Rung, asked: str, tiers: Callable[[str], str]) -> str:
     )
 
 
-def of_note(draft: Draft, plan: Plan, now: int, *, is_release: bool = False) -> Iterator[str]:
-    """Say what happens after ``draft`` is sent, or released, as ``plan`` has it."""
+def of_note(
+    draft: Draft, plan: Plan, now: int | None, *, is_release: bool = False
+) -> Iterator[str]:
+    """Say what happens after ``draft`` is sent, or released, as ``plan`` has it.
+
+    ``now`` is None where nobody can know when the log will have it: spans are said, no moments.
+    """
     kind = plan.kind
     if plan.turned_away is not None:
         yield f"the node REFUSES it now: {visible(plan.turned_away.text)}"

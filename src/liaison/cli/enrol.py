@@ -21,6 +21,7 @@ from liaison.client import (
 )
 from liaison.client import take_approval as take
 from liaison.words.errors import Malformed
+from liaison.words.ids import check_id
 
 
 class _PostOrCommand(TyperGroup):
@@ -54,6 +55,7 @@ def request(
 ) -> None:
     """Make this device's keys, and the request that goes to the authority."""
     home = desk.home_at(context)
+    check_id("address", post)  # before a passphrase is typed, twice
     made = request_device(home, desk.passphrase(context, is_new=True), post, local=local, name=name)
     path = desk.write(context, "request.liaison", made.to_bytes(), out)
     phrase = made.phrase

@@ -91,7 +91,10 @@ def backup(
     )
     say("  and directories it saw; of an authority also what it signed.")
     say("Not in it: notes, receipts, and what waits in the outbox. Copy the home for these.")
-    say("Keep file and passphrase apart. Make another when a new encryption key is made (weekly).")
+    again = "when a new encryption key is made (weekly)"
+    if "@" not in made.who:
+        again = "when another key signs for the party, or is announced: party succeed, party next"
+    say(f"Keep file and passphrase apart. Make another {again}.")
     answer({**_as_shape(made), "file": file})
 
 

@@ -78,7 +78,7 @@ def precedence_of(text: str | None) -> Precedence | None:
         raise typer.BadParameter(f"one of {known}") from exc
 
 
-TIME = "As a DTG, RFC 3339, or +4h."
+TIME = "As a DTG, RFC 3339, or +4h (s, m, h or d)."
 
 Reference = Annotated[
     str,
@@ -210,7 +210,11 @@ async def sent(client: Client, draft: Draft, text: Text, *, is_yes: bool) -> Sen
     """Show what is about to be sent, ask, and send it."""
     plan = await client.plan(draft)
     await desk.warn_lapses(client)
-    show(_title(plan), _rows(draft, plan), of_note(draft, plan, client.now()))
+    is_away = client.source.is_from_memory
+    then = [*of_note(draft, plan, None if is_away else client.now())]
+    if is_away:
+        then.insert(0, "it waits in the outbox; what follows counts from when the log has it")
+    show(_title(plan), _rows(draft, plan), then)
     ask("Send it?", is_yes=is_yes)
     with text.leaving(), bar("sending; without an answer it waits in the outbox"):
         return await client.send(draft)

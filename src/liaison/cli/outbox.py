@@ -30,6 +30,7 @@ from liaison.client.transport import Transport
 from liaison.client.watching import check_digest
 from liaison.sealing.content import visible
 from liaison.statements.payloads import AddresseeRole, Note
+from liaison.statements.statement import parse_statement
 from liaison.words.errors import LiaisonError, Malformed, NotHere, RefusedByNode
 from liaison.words.times import to_dtg
 
@@ -59,9 +60,8 @@ def list_command(context: typer.Context) -> None:
         return
     with _opened(context) as box:
         waiting = box.waiting
-    say_table((item.kind, item.alias, item.about, item.digest) for item in waiting)
-    if not waiting:
-        say("The outbox is empty.")
+    say_table((i.kind, i.alias, i.about, to_dtg(_issued(i), exact=True), i.digest) for i in waiting)
+    say("What a note says: liaison outbox show DIGEST" if waiting else "The outbox is empty.")
     answer({"waiting": [_as_shape(each) for each in waiting]})
 
 
@@ -326,17 +326,27 @@ def _named(box: Outbox, which: str) -> Signed:
             f"{each.digest}, {waiting_in_words(each)}" for each in found or box.waiting
         )
         raise NotHere(
-            "The outbox has several of these"
-            if found
-            else f"The outbox has no {which[:44] or 'statement'}",
+            (
+                "The outbox has several of these"
+                if found
+                else f"The outbox has no {which[:44]}"
+                if which
+                else "The outbox is empty"
+            ),
             safe="nothing was changed",
-            do=f"name one: {waiting}" if waiting else "",
+            do=f"name one: {waiting}" if waiting else "nothing waits here: see liaison outbox list",
         )
     return found[0]
 
 
+def _issued(signed: Signed) -> int:
+    """Return when it was signed, in microseconds."""
+    return parse_statement(signed.statement).payload.issued
+
+
 def _as_shape(signed: Signed) -> Shape:
     return {
+        "issued": _issued(signed),
         "kind": signed.kind,
         "channel": signed.alias,
         "about": signed.about,

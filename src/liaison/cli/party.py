@@ -19,6 +19,7 @@ from liaison.client.seat import wall_clock
 from liaison.client.seen import forget_seen
 from liaison.rules.chain import id_of
 from liaison.words.errors import Malformed, NotReady
+from liaison.words.ids import check_id
 from liaison.words.times import MINUTE, to_dtg
 
 AGAIN_AFTER: Final = 10 * MINUTE
@@ -39,6 +40,7 @@ def new(
 ) -> None:
     """Make a party's authority key, and the statement that presents it."""
     home = desk.home_at(context)
+    check_id("party id", party_id)  # before a passphrase is typed, twice
     made, statement = Authority.new(
         home, desk.passphrase(context, is_new=True), party_id, name=name
     )

@@ -199,7 +199,9 @@ class Staff(Signers):
         if is_lost and self.is_registrar:
             raise authoritys("says since when a key was in other hands", meanwhile=_SUSPEND)
         devices = self._member(member).devices
-        named = [d for d in devices if device in (id_of(d.key), fingerprint(d.key)[-1])]
+        named = [
+            d for d in devices if device == id_of(d.key) or device.upper() == fingerprint(d.key)[-1]
+        ]
         if len(named) == 1:
             return id_of(named[0].key)
         if named or not (is_lost and device in self._current()["revoked"]):
@@ -317,7 +319,8 @@ def _not_approved(member: str) -> NotReady:
     return NotReady(
         f"{member} is not a member that this authority approved",
         safe="nothing was signed",
-        do="approve the member's device first: liaison member approve FILE",
+        do="see which there are: liaison member list; a device of another is approved first: liaison "
+        "member approve FILE",
     )
 
 

@@ -49,11 +49,11 @@ def check_id(what: str, text: str) -> str:
     if not is_spelled:
         shape = {
             "party id": "a lower-case DNS-style name such as mod.example",
-            "address": "a name such as duty.desk@mod.example",
+            "address": "a lower-case name such as duty.desk@mod.example",
             "alias": "1 to 40 of a-z, 0-9 and -",
             "origin": "a schema-less URL such as node.example/log",
             "digest": "32 bytes in padded base64",
-            "local name": "a name such as duty.desk",
+            "local name": "a lower-case name such as duty.desk",
         }[what]
         raise Malformed(f"not a valid {what}: {text[:80]!r}; it must be {shape}")
     return text

@@ -94,7 +94,7 @@ def from_typed(text: str, now: int) -> int:
     if not found:
         raise Malformed(
             f"not a time: {text[:40]!r}",
-            do="write +4h, 241600Z NOV 26 or 2026-11-24T16:00:00Z",
+            do="write +4h (s, m, h or d), 241600Z NOV 26 or 2026-11-24T16:00:00Z",
         )
     year, month, day, hour, minute = (int(found[i]) for i in range(1, 6))
     micros = int((found[7] or "").ljust(6, "0"))
