@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from liaison.cli.founding import found
-from liaison.client import Authority, Client, Home, Letter, News
+from liaison.client import Authority, Client, Home, Letter, News, Unopened
 from liaison.main import Running, begin, run_node
 from liaison.sealing.keystore import Cost, Keystore
 from liaison.settings import Settings
+from liaison.words.errors import RecordUntrusted
 from liaison.words.times import SECOND
 from tests.client.hotline import SEEDS
 from tests.node.live import HandClock
@@ -71,6 +72,13 @@ async def council(folder: Path, monkeypatch) -> AsyncIterator[Council]:
         yield Council(folder, clock, running)
     for path in (folder / "N").rglob("*"):
         assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path
+
+
+def untrusted(items) -> str:
+    """Return what is said of the one record that isn't believed."""
+    (told,) = [item for item in items if isinstance(item, Unopened)]
+    assert isinstance(told.error, RecordUntrusted)
+    return str(told.error)
 
 
 def letters(items) -> list[Letter]:

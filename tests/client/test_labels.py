@@ -5,6 +5,7 @@ Beside each lie the honest run passes, in ``test_acting``.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,7 @@ from liaison.statements.statement import make_statement
 from liaison.words.errors import ChainBroken, LogUntrusted, Malformed
 from liaison.words.times import DAY, MINUTE
 from tests import world as worlds
-from tests.client.council import HEAD, council, letters, news
+from tests.client.council import HEAD, council, letters, news, untrusted
 from tests.client.hostile import Desk, HostileWorld
 from tests.client.test_acting import flash, proposal, verbale
 from tests.world import DORA, digest
@@ -123,8 +124,10 @@ async def test_what_was_extended_is_what_the_chair_signed(world):
         await c.extend("council/1", until + MINUTE)
     async with world.client("M") as m:
         forging(m, ExtensionFacts, silence_until=until + 30 * DAY)
-        with pytest.raises(LogUntrusted, match="not what its extension says"):
-            await m.inbox()
+        items = await m.inbox()
+        assert "not what its extension says" in untrusted(items)
+        assert len(letters(items)) == 1
+        assert news(items) == []
 
 
 async def test_a_rung_of_another_note_is_not_told_of_this_one(world):
@@ -133,8 +136,10 @@ async def test_a_rung_of_another_note_is_not_told_of_this_one(world):
     await world.passes(3.1)
     async with world.client("M") as m:
         forging(m, RungFacts, sender="somebody@fco.example")
-        with pytest.raises(LogUntrusted, match="says of london-hotline/1 what it isn't"):
-            await m.inbox()
+        items = await m.inbox()
+        assert "says of london-hotline/1 what it isn't" in untrusted(items)
+        assert len(letters(items)) == 1
+        assert news(items) == []
 
 
 async def test_a_release_gives_no_reference_to_another_note(world):
@@ -147,12 +152,12 @@ async def test_a_release_gives_no_reference_to_another_note(world):
     async with world.client("F") as f:
         with pytest.raises(LogUntrusted, match="not its own"):
             f.cabinet.rename(other.digest, "london-notes/1")
+        shutil.copytree(f.home.root, world.folder / "F2")
         forging(f, ReleaseFacts, note=other.digest, reference=1)
-        with pytest.raises((LogUntrusted, ChainBroken)):
-            await f.inbox()
+        assert "not what its release says" in untrusted(await f.inbox())
         assert f.cabinet.digest("london-hotline/1") == other.digest
         assert not f.cabinet.has("london-notes/1")
-    async with world.client("F") as f:
+    async with world.client("F2") as f:
         assert [item.kind for item in news(await f.inbox())] == ["released"]
         assert f.cabinet.digest("london-notes/1") == drafted.digest
 

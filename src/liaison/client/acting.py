@@ -222,6 +222,18 @@ class Actor(Opener):
         Raises:
             LogUntrusted: the node's queue names another note so.
         """
+        if await self._named_in_log(digest, view) != reference:
+            raise LogUntrusted(
+                f"The node's queue shows another note as {reference}",
+                safe="nothing was signed or sent",
+                do="keep this home as it is and tell the auditors",
+            )
+
+    async def _named_in_log(self, digest: str, view: ChannelView) -> str | None:
+        """Return the reference that the log gave a note which this member can't read.
+
+        None: it gave none in this channel, or the node shows another note.
+        """
         answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
         entry = self.watch.verify(text_of(answer, "receipt"))
         note, facts = note_of(entry), entry.record.facts
@@ -232,13 +244,8 @@ class Actor(Opener):
             said = release.record.facts
             if isinstance(said, ReleaseFacts) and said.note == digest:
                 number = said.reference
-        named = f"{view.cell.alias}/{number}"
-        if (entry.statement.digest, note.channel, named) != (digest, view.cell.channel, reference):
-            raise LogUntrusted(
-                f"The node's queue shows another note as {reference}",
-                safe="nothing was signed or sent",
-                do="keep this home as it is and tell the auditors",
-            )
+        is_it = (entry.statement.digest, note.channel) == (digest, view.cell.channel)
+        return f"{view.cell.alias}/{number}" if is_it and number else None
 
     async def _queue_or_nothing(self) -> list[dict[str, object]]:
         try:

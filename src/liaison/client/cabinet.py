@@ -17,7 +17,7 @@ from liaison.client.journal import Frame, Journal
 from liaison.sealing.content import Content, format_content, parse_content
 from liaison.sealing.keystore import Keystore
 from liaison.words.canonical import format_canonical
-from liaison.words.errors import LogUntrusted, Malformed, NotHere
+from liaison.words.errors import Malformed, NotHere, RecordUntrusted
 
 BOUND: Final = 2
 """The version of frames whose box has all of the header as its label, not the digest alone."""
@@ -86,13 +86,13 @@ class Cabinet:
         """Know a note by its reference from now on: a draft gets one when it is released.
 
         Raises:
-            LogUntrusted: it isn't a draft of that channel, or another note has the reference.
+            RecordUntrusted: it isn't a draft of that channel, or another note has the reference.
         """
         known = self._names.get(digest, reference)
         if self._by_reference.get(reference, digest) != digest or (
             known != reference and not known.startswith(f"{reference.rpartition('/')[0]}/draft-")
         ):
-            raise LogUntrusted(
+            raise RecordUntrusted(
                 f"The log gives {known} the reference {reference}, which is not its own",
                 safe="both stay known as they were",
                 do="keep the receipts and show them to the auditors",
@@ -173,7 +173,7 @@ class Cabinet:
             raise NotHere(
                 f"There is no {reference[:80]} for this member",
                 safe="nothing was changed",
-                do="check the reference, as the inbox shows it: in lower case, such as london-hotline/1",
+                do="check the reference, as the inbox shows it",
             )
         self._check_name(digest)
         data = self._unboxed(self._by_digest[digest])

@@ -13,7 +13,7 @@ from liaison.ledger.facts import Facts, MemberFacts
 from liaison.rules.refusal import Refused
 from liaison.statements import payloads
 from liaison.statements.statement import Statement
-from liaison.words.errors import LogUntrusted, Malformed, RecordUntrusted
+from liaison.words.errors import Malformed, RecordUntrusted
 
 P = TypeVar("P", bound=payloads.Payload)
 F = TypeVar("F", bound=Facts)
@@ -69,7 +69,7 @@ def must_hold(link: str, refused: Refused | None) -> None:
 
 def must_be_taken(entry: Entry, refused: Refused | None) -> None:
     if refused is not None:
-        raise LogUntrusted(
+        raise RecordUntrusted(
             f"The log took entry {entry.index}, which it had to refuse: {refused.text}",
             safe="nothing of it is believed",
             do="keep this home as it is and tell the auditors",

@@ -15,6 +15,7 @@ from typing import Final, cast
 from liaison.client.answering import Answerer, reason_of
 from liaison.client.answers import objects_of, place_of, text_of
 from liaison.client.following import PACING, WINDOW, Batch, Flow, Frame, Gathering, Pacing
+from liaison.client.items import entry_at
 from liaison.client.links import LinkBroken
 from liaison.client.news import News
 from liaison.client.outcomes import Told
@@ -32,7 +33,6 @@ from liaison.client.reading import Letter, note_of, reference_of
 from liaison.client.receiving import UNSETTLED_LOOKED_AT, Unopened, taken_back
 from liaison.client.seat import exercise_lead
 from liaison.client.watching import Entry, Happening, check_digest
-from liaison.rules.inbox import items_of
 from liaison.statements.payloads import MAX_ANSWERED
 from liaison.words.canonical import MAX_INTEGER
 from liaison.words.errors import (
@@ -43,6 +43,7 @@ from liaison.words.errors import (
     NodeUnreachable,
     NotHere,
     NotReady,
+    RecordUntrusted,
     SignatureInvalid,
     Unreadable,
 )
@@ -102,8 +103,8 @@ class Client(Answerer):
             page = await self.transport.read(f"/v1/inbox{query}")
             shown = objects_of(page, "items")
             for item in shown:
-                entry = self.watch.verify_any(text_of(item, "receipt"))
-                position = self._position(item, entry, str(state.get("position", "")))
+                before, position = str(state.get("position", "")), text_of(item, "position")
+                entry = entry_at(self.watch, item, self.device.member, before)
                 if place_of(position) > reached_at(state, level_of(item)):
                     seen = await self._take(item, entry, state)
                     unshown |= {} if seen is None else {position: seen}
@@ -192,8 +193,7 @@ class Client(Answerer):
             level, position = level_of(item), text_of(item, "position")
             if place_of(position) > reached_at(reached, level):
                 try:
-                    entry = self.watch.verify_any(text_of(item, "receipt"))
-                    self._position(item, entry, "")
+                    entry = entry_at(self.watch, item, self.device.member, "")
                     seen = await self._take(item, entry, state)
                 except (NodeUnreachable, Busy) as exc:
                     tries[position] += 1
@@ -253,8 +253,7 @@ class Client(Answerer):
         page = await self.transport.read(f"/v1/inbox?limit=1&content=1{query_at(position)}")
         for item in objects_of(page, "items")[:1]:
             if item.get("position") == position:
-                entry = self.watch.verify_any(text_of(item, "receipt"))
-                self._position(item, entry, "")
+                entry = entry_at(self.watch, item, self.device.member, "")
                 return await self._take(item, entry, state)
         return Unopened(f"entry {position}", NotHere("The node doesn't show it any more"))
 
@@ -265,44 +264,23 @@ class Client(Answerer):
         self._owing = {(one["post"], one["digest"]) for one in owed}
         return state
 
-    def _position(self, item: dict[str, object], entry: Entry | Happening, before: str) -> str:
-        """Return an item's position, which is behind ``before`` and that of the entry shown.
-
-        Else a node could lead this home round in circles, or past notes that it never showed.
-        """
-        position = text_of(item, "position")
-        place = place_of(position)
-        if (
-            place[0] != entry.index
-            or place[1] > entry.index
-            or (before and place <= place_of(before))
-        ):
-            raise LogUntrusted(
-                f"The node shows entry {entry.index} at the position {position}",
-                safe="nothing of it is shown; the inbox stays where it was",
-                do="tell the node's operator",
-            )
-        self._check_item(item, entry, place[1])
-        return position
-
-    def _check_item(self, item: dict[str, object], entry: Entry | Happening, note: int) -> None:
-        """Return if the record makes such an item for this member: the node labels nothing.
-
-        Raises:
-            LogUntrusted: it makes none, of another kind or of another precedence.
-        """
-        said = (self.device.member, note, text_of(item, "kind"), text_of(item, "precedence"))
-        if said not in {
-            (row.member, row.note_index, row.kind, row.precedence)
-            for row in items_of(entry.record.facts, entry.index)
-        }:
-            raise LogUntrusted(
-                f"The node shows entry {entry.index} as what it isn't: {said[2][:40]}",
-                safe="nothing of it is shown; the inbox stays where it was",
-                do="keep this home as it is and tell the auditors",
-            )
-
     async def _take(
+        self,
+        item: dict[str, object],
+        entry: Entry | Happening | RecordUntrusted,
+        state: dict[str, object],
+    ) -> Item | None:
+        """Return what an item is to its reader, or that its record, or one it stands on, is wrong."""
+        reference = f"entry {place_of(text_of(item, 'position'))[0]}"
+        if isinstance(entry, RecordUntrusted):
+            return self._unopened(reference, entry)
+        try:
+            return await self._taken(item, entry, state)
+        except RecordUntrusted as exc:
+            # Nothing is answered: it goes to whoever is next, and what comes behind it is shown.
+            return self._unopened(reference, exc)
+
+    async def _taken(
         self, item: dict[str, object], entry: Entry | Happening, state: dict[str, object]
     ) -> Item | None:
         kind = item.get("kind")
@@ -355,7 +333,8 @@ class Client(Answerer):
                 safe="nothing of it is shown",
                 do="tell the node's operator",
             )
-        return await self._take({"kind": "note"}, entry, state)
+        item: dict[str, object] = {"kind": "note", "position": f"{entry.index}.{entry.index}"}
+        return await self._take(item, entry, state)
 
     async def unsettled_notes(self) -> list[str]:
         """Return the references of this member's own notes that wait for somebody.

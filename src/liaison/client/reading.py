@@ -45,7 +45,7 @@ from liaison.statements.payloads import (
 )
 from liaison.statements.procedures import Grant, Hold, InChannel, Release
 from liaison.words.encoding import from_base64, to_base64
-from liaison.words.errors import LogUntrusted, Malformed, Unreadable
+from liaison.words.errors import Malformed, RecordUntrusted, Unreadable
 from liaison.words.ids import party_of
 
 
@@ -110,7 +110,7 @@ def reference_of(entry: Entry, alias: str) -> str:
     """Return a note's reference, such as ``london-hotline/412``."""
     facts = entry.record.facts
     if not isinstance(facts, NoteFacts):
-        raise LogUntrusted(f"Entry {entry.index} is not a note")
+        raise RecordUntrusted(f"Entry {entry.index} is not a note")
     return f"{alias}/{facts.reference or f'draft-{entry.index}'}"
 
 
@@ -122,7 +122,7 @@ def note_of(entry: Entry) -> Note:
     """
     note, facts = entry.statement.payload, entry.record.facts
     if not isinstance(note, Note) or not isinstance(facts, NoteFacts):
-        raise LogUntrusted(f"Entry {entry.index} is not a note")
+        raise RecordUntrusted(f"Entry {entry.index} is not a note")
     said = (
         note.channel,
         note.by,
@@ -159,7 +159,7 @@ async def check_note(book: Book, entry: Entry, channel: ChannelView) -> Note:
         NotReady: the sender's party isn't pinned.
         LinkBroken: a link of the chain, the directory, the charter or a roster.
         SignatureInvalid: the note's, or one in the chain.
-        LogUntrusted: the record isn't what the note says.
+        RecordUntrusted: the record isn't what the note says.
     """
     note = note_of(entry)
     party = party_of(note.by)
@@ -358,7 +358,7 @@ def answer_of(entry: Entry) -> tuple[Answer, AnswerFacts]:
     """Return the answer of an entry whose facts are what it says. Raises as ``note_of``."""
     answer, facts = entry.statement.payload, entry.record.facts
     if not isinstance(answer, Answer) or not isinstance(facts, AnswerFacts):
-        raise LogUntrusted(f"Entry {entry.index} is not an answer")
+        raise RecordUntrusted(f"Entry {entry.index} is not an answer")
     said = (answer.channel, answer.post, answer.by, answer.verdict, answer.notes)
     logged = (
         facts.channel,
@@ -376,7 +376,7 @@ async def check_answer(book: Book, entry: Entry) -> tuple[Answer, AnswerFacts]:
     """Return what an answer says and what the log told of it, once its chain holds.
 
     Raises:
-        NotReady, LinkBroken, SignatureInvalid, LogUntrusted: as ``check_note``.
+        NotReady, LinkBroken, SignatureInvalid, RecordUntrusted: as ``check_note``.
     """
     answer, facts = answer_of(entry)
     party = party_of(answer.by)
@@ -439,7 +439,7 @@ def check_about(entry: Entry | Happening, letter: Letter) -> None:
     """Return if what a record says of a note is what this home knows of it.
 
     Raises:
-        LogUntrusted: it isn't.
+        RecordUntrusted: it isn't.
     """
     facts = entry.record.facts
     if not isinstance(facts, MomentFacts | AboutNote | WatchFacts | ReleaseFacts):
@@ -447,7 +447,7 @@ def check_about(entry: Entry | Happening, letter: Letter) -> None:
     said = (facts.channel, facts.note, facts.index, facts.sender, facts.precedence)
     note = letter.note
     if said != (note.channel, letter.digest, letter.index, note.by, note.precedence.action):
-        raise LogUntrusted(
+        raise RecordUntrusted(
             f"Entry {entry.index} says of {letter.reference} what it isn't",
             safe="nothing of it is shown",
             do="keep both receipts and show them to the auditors",

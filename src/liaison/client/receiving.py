@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from liaison.client.acting import ENTRY
-from liaison.client.answers import object_of, place_of, text_of
+from liaison.client.answers import place_of, text_of
 from liaison.client.cabinet import Kept
 from liaison.client.doubts import Doubted
 from liaison.client.evidence import STOP, keep
@@ -43,6 +43,7 @@ from liaison.client.reading import (
 )
 from liaison.client.watching import Entry, Happening, check_digest
 from liaison.ledger.facts import (
+    AboutNote,
     ContestedFacts,
     MomentFacts,
     NoteFacts,
@@ -55,12 +56,12 @@ from liaison.statements.procedures import Release
 from liaison.words.errors import (
     Busy,
     LiaisonError,
-    LogUntrusted,
     Malformed,
     NodeUnreachable,
     NotAllowed,
     NotHere,
     NotReady,
+    RecordUntrusted,
     SignatureInvalid,
     Unreadable,
 )
@@ -126,8 +127,8 @@ class Receiver(Granter):
         if digest and reference == alias:
             is_kept = digest in self.cabinet
             reference = self.cabinet.reference(digest) if is_kept else self._named.get(digest, "")
-            index = facts.index if isinstance(facts, MomentFacts) else None
-            reference = reference or await self._reference_of(digest, alias, index)
+            index = facts.index if isinstance(facts, MomentFacts | AboutNote) else None
+            reference = reference or await self._reference_of(digest, channel, index)
         if digest in self.cabinet:
             check_about(entry, self.kept(self.cabinet.reference(digest)))
         if isinstance(entry, Happening):
@@ -147,7 +148,7 @@ class Receiver(Granter):
         assert isinstance(facts, ContestedFacts)
         channel = await self._channel_of(channel_in(entry))
         reference = await self._known_as(
-            entry, (armed.note, armed.index, armed.precedence), channel.cell.alias
+            entry, (armed.note, armed.index, armed.precedence), channel
         )
         path = self.keep_happening(reference, entry)
         is_said = await self.book.says_lost(facts.party, facts.member, facts.device, facts.since)
@@ -155,16 +156,16 @@ class Receiver(Granter):
         return News(kind, reference, entry.at, text, True, path)
 
     async def _known_as(
-        self, entry: Entry | Happening, named: tuple[str, int, Precedence], alias: str
+        self, entry: Entry | Happening, named: tuple[str, int, Precedence], channel: ChannelView
     ) -> str:
         """Return the reference of another note that an entry names by digest, index and precedence.
 
         Raises:
-            LogUntrusted: this home knows that note, and it isn't so.
+            RecordUntrusted: this home knows that note, and it isn't so.
         """
         digest, index, precedence = named
         if digest not in self.cabinet:
-            return await self._reference_of(digest, alias, index)
+            return await self._reference_of(digest, channel, index)
         reference = self.cabinet.reference(digest)
         kept = self.kept(reference)
         if (kept.index, kept.note.precedence.action) != (index, precedence):
@@ -183,25 +184,22 @@ class Receiver(Granter):
         note = note_of(found)
         if old.note not in (note.supersedes, note.amends):
             raise says_what_is_not(entry)
-        reference = await self._known_as(
-            entry, (old.note, old.index, old.precedence), channel.cell.alias
-        )
+        reference = await self._known_as(entry, (old.note, old.index, old.precedence), channel)
         path = self._keep_receipt(f"{reference}.procedure.{entry.index}", entry)
         text = replaced_in_words(note, old.note, reference, entry.record.actor)
         doubt = self._doubt(found, note, entry)
         return News("procedure", reference, entry.at, text, False, path, doubt)
 
-    async def _reference_of(self, digest: str, alias: str, index: int | None) -> str:
+    async def _reference_of(self, digest: str, channel: ChannelView, index: int | None) -> str:
         """Return the reference of a note that this member is told of and can't read.
 
-        Where the node doesn't say it either, the entry at ``index`` is what the record names.
+        Where the node shows no receipt that gives it one, the entry at ``index`` is what the record
+        names.
         """
-        try:
-            answer = await self.transport.read(f"/v1/notes/{check_digest(digest)}")
-        except NotHere:
-            return f"{alias}/a note" if index is None else f"{alias}/{ENTRY}{index}"
-        number = object_of(answer, "state").get("reference")
-        return f"{alias}/{number}" if isinstance(number, int) and number else f"{alias}/a draft"
+        named: str | None = None
+        with suppress(NotHere, Malformed, RecordUntrusted):
+            named = await self._named_in_log(digest, channel)
+        return named or f"{channel.cell.alias}/{'a note' if index is None else f'{ENTRY}{index}'}"
 
     async def _shown(
         self, item: dict[str, object], entry: Entry | Happening
@@ -212,7 +210,7 @@ class Receiver(Granter):
         index = place_of(text_of(item, "position"))[1]
         found = await self.source.statement(note_shown(entry, index))
         if found.index != index:
-            raise LogUntrusted(
+            raise RecordUntrusted(
                 f"The node shows entry {found.index} where the note of entry {index} was shown",
                 safe="nothing of it is shown",
                 do="tell the node's operator",
@@ -303,12 +301,14 @@ class Receiver(Granter):
     async def _fetch(self, reference: str) -> None:
         """Look for a note among all that this member was sent, and open it."""
         alias = reference.rpartition("/")[0]
-        async for item in self._all_items():
+        async for item, entry in self._all_items():
             if item.get("kind") not in ("note", "copy"):
                 continue
-            entry = self.watch.verify_any(text_of(item, "receipt"))
-            found, release = await self._shown(item, entry)
-            named = reference_of(found, alias)
+            try:
+                found, release = await self._shown(item, entry)
+                named = reference_of(found, alias)
+            except (NotHere, RecordUntrusted):
+                continue  # what can't be had of one keeps back no other
             if release is not None:
                 facts = release.record.facts
                 assert isinstance(facts, ReleaseFacts)
@@ -371,8 +371,8 @@ class Receiver(Granter):
             await self.book.standing(party)
 
 
-def says_what_is_not(entry: Entry | Happening) -> LogUntrusted:
-    return LogUntrusted(
+def says_what_is_not(entry: Entry | Happening) -> RecordUntrusted:
+    return RecordUntrusted(
         f"Entry {entry.index} says of another note what it isn't",
         safe="nothing of it is shown",
         do="keep the receipt and show it to the auditors",

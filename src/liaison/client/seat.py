@@ -15,12 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from liaison.client.answers import objects_of, place_of, text_of
+from liaison.client.answers import objects_of, text_of
 from liaison.client.book import Book
 from liaison.client.cabinet import Cabinet
 from liaison.client.device import Device
 from liaison.client.evidence import STOP, keep
 from liaison.client.home import KEYSTORE, Home
+from liaison.client.items import entry_at
 from liaison.client.keeping import Keeping
 from liaison.client.links import ChannelView, LinkBroken
 from liaison.client.outbox import Outbox, Signed, Waiting
@@ -34,7 +35,7 @@ from liaison.client.receipts import ReceiptFiles, check_refusal, keep_refusal
 from liaison.client.source import NodeSource
 from liaison.client.taken import check_taken
 from liaison.client.transport import Transport
-from liaison.client.watching import PENDING_MAX, Entry, Watch
+from liaison.client.watching import PENDING_MAX, Entry, Happening, Watch
 from liaison.ledger.facts import AnswerFacts
 from liaison.sealing.keystore import Keystore, StretchedKey
 from liaison.statements.payloads import (
@@ -52,6 +53,7 @@ from liaison.words.errors import (
     NodeUnreachable,
     NotAllowed,
     NotHere,
+    RecordUntrusted,
     RefusedByNode,
     TooLarge,
 )
@@ -319,7 +321,7 @@ class Seat:
         reference = released or reference_of(entry, alias)
         if self.cabinet.has(reference) and entry.statement.digest not in self.cabinet:
             self._keep_receipt(f"{reference}.second.{entry.index}", entry)
-            raise LogUntrusted(
+            raise RecordUntrusted(
                 f"The log gave the reference {reference} to a second note, in entry {entry.index}",
                 safe="the first one stays as it is; nothing of the second is shown",
                 do="keep both receipts and show them to the auditors",
@@ -376,26 +378,24 @@ class Seat:
             self.book.doubt(answer, entry.at),
         )
 
-    async def _all_items(self) -> AsyncIterator[dict[str, object]]:
-        """Give every item of the inbox, the oldest first.
+    async def _all_items(self) -> AsyncIterator[tuple[dict[str, object], Entry | Happening]]:
+        """Give every item of the inbox with its entry, the oldest first; it ends where the log ends.
+
+        One whose record is wrong is passed over: ``inbox`` tells of it.
 
         Raises:
-            LogUntrusted: the node shows them in a circle.
+            LogUntrusted: the node shows what the log doesn't hold, or in a circle.
         """
-        before, after, is_more = (-1, -1), "", True
+        before, is_more = "", True
         while is_more:
+            after = f"&after={before}" if before else ""
             page = await self.transport.read(f"/v1/inbox?limit=256{after}")
             items = objects_of(page, "items")
             for item in items:
-                position = text_of(item, "position")
-                if place_of(position) <= before:
-                    raise LogUntrusted(
-                        f"The node shows the position {position} behind one that comes later",
-                        safe="nothing was changed",
-                        do="keep this home as it is and tell the auditors",
-                    )
-                before, after = place_of(position), f"&after={position}"
-                yield item
+                entry = entry_at(self.watch, item, self.device.member, before)
+                before = text_of(item, "position")
+                if not isinstance(entry, RecordUntrusted):
+                    yield item, entry
             is_more = bool(page.get("more")) and bool(items)
 
     async def channels(self) -> list[ChannelView]:

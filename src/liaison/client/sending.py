@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NoReturn
 
-from liaison.client.answers import text_of
 from liaison.client.cabinet import Kept
 from liaison.client.courier import Parcel
 from liaison.client.evidence import keep
@@ -407,8 +406,7 @@ class Sender(Seat):
         Only what this device signed teaches any, and none further ahead than the rules let one be.
         """
         spent: dict[tuple[str, str], int] = {}
-        async for item in self._all_items():
-            entry = self.watch.verify_any(text_of(item, "receipt"))
+        async for _, entry in self._all_items():
             if not isinstance(entry, Entry):
                 continue
             note = entry.statement.payload

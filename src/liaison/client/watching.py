@@ -31,7 +31,7 @@ from liaison.tlog.merkle import (
 )
 from liaison.tlog.tiles import Tile, node_from_tiles, tile_of, tile_path
 from liaison.words.encoding import from_base64, to_base64
-from liaison.words.errors import LogUntrusted, Malformed
+from liaison.words.errors import LogUntrusted, Malformed, RecordUntrusted
 from liaison.words.times import to_dtg
 
 FILE: Final = "log.json"
@@ -194,14 +194,29 @@ class Watch:
         checkpoint = self._open_once(receipt.checkpoint)
         leaf = leaf_hash(receipt.entry)
         check_inclusion(leaf, receipt.index, checkpoint.size, receipt.hashes, checkpoint.root)
-        record = Verified(receipt.index, fields, checkpoint).record()
+        verified = Verified(receipt.index, fields, checkpoint)
+        try:
+            return self._entry(verified, text, known), checkpoint
+        except Malformed as exc:
+            if verified.missing:  # the node's answer, not the log's record
+                raise
+            raise RecordUntrusted(
+                f"Entry {receipt.index} has no reading: {exc.happened}",
+                safe="nothing of it is believed",
+                do="keep the receipt and show it to the auditors",
+            ) from exc
+
+    def _entry(
+        self, verified: Verified, text: str, known: Statement[Payload] | None
+    ) -> Entry | Happening:
+        record = verified.record()
         if isinstance(record.facts, DueFacts):
             check_happening(record, record.facts, self._pin.origin)
-            return Happening(receipt.index, record, record.facts, text), checkpoint
+            return Happening(verified.index, record, record.facts, text)
         is_known = known is not None and known.raw == record.statement
         statement = known if known and is_known else self._read_once(record.statement)
         check_record(record, statement, self._pin.origin)
-        return Entry(receipt.index, record, statement, text), checkpoint
+        return Entry(verified.index, record, statement, text)
 
     def _open(self, checkpoint: str) -> Checkpoint:
         return open_checkpoint(checkpoint, self._verifier, self._pin.origin)
@@ -299,12 +314,12 @@ def check_happening(record: Record, facts: DueFacts, origin: str) -> None:
     """Return if a due record is one: the log's, without a statement, not before its moment.
 
     Raises:
-        LogUntrusted: it contradicts itself.
+        RecordUntrusted: it contradicts itself.
     """
     note = facts.note if isinstance(facts, MomentFacts) else ""
     said = (record.channel.id, record.note, record.actor, record.statement)
     if said != (facts.channel, note, origin, b"") or record.at < facts.due:
-        raise LogUntrusted(
+        raise RecordUntrusted(
             f"A {record.kind} record is not what follows from time alone",
             safe="nothing of it is believed",
             do="keep the receipt and show it to the auditors",
@@ -315,12 +330,12 @@ def check_record(record: Record, statement: Statement[Payload], origin: str) -> 
     """Return if a record's fields say what its statement says, and it was for this log and time.
 
     Raises:
-        LogUntrusted: the log ``origin`` committed to a record that contradicts its own statement,
+        RecordUntrusted: the log ``origin`` committed to a record that contradicts its own statement,
             or to a sleeper: one that was never for it, or that could enter no more.
     """
     facts = record.facts
     if not isinstance(facts, Stated):
-        raise LogUntrusted("A record without a statement stands where one is expected")
+        raise RecordUntrusted("A record without a statement stands where one is expected")
     wrong = [
         name
         for name, said, logged in (
@@ -332,7 +347,7 @@ def check_record(record: Record, statement: Statement[Payload], origin: str) -> 
         if said != logged
     ]
     if wrong:
-        raise LogUntrusted(
+        raise RecordUntrusted(
             f"The record's {wrong[0]} is not that of the statement in it",
             safe="nothing of it is believed",
             do="keep the receipt and show it to the auditors",
@@ -343,13 +358,13 @@ def check_record(record: Record, statement: Statement[Payload], origin: str) -> 
 def _check_not_slept(record: Record, payload: Payload, origin: str) -> None:
     late = in_time(payload, record.at)
     if late is not None:
-        raise LogUntrusted(
+        raise RecordUntrusted(
             f"A {record.kind} of {payload.by} is in the log at {to_dtg(record.at)}, and {late.text}",
             safe="nothing of it is believed",
             do="keep the receipt and show it to the auditors: the log took what it had to refuse",
         )
     if isinstance(payload, Logged) and payload.log != origin:
-        raise LogUntrusted(
+        raise RecordUntrusted(
             f"A {record.kind} of {payload.by} was for the log {payload.log}, and is in {origin}",
             safe="nothing of it is believed",
             do="keep the receipt and show it to the auditors: the log took what it had to refuse",

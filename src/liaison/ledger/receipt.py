@@ -30,15 +30,19 @@ class Verified:
     fields: dict[str, bytes]
     checkpoint: Checkpoint
 
+    @property
+    def missing(self) -> list[str]:
+        """The fields that aren't opened."""
+        return [name for name in FIELDS if name not in self.fields]
+
     def record(self) -> Record:
         """Return the record, where all eight fields are opened.
 
         Raises:
             Malformed: a field isn't opened, or isn't the one spelling of a value.
         """
-        missing = [name for name in FIELDS if name not in self.fields]
-        if missing:
-            raise Malformed(f"the receipt doesn't open {', '.join(missing)}")
+        if self.missing:
+            raise Malformed(f"the receipt doesn't open {', '.join(self.missing)}")
         return record_from([self.fields[name] for name in FIELDS])
 
 
