@@ -173,7 +173,7 @@ class Cabinet:
             raise NotHere(
                 f"There is no {reference[:80]} for this member",
                 safe="nothing was changed",
-                do="check the reference, as the inbox shows it",
+                do="check the reference, as the inbox shows it: in lower case, such as london-hotline/1",
             )
         self._check_name(digest)
         data = self._unboxed(self._by_digest[digest])
