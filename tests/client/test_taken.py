@@ -30,7 +30,7 @@ from liaison.statements.payloads import Verdict
 from liaison.statements.statement import make_statement, parse_statement
 from liaison.words.errors import LogUntrusted, NodeUnreachable, NotReady, RecordUntrusted
 from liaison.words.precedence import Precedence
-from tests.client.council import DUTY, LONDON, PASSPHRASE, letters
+from tests.client.council import CANARY, DUTY, LONDON, PASSPHRASE, letters
 from tests.client.hotline import CHEAP
 from tests.client.lied import (
     EVIL,
@@ -131,6 +131,25 @@ async def test_a_note_that_others_cant_believe_is_not_accepted_and_stays_in_the_
         assert [one.digest for one in f.outbox.waiting] == [waiting.digest]
         assert await f.unsettled_notes() == ["london-hotline/1", sent.reference]
         await f.outbox.drop(waiting.digest)
+
+
+async def test_a_note_that_the_log_gave_the_reference_of_another_stays_with_its_text(
+    lied: Lied,
+) -> None:
+    with (
+        logged_as(lied, "note", with_facts(reference=1)),
+        pytest.raises(
+            RecordUntrusted, match="gave the reference london-hotline/1 to a second note"
+        ),
+    ):
+        await lied.write()
+    async with lied.council.client("F") as f:
+        (waiting,) = f.outbox.waiting
+        _, content = f.read_own(Parcel.of(waiting))
+        assert content.body == CANARY
+        sent = await f.send(flash())
+        assert [type(told) for told in f.caught_up] == [RecordUntrusted]
+        assert f.cabinet.references() == ["london-hotline/1", sent.reference]
 
 
 async def test_an_answer_that_was_logged_as_another_is_not_told_as_given(lied: Lied) -> None:

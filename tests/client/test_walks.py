@@ -5,7 +5,10 @@ The broken one is as a home of an earlier release took it: its receipt wasn't co
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,10 @@ import pytest
 
 from liaison.client import Client, Home, post_approval, request_device, take_approval
 from liaison.client import seat as seat_module
-from liaison.words.errors import RecordUntrusted
+from liaison.words.errors import LogUntrusted, RecordUntrusted
 from liaison.words.precedence import Precedence
 from liaison.words.times import MINUTE
+from tests.cli.screen import Screen
 from tests.client.council import DUTY, LONDON, PASSPHRASE, letters
 from tests.client.hotline import CHEAP
 from tests.client.lied import LONDON_1, MARY, Lied, lied_to, withhold
@@ -23,6 +27,15 @@ from tests.client.test_taken import logged_as, with_facts
 
 FIRST, BROKEN, LAST = (f"london-hotline/{n}" for n in (1, 2, 3))
 Walk = Callable[[Client], Awaitable[object]]
+
+
+def settled(answer: Any) -> Any:
+    """Say of a note that all have taken it on, and that nothing is owed of it."""
+    gone = ("life", "overdue", "reply_by")
+    state = answer["state"]
+    shown = [{k: v for k, v in one.items() if k not in gone} for one in state["addressees"]]
+    told = [{**one, "life": "acknowledged"} for one in shown]
+    return {**answer, "state": {**state, "addressees": told}}
 
 
 @pytest.fixture
@@ -117,16 +130,6 @@ async def test_what_waits_is_handed_over_whatever_the_node_says_of_it(lied: Lied
         assert len(letters(await m.inbox())) == 2
         await m.acknowledge(FIRST)
 
-    def settle(answer: Any) -> Any:
-        state = answer["state"]
-        said = {"life": "acknowledged"}
-        gone = ("overdue", "reply_by")
-        shown = [
-            {k: v for k, v in {**one, **said}.items() if k not in gone}
-            for one in state["addressees"]
-        ]
-        return {**answer, "state": {**state, "addressees": shown}}
-
     async def listed() -> list[tuple[str, str, bool]]:
         async with lied.client("M") as m:
             found = await m.unsettled_at(DUTY)
@@ -134,7 +137,7 @@ async def test_what_waits_is_handed_over_whatever_the_node_says_of_it(lied: Lied
 
     honest = await listed()
     assert (BROKEN, "delivered", False) in honest
-    lied.liar.lies["/v1/notes/"] = settle
+    lied.liar.lies["/v1/notes/"] = settled
     # Of the first this home has its own receipt; of the other there is the node's word alone.
     assert await listed() == [(BROKEN, "acknowledged", True)]
     lied.liar.lies["/v1/notes/"] = withhold
@@ -142,5 +145,44 @@ async def test_what_waits_is_handed_over_whatever_the_node_says_of_it(lied: Lied
     lied.liar.lies.clear()
     async with world.client("M") as m:
         await m.acknowledge(BROKEN)
-    lied.liar.lies["/v1/notes/"] = settle
+    lied.liar.lies["/v1/notes/"] = settled
     assert await listed() == []
+
+
+async def test_the_command_line_names_what_is_broken_and_what_only_the_node_says(
+    lied: Lied,
+) -> None:
+    world, patch = lied.council, lied.monkeypatch
+    async with world.client("M") as m:
+        await m.inbox()
+        await m.acknowledge(FIRST)
+    await break_one(lied)
+    with (
+        logged_as(lied, "note", with_facts(precedence=Precedence.DEFERRED)),
+        suppress(LogUntrusted),
+    ):
+        await lied.write()
+    screen = Screen(world.folder, patch)
+    (world.folder / "passphrase").write_text(PASSPHRASE)
+    (world.folder / "passphrase").chmod(0o600)
+    patch.setenv("LIAISON_PASSPHRASE_FILE", str(world.folder / "passphrase"))
+    opened = Client.open
+    patch.setattr(Client, "open", lambda *of, **how: opened(*of, **{**how, "now": world.clock.now}))
+
+    async def typed(line: str) -> str:
+        return (await asyncio.to_thread(screen.type, f"--home {world.folder}/{line}"))[1]
+
+    shown = await typed("F status")
+    facts = r"STOP: {}The facts of entry \d+ are not what its note says · {}"
+    left_out = facts.format(f"{BROKEN} is left out: ", "nothing of it is believed · ")
+    waits = facts.format("", "it stands in the outbox, signed and on disk")
+    assert re.search(rf"^{left_out}.*\(log-untrusted\)$", shown, re.MULTILINE), shown
+    assert re.search(rf"^What was sent before: {waits}.*\(log-untrusted\)$", shown, re.MULTILINE)
+    assert f"{LAST}  accepted" in shown
+    assert f"{BROKEN}  accepted" not in shown
+    lied.liar.lies["/v1/notes/"] = settled
+    patch.setenv("LIAISON_URL", lied.liar.url)
+    shown = await typed(f"M posting handover {DUTY} --to {MARY} --yes")
+    said = "acknowledged, says the node, and nothing in this home proves it: Convoy"
+    assert f"{LAST}  {said}" in shown, shown
+    assert f"{FIRST}  {said}" not in shown

@@ -61,6 +61,7 @@ from liaison.words.times import MINUTE
 
 KNOWN: Final = "known.json"
 PAUSE_MAX_S: Final = 30
+IN_OUTBOX: Final = "it stands in the outbox, signed and on disk. Do not write it again"
 
 
 def wall_clock() -> int:
@@ -264,7 +265,7 @@ class Seat:
         except Malformed as exc:
             raise _waiting(f"What answered gave no receipt: {exc.happened}") from exc
         except LogUntrusted as exc:
-            exc.safe = "it stands in the outbox, signed and on disk. Do not write it again"
+            exc.safe = IN_OUTBOX
             raise
 
     async def _receipt_of(self, signed: Signed) -> str:
@@ -458,6 +459,6 @@ class Seat:
 def _waiting(happened: str) -> Waiting:
     return Waiting(
         happened,
-        safe="it stands in the outbox, signed and on disk. Do not write it again",
+        safe=IN_OUTBOX,
         do="the next command sends the same bytes again; or run: liaison outbox flush",
     )

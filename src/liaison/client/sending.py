@@ -20,7 +20,7 @@ from liaison.client.reading import (
     open_content,
 )
 from liaison.client.receipts import prove_refusal
-from liaison.client.seat import Seat
+from liaison.client.seat import IN_OUTBOX, Seat
 from liaison.client.taken import check_own
 from liaison.client.unsent import keep_unsent, read_unsent
 from liaison.client.watching import Entry, check_digest
@@ -129,9 +129,13 @@ class Sender(Seat):
 
         Raises:
             Waiting: it can't be kept here now.
+            RecordUntrusted: its record isn't one of it; it stays.
         """
         try:
             yield
+        except RecordUntrusted as exc:
+            exc.safe = IN_OUTBOX  # the log gave it what is another's
+            raise
         except LiaisonError:
             self.outbox.receipted(signed.digest)
             raise
