@@ -11,6 +11,7 @@ import pytest
 from liaison.client import Home
 from liaison.client.doubts import Doubt
 from liaison.client.seen import FILE, Seen
+from liaison.statements.keys import SigningKey
 from liaison.statements.payloads import Compromised, Directory, Member, State
 from liaison.statements.statement import Statement, make_statement
 from liaison.words.canonical import MAX_INTEGER
@@ -34,11 +35,12 @@ async def lied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         yield made
 
 
-async def end(lied: Lied) -> None:
-    """End the registrar, and sign what is current."""
+async def end(lied: Lied, *keys: SigningKey) -> None:
+    """End these registrars, if any, and sign what is current."""
     lied.council.clock.advance(MINUTE)
     async with lied.council.authority("MA") as authority:
-        authority.end_registrar(EVIL.id)
+        for key in keys:
+            authority.end_registrar(key.id)
         authority.sign_directory()
         await authority.post()
 
@@ -95,18 +97,19 @@ async def test_a_directory_of_a_registrar_that_was_ended_holds_up_no_later_one(l
         await lied.write()
     assert remembered(lied) == MAX_INTEGER
     lied.liar.lies.clear()
-    # While the registrar is one, so is its directory.
+    # While the registrar is one, so is its directory, whatever comes later.
+    await end(lied)
     with pytest.raises(ChainBroken, match=f"and has shown {MAX_INTEGER}"):
         await lied.write()
-    await end(lied)
+    await end(lied, EVIL)
     async with lied.council.client("F") as f:
         await f.send(flash())
     (said,) = f.gave_way
     assert said.startswith(
         f"mod.example: directory {MAX_INTEGER}, which this home was shown, is by a key that may sign no "
-        "more for it. Directory 3 of "
+        "more for it. Directory 4 of "
     )
-    assert remembered(lied) == 3
+    assert remembered(lied) == 4
     async with lied.council.client("F") as f:
         await f.send(flash())
     assert f.gave_way == []
@@ -132,6 +135,31 @@ async def test_a_directory_of_a_registrar_that_was_ended_gives_way_to_no_older_o
         lied, ChainBroken, r"shows directory 2 of mod\.example, and has shown 3"
     ):
         await lied.write()
+
+
+async def test_a_directory_of_a_registrar_that_was_ended_gives_way_to_none_of_another_such(
+    lied: Lied,
+) -> None:
+    other = SigningKey(b"\x67" * 32)
+    async with lied.council.authority("MA") as authority:
+        await delegate(authority, other)
+    directory, _ = await newest(lied)
+    jumped = signed(lied, directory, sequence=MAX_INTEGER)
+    lied.council.clock.advance(MINUTE)
+    later = make_statement(
+        signed(lied, directory).payload.model_copy(update={"key": other.id}), other
+    )
+    told = [await lied.file(one, is_shown_only=True) for one in (jumped, later)]
+    lied.liar.lies[MOD] = put("directory", told[0])
+    async with lied.client("F") as f:
+        await f.book.standing(PARTY)
+    await end(lied, EVIL, other)
+    lied.liar.lies[MOD] = put("directory", told[1])
+    async with seen_through(lied, ChainBroken, f"shows directory 4 .* has shown {MAX_INTEGER}"):
+        await lied.write()
+    lied.liar.lies.clear()
+    await lied.write()
+    assert remembered(lied) == 4
 
 
 async def test_who_signs_far_ahead_keeps_nothing_of_a_later_day_away(lied: Lied) -> None:
@@ -167,7 +195,7 @@ async def test_that_a_key_was_lost_is_not_the_registrars_to_say(lied: Lied) -> N
         authority.revoke_key(MARY, device, since)
         authority.sign_directory()
         await authority.post()
-    await end(lied)
+    await end(lied, EVIL)
     async with lied.council.client("F") as f:
         assert (await f.read(own.reference)).doubt == Doubt(MARY, since)
 
