@@ -18,18 +18,21 @@ from liaison.client.answers import objects_of
 from liaison.client.courier import Parcel, lodge
 from liaison.client.home import RESTORED
 from liaison.client.outbox import Waiting
-from liaison.client.taken import check_taken
+from liaison.client.taken import check_facts, check_taken
 from liaison.client.transport import Transport
+from liaison.client.watching import Entry
 from liaison.ledger.facts import NoteFacts, Stated
-from liaison.ledger.record import Record
+from liaison.ledger.record import Record, record_from
 from liaison.node import deciding
 from liaison.rules.cells import Counter, Taken
 from liaison.rules.decide import decide
 from liaison.rules.evolve import evolve
+from liaison.statements.kinds import KINDS
 from liaison.statements.payloads import Verdict
 from liaison.statements.statement import make_statement, parse_statement
 from liaison.words.errors import LogUntrusted, NodeUnreachable, NotReady, RecordUntrusted
 from liaison.words.precedence import Precedence
+from liaison.words.times import HOUR
 from tests.client.council import CANARY, DUTY, LONDON, PASSPHRASE, letters
 from tests.client.hotline import CHEAP
 from tests.client.lied import (
@@ -44,6 +47,8 @@ from tests.client.lied import (
 )
 from tests.client.test_acting import flash, verbale
 
+HOMES = frozenset(KINDS) - {"admission", "node", "refusal", "session"}
+"""The kinds that a member's home or an authority's signs."""
 ANOTHER = r"Entry \d+ has this {kind} under a signature by another key than it names"
 OTHER_FACTS = r"The facts of entry \d+ are not what its {kind} says"
 
@@ -352,3 +357,42 @@ async def test_serials_are_learnt_from_what_this_device_signed_alone(
     assert isinstance(logged, NoteFacts)
     # 1 is that of the honest run, which the log has of this device.
     assert {one.serial for one in logged.serials} == {2}
+
+
+async def test_the_facts_of_each_kind_that_a_home_signs_are_asked_after(lied: Lied) -> None:
+    """Each honest record passes, and none whose facts name another payload, party or channel."""
+    world = lied.council
+    async with world.client("M") as m:
+        await m.inbox()
+        await m.acknowledge("london-hotline/1")
+        await m.grant(await m.grant_plan("london-hotline/1", DUTY))
+        await m.hold("london-hotline", DUTY, Precedence.IMMEDIATE, world.clock.now() + HOUR)
+    async with world.client("F") as f:
+        withdrawn = (await f.send(flash())).reference
+        await f.withdraw(withdrawn)
+        drafted = (await f.send(verbale(clear=()))).reference
+    async with world.client("R") as r:
+        await r.inbox()
+        await r.release(await r.read(drafted))
+    seen: set[str] = set()
+    for index, row in enumerate(await world.running.services.reading.store.entries(0, 10_000)):
+        record = record_from(row.fields)
+        if not isinstance(record.facts, Stated):
+            continue
+        entry = Entry(index, record, parse_statement(record.statement), "")
+        check_facts(entry)
+        # Whose note another kind is about, its statement doesn't say.
+        own = (
+            "channel",
+            "party",
+            "member",
+            "note",
+            *(("sender",) if record.kind == "note" else ()),
+        )
+        for name in own if record.kind in HOMES else ():
+            if isinstance(getattr(record.facts, name, None), str):
+                false = record.facts.model_copy(update={name: "another"})
+                with pytest.raises(RecordUntrusted):
+                    check_facts(replace(entry, record=replace(record, facts=false)))
+                seen.add(record.kind)
+    assert seen >= HOMES - {"extension", "objection", "participation", "void", "watch"}

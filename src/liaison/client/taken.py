@@ -96,7 +96,7 @@ def check_facts(entry: Entry) -> None:
         same_facts(entry, deriving.accession_facts(said, opens=opens), AccessionFacts)
     elif isinstance(statement.payload, Void):
         same_facts(entry, _void_facts(statement, statement.payload), VoidFacts)
-    else:
+    elif statement.kind in _DERIVED:
         same_facts(entry, _DERIVED[statement.kind](statement), FACTS[statement.kind])
 
 
