@@ -10,7 +10,7 @@ from liaison.client import LinkBroken
 from liaison.client.outbox import Signed
 from liaison.client.pins import AuthorityPin
 from liaison.client.reading import Delivery, sha256
-from liaison.client.watching import Entry
+from liaison.client.watching import Entry, check_record
 from liaison.sealing.content import Content
 from liaison.sealing.seal import seal
 from liaison.statements import payloads
@@ -34,7 +34,7 @@ from tests.client.hostile import (
     delivery_of,
     note_in,
 )
-from tests.world import ALIAS, DUTY, FCO, LONDON, MOD, digest, signing
+from tests.world import ALIAS, DUTY, FCO, LONDON, MOD, ORIGIN, digest, signing
 
 
 @pytest.fixture
@@ -276,6 +276,21 @@ async def test_facts_that_are_not_what_the_note_says_are_the_logs_fault(world, a
     facts = world.note_facts(statement).model_copy(update={"sender": DORA})
     entry = world.force(statement, facts)
     await broken(dora, entry, delivery_of(signed), LogUntrusted)
+
+
+@pytest.mark.parametrize("what", ["kind", "actor", "statement digest", "payload digest"])
+def test_a_record_that_contradicts_its_own_statement_is_the_logs_fault(world, what):
+    entry = world.entry(world.accept(world.note()).digest)
+    record, facts = entry.record, entry.record.facts
+    check_record(record, entry.statement, ORIGIN)
+    changes = {
+        "kind": {"kind": "void"},
+        "actor": {"actor": DORA},
+        "statement digest": {"facts": facts.model_copy(update={"statement": digest("another")})},
+        "payload digest": {"facts": facts.model_copy(update={"payload": digest("another")})},
+    }
+    with pytest.raises(LogUntrusted, match=f"The record's {what} is not that of the statement in"):
+        check_record(replace(record, **changes[what]), entry.statement, ORIGIN)
 
 
 async def test_the_salamander_reader_gets_unreadable_and_nothing_is_shown(
