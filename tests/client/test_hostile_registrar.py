@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from liaison.client import Home
+from liaison.cli.desk import visit
+from liaison.client import Client, Home
 from liaison.client.doubts import Doubt
 from liaison.client.seen import FILE, Seen
 from liaison.statements.keys import SigningKey
@@ -17,7 +18,7 @@ from liaison.statements.statement import Statement, make_statement
 from liaison.words.canonical import MAX_INTEGER
 from liaison.words.errors import ChainBroken, LogUntrusted, NotReady, RefusedByNode
 from liaison.words.times import DAY, MINUTE
-from tests.client.council import DUTY, LONDON, letters
+from tests.client.council import DUTY, LONDON, PASSPHRASE, letters
 from tests.client.liar import put
 from tests.client.lied import EVIL, MARY, MOD, Lied, delegate, lied_to, seen_through
 from tests.client.test_acting import flash
@@ -89,7 +90,9 @@ async def says_of_mary(lied: Lied, before: Statement[Member] | None = None, **ch
     }
 
 
-async def test_a_directory_of_a_registrar_that_was_ended_holds_up_no_later_one(lied: Lied) -> None:
+async def test_a_directory_of_a_registrar_that_was_ended_holds_up_no_later_one(
+    lied: Lied, capsys: pytest.CaptureFixture[str]
+) -> None:
     directory, _ = await newest(lied)
     jumped = signed(lied, directory, sequence=MAX_INTEGER)
     lied.liar.lies[MOD] = put("directory", await lied.file(jumped, is_shown_only=True))
@@ -102,9 +105,14 @@ async def test_a_directory_of_a_registrar_that_was_ended_holds_up_no_later_one(l
     with pytest.raises(ChainBroken, match=f"and has shown {MAX_INTEGER}"):
         await lied.write()
     await end(lied, EVIL)
-    async with lied.council.client("F") as f:
-        await f.send(flash())
-    (said,) = f.gave_way
+    opened, clock = Client.open, lied.council.clock
+    lied.monkeypatch.setattr(
+        Client, "open", lambda *of, **how: opened(*of, **{**how, "now": clock.now})
+    )
+    home, url = Home(lied.council.folder / "F"), lied.council.running.url
+    await visit(home, PASSPHRASE, url, lambda f: f.send(flash()))
+    said = capsys.readouterr().err
+    assert "STOP" not in said
     assert said.startswith(
         f"mod.example: directory {MAX_INTEGER}, which this home was shown, is by a key that may sign no "
         "more for it. Directory 4 of "
