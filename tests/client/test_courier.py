@@ -9,23 +9,10 @@ import pytest
 from liaison.client import Client, Sent, Waiting
 from liaison.client.courier import Parcel, lodge
 from liaison.client.transport import Transport
-from liaison.words.errors import (
-    LogUntrusted,
-    Malformed,
-    NotHere,
-    RefusedByNode,
-    SignatureInvalid,
-)
-from tests.client.hotline import (
-    ALIAS,
-    CANARY,
-    PASSPHRASE,
-    SEEDS,
-    Hotline,
-    draft,
-    hotline,
-)
-from tests.client.test_outbox import cut, refusal, stranger
+from liaison.words.errors import LogUntrusted, Malformed, NotHere, RefusedByNode, SignatureInvalid
+from tests.client.hotline import ALIAS, CANARY, PASSPHRASE, SEEDS, Hotline, draft, hotline
+from tests.client.test_outbox import cut
+from tests.client.test_refusals import refusal, stranger
 
 
 @pytest.fixture
