@@ -130,6 +130,11 @@ async def test_a_release_that_the_node_leaves_out_is_asked_for(lied: Lied) -> No
     }
     async with seen_through(lied, LogUntrusted, "as what it isn't"), lied.client("M") as m:
         await m.inbox()
+    async with seen_through(lied, LogUntrusted, "as what it isn't"), lied.client("M") as m:
+        await m.read(drafted.reference)
+    async with lied.council.client("M") as m:
+        assert "london-notes/1" in [one.reference for one in letters(await m.inbox())]
+        m.keeping.forget(["london-notes/1"])
     lied.liar.lies["/v1/notes/"] = lambda answer: {
         **answer,
         "state": {k: v for k, v in answer.get("state", {}).items() if k != "release"},
@@ -138,4 +143,4 @@ async def test_a_release_that_the_node_leaves_out_is_asked_for(lied: Lied) -> No
         seen_through(lied, ChainBroken, "shows no release of that draft"),
         lied.client("M") as m,
     ):
-        await m.read(drafted.reference)
+        await m.read("london-notes/1")

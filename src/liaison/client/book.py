@@ -35,7 +35,7 @@ from liaison.rules.minimizing import minimize
 from liaison.statements import charters, payloads
 from liaison.statements.payloads import Scope
 from liaison.statements.procedures import Watch
-from liaison.words.errors import LogUntrusted, NotHere, NotReady, SignatureInvalid
+from liaison.words.errors import NotHere, NotReady, RecordUntrusted, SignatureInvalid
 from liaison.words.ids import party_of
 
 CHARTERS_MAX: Final = 64
@@ -79,7 +79,7 @@ class Book(Parties):
         for accession in shown["accessions"]:
             cell = await self._fold_accession(accession, cell)
         if not cell.is_open and {a.party for a in cell.acceded} == set(cell.parties):
-            raise LogUntrusted(
+            raise RecordUntrusted(
                 "All parties acceded, but no record says that this opened the channel"
             )
         rosters: dict[str, cells.RosterEdition] = {}

@@ -54,7 +54,13 @@ from liaison.rules.refusal import Refused
 from liaison.statements import payloads
 from liaison.statements.payloads import Scope, Successive
 from liaison.words.encoding import from_base64
-from liaison.words.errors import LogUntrusted, NotHere, NotReady, SignatureInvalid
+from liaison.words.errors import (
+    LogUntrusted,
+    NotHere,
+    NotReady,
+    RecordUntrusted,
+    SignatureInvalid,
+)
 from liaison.words.ids import party_of
 
 FRESH_US: Final = 60 * 1_000_000
@@ -381,7 +387,9 @@ class Parties:
                 return None
             before = await fold(await self._source.statement(payload.previous))
             if before.index >= link.index:
-                raise LogUntrusted(f"Entry {link.index} succeeds entry {before.index}, behind it")
+                raise RecordUntrusted(
+                    f"Entry {link.index} succeeds entry {before.index}, behind it"
+                )
             link = before
         return link
 
