@@ -262,3 +262,74 @@ async def test_a_home_that_saw_nothing_yet_asks_what_came_before(lied: Lied) -> 
     await says_of_mary(lied, state=State.ACTIVE)
     async with seen_through(lied, LogUntrusted, "only the authority reinstates"):
         await lied.write()
+
+
+@pytest.mark.parametrize("stop", ["suspend", "revoke"])
+async def test_who_is_left_out_for_a_while_is_taken_up_by_no_registrar(
+    lied: Lied, stop: str
+) -> None:
+    _, active = await newest(lied)
+    async with lied.council.authority("MA") as authority:
+        getattr(authority, stop)(MARY)
+        authority.sign_directory()
+        await authority.post()
+    with pytest.raises(NotReady, match=f"Nobody at {DUTY}"):
+        await lied.write()
+    directory, _ = await newest(lied)
+    lied.council.clock.advance(MINUTE)
+    others = tuple(one for one in directory.payload.members if one.member != MARY)
+    lapses = lied.council.clock.now() + DAY
+    without = signed(lied, directory, members=others, revoked=(), valid_until=lapses)
+    shown = await lied.file(without, is_shown_only=True)
+    lied.liar.lies[MOD] = lambda answer: {**answer, "directory": shown, "members": []}
+    async with lied.client("F") as f:
+        assert MARY not in (await f.book.standing(PARTY)).members
+    beside = signed(lied, active)
+    named = tuple(
+        one.model_copy(update={"statement": beside.digest}) if one.member == MARY else one
+        for one in directory.payload.members
+    )
+    following = signed(lied, without, members=named, revoked=(), valid_until=lapses)
+    told = [await lied.file(one, is_shown_only=True) for one in (beside, following)]
+    lied.liar.lies[MOD] = lambda answer: {**answer, "directory": told[1], "members": [told[0]]}
+    async with seen_through(lied, ChainBroken, "doesn't follow on what it has shown"):
+        await lied.write()
+
+
+async def test_a_stop_outlives_the_registrar_whose_directory_named_it(
+    lied: Lied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, active = await newest(lied)
+    async with lied.council.authority("MA") as authority:
+        authority.suspend(MARY)
+        authority.sign_directory()
+        await authority.post()
+    directory, _ = await newest(lied)
+    lied.council.clock.advance(MINUTE)
+    by_registrar = signed(lied, directory, valid_until=lied.council.clock.now() + DAY)
+    await lied.file(by_registrar)
+    async with lied.client("F") as f:
+        assert (await f.book.standing(PARTY)).members[MARY].state is State.SUSPENDED
+    bought = SigningKey(b"\x67" * 32)
+    async with lied.council.authority("MA") as authority:
+        await authority.catch_up()
+        authority.end_registrar(EVIL.id)
+        await delegate(authority, bought)
+    monkeypatch.setattr(f"{__name__}.EVIL", bought)
+    lied.council.clock.advance(MINUTE)
+    await says_of_mary(lied, before=active)
+    async with seen_through(lied, ChainBroken, "doesn't follow on what it has shown"):
+        await lied.write()
+    # What that registrar may say is believed, and gives way to the authority's once it was ended.
+    lied.liar.lies.clear()
+    await says_of_mary(lied, name="Mary of the desk")
+    async with lied.client("F") as f:
+        assert (await f.book.standing(PARTY)).members[MARY].title == "Mary of the desk"
+    lied.liar.lies.clear()
+    lied.council.clock.advance(MINUTE)
+    async with lied.council.authority("MA") as authority:
+        authority.end_registrar(bought.id)
+        authority.reinstate(MARY)
+        authority.sign_directory()
+        await authority.post()
+    await lied.write()

@@ -215,12 +215,13 @@ async def test_checkpoints_that_are_not_of_one_tree_stop_the_client(line):
         assert f.watch.seen.size > 0
 
 
-async def test_a_watch_that_cannot_reach_the_tiles_keeps_what_is_pending(line):
+@pytest.mark.parametrize("why", [NodeUnreachable, NotHere])
+async def test_a_watch_that_cannot_reach_the_tiles_keeps_what_is_pending(line, why):
     async with line.client("F") as f:
         await f.send(draft())
 
         async def unreachable(path, most):
-            raise NodeUnreachable("cut")
+            raise why("cut")
 
         f.watch._fetch = unreachable
     assert isinstance(f.unsettled, NodeUnreachable)

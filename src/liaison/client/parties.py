@@ -21,7 +21,7 @@ from liaison.client.entries import (
 from liaison.client.home import Home
 from liaison.client.links import DirectoryLink, Link, LinkBroken, Source, Standing, public_of
 from liaison.client.pins import Pins
-from liaison.client.seen import Seen
+from liaison.client.seen import Seen, SeenMember
 from liaison.client.watching import Entry
 from liaison.ledger.facts import DirectoryFacts, KeyFacts, MemberFacts, PartyFacts, PostingFacts
 from liaison.rules import cells
@@ -108,7 +108,8 @@ class Parties:
                 f"{self._seen.of(party)['sequence']}",
             )
         members: dict[str, cells.Member] = {}
-        for link in await self._members_shown(shown["members"], directory, own):
+        links, seen = await self._members_shown(shown["members"], directory, own)
+        for link in links:
             member = link.cell
             if directory is not None and directory.member(member.member) != member.statement:
                 raise LinkBroken("member", f"The directory of {party} doesn't name this statement")
@@ -123,6 +124,7 @@ class Parties:
                 raise LinkBroken("posting", f"The directory of {party} doesn't name this statement")
             posts[post.post] = post
         keys, strange = self._fold_keys(shown["keys"], own, members)
+        self._seen.keep_members(party, seen)
         if directory is not None:
             self._seen.keep_directory(directory, read_at)
         standing = Standing(
@@ -144,43 +146,42 @@ class Parties:
 
     async def _members_shown(
         self, shown: list[Entry], directory: DirectoryLink | None, party: cells.Party
-    ) -> list[Link[cells.Member]]:
-        """Return what is shown of members, each step to it being its signer's to take.
+    ) -> tuple[list[Link[cells.Member]], dict[str, SeenMember]]:
+        """Return what is shown of members, each step to it being its signer's to take; what to remember.
 
-        What the directory that was seen last names was found so then.
+        From what this home saw of each before: who leaves a member out and shows one again, begins
+        nobody anew. What the directory that was seen last names was found so then.
         """
         entries = await self._all_named(shown, directory, "member")
         links = [await self._fold_member(entry, party.party) for entry in entries]
         if directory is not None and self._seen.has(directory):
-            return links
-        before = await self._directory_before(party)
+            return links, {}
+        found: dict[str, SeenMember] = {}
         for link in links:
-            await self._check_steps(link, before.member(link.cell.member) if before else None)
-        return links
+            member, key = link.cell, link.entry.statement.payload.key
+            before = self._seen.member(party, member.member, self._now())
+            by_authority = await self._check_steps(link, before.statement if before else None)
+            if by_authority is None and before is not None:
+                by_authority = before.by_authority
+            found[member.member] = SeenMember(member.statement, key, by_authority)
+        return links, found
 
-    async def _directory_before(self, party: cells.Party) -> DirectoryLink | None:
-        """Return the directory that was seen last, if there is one and who signed it still may."""
-        digest = self._seen.of(party.party).get("statement")
-        if digest is None or not self._seen.is_vouched(party, self._now()):
-            return None
-        try:
-            return await self.directory(digest, party.party)
-        except NotHere as exc:
-            raise LinkBroken(
-                "directory", f"The node withholds a directory of {party.party} that it has shown"
-            ) from exc
-
-    async def _check_steps(self, link: Link[cells.Member], base: str | None) -> None:
-        """Return if each step to a member's statement was its signer's to take (MEMBER-2, MEMBER-5).
+    async def _check_steps(self, link: Link[cells.Member], base: str | None) -> str | None:
+        """Return the newest of the authority's own statements that a member's follows on, if one came by.
 
         Back to the statement ``base``, which was found so before; without one, to the authority's own.
+
+        Raises:
+            LinkBroken: a step was not its signer's to take (MEMBER-2, MEMBER-5), or there is a gap.
         """
+        own: str | None = None
         while link.cell.statement != base:
             payload = payload_of(link.entry, payloads.Member)
             at_entry = await self.party_at(payload.by, link.index)
             is_authority = id_of(at_entry.authority) == payload.key
+            own = own or (link.cell.statement if is_authority else None)
             if base is None and is_authority:
-                return
+                return own
             before = None
             if payload.previous is not None:
                 before = await self._member_before(payload.previous, link)
@@ -193,8 +194,9 @@ class Parties:
                     "has shown",
                 )
             if before is None:
-                return
+                return own
             link = before
+        return own
 
     async def _member_before(self, digest: str, link: Link[cells.Member]) -> Link[cells.Member]:
         member = link.cell

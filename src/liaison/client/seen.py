@@ -7,7 +7,8 @@ was ended, holds up nobody: it gives way to what was issued later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from liaison.client.home import Home
@@ -18,6 +19,16 @@ from liaison.statements.payloads import Directory, Scope
 from liaison.words.times import to_dtg
 
 FILE: Final = "directories.json"
+
+
+@dataclass(frozen=True)
+class SeenMember:
+    """The newest statement seen of a member, by digests and the id of the key that signed it."""
+
+    statement: str
+    key: str
+    by_authority: str | None
+    """The newest on the way to it that the authority itself signed."""
 
 
 class Seen:
@@ -54,6 +65,31 @@ class Seen:
     def has(self, link: DirectoryLink) -> bool:
         """Return whether this is the directory that was seen last."""
         return self.of(link.payload.by).get("statement") == link.digest
+
+    def member(self, party: cells.Party, member: str, now: int) -> SeenMember | None:
+        """Return what a later statement of a member must follow on; None where nothing was seen.
+
+        What is by a registrar that was ended holds up nothing: the authority's own before it stands.
+        """
+        kept = self.of(party.party).get("members", {}).get(member)
+        if kept is None:
+            return None
+        seen = SeenMember(kept["statement"], kept["key"], kept.get("by_authority"))
+        if registrar_signs(party, seen.key, Scope.MEMBER, now, who=party.party) is None:
+            return seen
+        if seen.by_authority is None:
+            return None
+        return SeenMember(seen.by_authority, seen.key, seen.by_authority)
+
+    def keep_members(self, party: str, found: Mapping[str, SeenMember]) -> None:
+        """Keep in mind what was found of members; of those who aren't among them, what was before."""
+        known = self.of(party).get("members", {})
+        said = {
+            member: {name: each for name, each in asdict(seen).items() if each is not None}
+            for member, seen in found.items()
+        }
+        if {**known, **said} != known:
+            self.keep(party, members={**known, **said})
 
     def check_directory(self, link: DirectoryLink, party: cells.Party, now: int) -> None:
         """Take no directory that is older than one seen: a node may not turn the clock back.

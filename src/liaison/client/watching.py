@@ -31,7 +31,7 @@ from liaison.tlog.merkle import (
 )
 from liaison.tlog.tiles import Tile, node_from_tiles, tile_of, tile_path
 from liaison.words.encoding import from_base64, to_base64
-from liaison.words.errors import LogUntrusted, Malformed, RecordUntrusted
+from liaison.words.errors import LogUntrusted, Malformed, NodeUnreachable, NotHere, RecordUntrusted
 from liaison.words.times import to_dtg
 
 FILE: Final = "log.json"
@@ -248,7 +248,13 @@ class Watch:
             tiles: dict[Tile, bytes] = {}
             needed = {tile_of(node, newest) for size in sizes for node in frontier_nodes(size)}
             for tile in sorted(needed):
-                tiles[tile] = await self._fetch(f"/log/{tile_path(tile)}", tile.width * HASH_BYTES)
+                path = f"/log/{tile_path(tile)}"
+                try:
+                    tiles[tile] = await self._fetch(path, tile.width * HASH_BYTES)
+                except (
+                    NotHere
+                ) as exc:  # a node that shows less of the log than it signed, or a proxy
+                    raise NodeUnreachable(f"The node doesn't show {path}, which it signed") from exc
             get = node_from_tiles(tiles.__getitem__, newest)
             found = {size: to_base64(root_at(size, get)) for size in sorted(sizes)}
             for size in sorted(roots):
