@@ -19,6 +19,14 @@ from tests.cli.test_outbox import away
 SEND = SEND_UNASKED.replace(" --yes", "")
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Have Ctrl-C heard, also where these tests run in the background: a shell has that ignored there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_one_ctrl_c_at_the_question_ends_it_and_keeps_the_text(council):
     with keyboard(SEND) as screen:
         screen.until("end with Ctrl-D")
