@@ -15,6 +15,7 @@ import termios
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 CTRL_C = "\x03"
 CTRL_D = "\x04"
@@ -43,10 +44,22 @@ class Keyboard:
         self.seen = self.seen.partition(wanted)[2]
 
     def until_taken(self) -> None:
-        """Return once the command has read what was pressed: Ctrl-C drops what it hasn't."""
+        """Return once the command has read what was pressed, and waits for more.
+
+        Ctrl-C drops what it hasn't read; and CPython forgets one that comes just before it waits.
+        """
         until = time.monotonic() + PATIENCE_S
-        while struct.unpack("i", fcntl.ioctl(self._theirs, termios.FIONREAD, bytes(4)))[0]:
+        while self._waiting() or not self._is_asleep():
             assert time.monotonic() < until, "nothing is read any more"
+
+    def _waiting(self) -> int:
+        """Return how many bytes were pressed and not read."""
+        data = fcntl.ioctl(self._theirs, termios.FIONREAD, bytes(4))
+        return int(struct.unpack("i", data)[0])
+
+    def _is_asleep(self) -> bool:
+        stat = Path(f"/proc/{self._child.pid}/stat").read_text(encoding="utf-8")
+        return stat.rpartition(")")[2].split()[0] == "S"
 
     def end(self) -> tuple[int, str]:
         """Return the exit code, and what stood on the screen since; the child must end by itself."""
