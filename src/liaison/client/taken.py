@@ -12,10 +12,10 @@ from typing import Any, Final
 from liaison.client.entries import same_facts
 from liaison.client.reading import answer_of, grant_of, note_of, release_of, said_of
 from liaison.client.watching import Entry
-from liaison.ledger.facts import FACTS, AccessionFacts, Facts, VoidFacts
+from liaison.ledger.facts import FACTS, AccessionFacts, Facts
 from liaison.rules import deriving
 from liaison.statements.charters import Accession
-from liaison.statements.payloads import Payload, Void
+from liaison.statements.payloads import Payload
 from liaison.statements.statement import Statement
 from liaison.words.errors import LogUntrusted, RecordUntrusted, SignatureInvalid
 
@@ -40,6 +40,7 @@ _DERIVED: Final[dict[str, Callable[[Statement[Any]], Facts]]] = {
     "party": deriving.party_facts,
     "posting": deriving.posting_facts,
     "roster": deriving.roster_facts,
+    "void": deriving.void_facts,
 }
 
 
@@ -94,21 +95,8 @@ def check_facts(entry: Entry) -> None:
         # Whether it is the last yes that a channel waits for, no yes says by itself.
         opens = isinstance(facts, AccessionFacts) and facts.opens
         same_facts(entry, deriving.accession_facts(said, opens=opens), AccessionFacts)
-    elif isinstance(statement.payload, Void):
-        same_facts(entry, _void_facts(statement, statement.payload), VoidFacts)
     elif statement.kind in _DERIVED:
         same_facts(entry, _DERIVED[statement.kind](statement), FACTS[statement.kind])
-
-
-def _void_facts(statement: Statement[Payload], said: Void) -> VoidFacts:
-    return VoidFacts(
-        statement=statement.digest,
-        payload=statement.payload_digest,
-        channel=said.channel,
-        device=said.key,
-        party=said.party,
-        serial=said.serial,
-    )
 
 
 def _another_signature(entry: Entry) -> RecordUntrusted:

@@ -19,6 +19,7 @@ from liaison.rules.cells import (
     View,
 )
 from liaison.rules.chain import holds, id_of
+from liaison.rules.deriving import void_facts
 from liaison.rules.lives import Life, Step
 from liaison.rules.refusal import Refused
 from liaison.rules.ruling import Drafted, Peek, Ruling
@@ -203,16 +204,7 @@ def _decide_void(view: View, statement: Statement[Void], at: int) -> Drafted | R
     )
     if refused is not None:
         return refused
-    return Drafted(
-        VoidFacts(
-            statement=statement.digest,
-            payload=statement.payload_digest,
-            channel=payload.channel,
-            device=payload.key,
-            party=payload.party,
-            serial=payload.serial,
-        )
-    )
+    return Drafted(void_facts(statement))
 
 
 def _evolve_void(view: View, record: Record, index: int) -> Iterable[Cell]:

@@ -17,11 +17,12 @@ from liaison.ledger.facts import (
     PostingFacts,
     RegistrarFacts,
     RosterFacts,
+    VoidFacts,
     WatchFacts,
 )
 from liaison.statements.charters import Accession, Charter, Participation
 from liaison.statements.keys import ENCRYPTION, key_id
-from liaison.statements.payloads import Directory, Key, Member, Party, Posting, Roster
+from liaison.statements.payloads import Directory, Key, Member, Party, Posting, Roster, Void
 from liaison.statements.procedures import Watch
 from liaison.statements.statement import Statement
 from liaison.words.encoding import from_base64
@@ -171,6 +172,18 @@ def roster_facts(statement: Statement[Roster]) -> RosterFacts:
         tiers=payload.tiers,
         sequence=payload.sequence,
         alternates=payload.alternates,
+    )
+
+
+def void_facts(statement: Statement[Void]) -> VoidFacts:
+    payload = statement.payload
+    return VoidFacts(
+        statement=statement.digest,
+        payload=statement.payload_digest,
+        channel=payload.channel,
+        device=payload.key,
+        party=payload.party,
+        serial=payload.serial,
     )
 
 
